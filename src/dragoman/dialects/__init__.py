@@ -1,0 +1,6 @@
+"""The upstream languages, one folder each. `DIALECTS` is the whole list."""
+
+from dragoman.dialects.chat import CHAT
+from dragoman.dialects.contract import Dialect
+
+DIALECTS: dict[str, Dialect] = {"chat": CHAT}

@@ -1,0 +1,1 @@
+"""OpenAI Chat Completions, as OpenAI and everybody else speaks it."""

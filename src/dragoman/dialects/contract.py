@@ -1,0 +1,123 @@
+"""What every dialect offers, and the values that go in and out.
+
+A dialect is pure: no sockets, no clock, no randomness, no environment. `gateway` asks it for a call, sends the call,
+and feeds the answer's bytes to the reader.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+from dragoman.messages.errors import ApiError
+from dragoman.messages.events import Event
+from dragoman.messages.notes import Note
+from dragoman.messages.request import Request
+from dragoman.messages.writer import MessageWriter
+
+Sampling = Literal["always", "without_reasoning", "never"]
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """What is known about a model. Facts are data (`providers/models.toml`); None is "not known"."""
+
+    context: int | None = None  # tokens of input and output together
+    max_output: int | None = None  # tokens; a larger max_tokens is clamped
+    vision: bool = True  # takes images; assumed unless known otherwise
+    files: bool | None = None  # takes PDF files; None leaves it to the provider's quirk
+    tools: bool = True
+    reasoning: bool | None = None  # can think; None: unknown, its knobs are sent when the caller asks for thinking
+    efforts: tuple[str, ...] = ()  # accepted reasoning efforts, weakest first; () leaves it to the quirk
+    sampling: Sampling = "always"  # when temperature, top_p and top_k are accepted
+    tools_with_reasoning: bool = True  # on Chat Completions; False: effort must be "none" with tools
+    reasons_by_default: bool = False  # thinks when no effort is sent
+    system_role: Literal["system", "developer"] | None = None  # None leaves it to the quirk
+    reasoning_echo: bool | None = None  # earlier reasoning must come back; None leaves it to the quirk
+    source: str = ""  # link that says so
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """Where a request may go: a provider, a model there, and the *name* of a key, never the key."""
+
+    provider: str  # the row's name, as in `provider/model`
+    dialect: str  # key of DIALECTS
+    base_url: str  # without a trailing slash
+    model: str  # opaque: what the upstream calls it
+    quirks: Any  # the dialect's own typed quirks, e.g. `dialects.chat.quirks.Quirks`
+    facts: Facts = Facts()
+    key: str | None = None  # name under which `Secrets` knows the key; None: no key is needed
+    auth: Literal["bearer", "x-api-key", "api-key", "none"] = "bearer"
+    headers: tuple[tuple[str, str], ...] = ()  # fixed extra headers of the provider; never secrets
+    state_scope: str = ""  # which deployments can read state made here; see `messages.state`
+    strict: bool = False  # a `lost` note becomes a 400
+
+
+class Recall(Struct, frozen=True, kw_only=True):
+    """What the way back needs to know about the way there."""
+
+    model: str  # as the caller wrote it
+    stop_sequences: tuple[str, ...] = ()  # all are matched by the writer
+    names: Mapping[str, str] = {}  # upstream tool name -> the caller's, only where they differ
+    ids: frozenset[str] = frozenset()  # tool ids that the history already uses
+    output_tool: str | None = None  # the tool that was forced to get structured output; its input becomes text
+    show_thinking: bool = True  # False when the caller disabled thinking: reasoning is dropped with a note
+    omit_thinking: bool = False  # display "omitted": thinking blocks with a signature and no text
+    asked_thinking: bool = False  # the caller asked for thinking, so redacted_thinking blocks may be sent
+    scope: str = ""  # state_scope of the target
+    input_tokens: int = 0  # an estimate, for message_start
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """One HTTP request to be sent, unsigned."""
+
+    url: str
+    body: bytes
+    stream: bool  # whether the upstream was asked to stream; not always what the caller asked
+    target: Target
+    recall: Recall
+    headers: tuple[tuple[str, str], ...] = ()
+    notes: tuple[Note, ...] = ()
+    method: str = "POST"
+
+
+class Repair(Struct, frozen=True):
+    """A change to try once more with, before commit. `code` goes to the log; it is used once per chain of attempts."""
+
+    code: str
+    target: Target
+
+
+class Reader(Protocol):
+    """Reads one answer. Raises ApiError; only `MessageWriter.fail` makes an error event."""
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """Events in the next bytes off the socket, cut anywhere."""
+        ...
+
+    def whole(self, body: bytes) -> list[Event]:
+        """All events of an answer that was not streamed, `message_start` to `message_stop`."""
+        ...
+
+    def close(self) -> list[Event]:
+        """The end of bytes: the last events. Raises ApiError("truncated") when the answer had no end of its own."""
+        ...
+
+
+class Dialect(Protocol):
+    """One upstream language; one module-level object per folder, listed in `DIALECTS`."""
+
+    def call(self, request: Request, target: Target) -> Call:
+        """Translate. Raises ApiError for what the target cannot do at all."""
+        ...
+
+    def reader(self, call: Call, writer: MessageWriter) -> Reader: ...
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes, call: Call) -> ApiError:
+        """Their error as ours. Header names are lower-case."""
+        ...
+
+
+class Repairs(Protocol):
+    """Optional: a dialect that can mend a refused call."""
+
+    def repair(self, call: Call, error: ApiError) -> Repair | None: ...

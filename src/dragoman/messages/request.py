@@ -1,0 +1,295 @@
+"""The request as the client writes it: the Messages body, typed as far as it is read.
+
+Unknown fields and unknown block types are legal: structs are flat, with `type: str`, and what has no field here is
+left in `Request.raw`. Tool schemas and tool inputs stay raw JSON.
+Fields: https://platform.claude.com/docs/en/api/messages
+"""
+
+import re
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from dragoman.messages.errors import ApiError
+from dragoman.messages.notes import Note
+
+NESTING_LIMIT = 100  # levels of JSON that a tool schema or a tool input may have
+NO_RAW = Raw()  # an absent raw field; an explicit null is Raw(b"null")
+
+
+class CacheControl(Struct, frozen=True):
+    type: str = "ephemeral"
+    ttl: str | None = None
+
+
+class Source(Struct, frozen=True):
+    """Where an image or a document comes from: base64, url, file, text or content."""
+
+    type: str
+    media_type: str | None = None
+    data: str | None = None
+    url: str | None = None
+    file_id: str | None = None
+    content: "str | list[Block] | None" = None
+
+
+class Block(Struct, frozen=True):
+    """One content block of any type; the fields of all types side by side, absent ones at their default."""
+
+    type: str
+    text: str | None = None
+    cache_control: CacheControl | None = None
+    citations: Raw = NO_RAW  # a list on text, {"enabled": bool} on documents
+    # image, document, search_result (there `source` is a string)
+    source: Source | str | None = None
+    title: str | None = None
+    context: str | None = None
+    # tool_use, server_tool_use, mcp_tool_use
+    id: str | None = None
+    name: str | None = None
+    input: Raw = NO_RAW
+    # tool_result and the results of server tools
+    tool_use_id: str | None = None
+    content: "str | list[Block] | Block | None" = None
+    is_error: bool | None = None
+    # thinking, redacted_thinking
+    thinking: str | None = None
+    signature: str | None = None
+    data: str | None = None
+    # tool_reference; tool_addition and tool_removal
+    tool_name: str | None = None
+    tool: Raw = NO_RAW
+    # inside the results of server tools
+    url: str | None = None
+    file_id: str | None = None
+    error_code: str | None = None
+    stdout: str | None = None
+    stderr: str | None = None
+    return_code: int | None = None
+    tool_references: "list[Block] | None" = None
+
+
+class Effort(Struct, frozen=True):
+    """`output_config` of the request or of one system turn."""
+
+    effort: str | None = None
+    format: "Format | None" = None
+    task_budget: Raw = NO_RAW
+
+
+class Format(Struct, frozen=True):
+    type: str
+    schema: Raw = NO_RAW
+    name: str | None = None
+
+
+class Turn(Struct, frozen=True):
+    role: str
+    content: str | list[Block] | None = None
+    output_config: Effort | None = None
+    clear_at: str | None = None
+
+
+class Tool(Struct, frozen=True):
+    name: str | None = None  # toolsets have none
+    type: str | None = None  # None and "custom" are functions of the caller
+    description: str | None = None
+    input_schema: Raw = NO_RAW
+    strict: bool | None = None
+    cache_control: CacheControl | None = None
+    defer_loading: bool | None = None
+    eager_input_streaming: bool | None = None
+    input_examples: Raw = NO_RAW
+    allowed_callers: Raw = NO_RAW
+    # web_search, web_fetch
+    max_uses: int | None = None
+    allowed_domains: list[str] | None = None
+    blocked_domains: list[str] | None = None
+    user_location: Raw = NO_RAW
+    # text_editor_20250728; computer_*
+    max_characters: int | None = None
+    display_width_px: int | None = None
+    display_height_px: int | None = None
+    display_number: int | None = None
+    mcp_server_name: str | None = None
+
+    @property
+    def is_function(self) -> bool:
+        """True when the caller runs it and gave its schema."""
+        return self.type in (None, "custom")
+
+
+class ToolChoice(Struct, frozen=True):
+    type: str
+    name: str | None = None
+    disable_parallel_tool_use: bool | None = None
+
+
+class Thinking(Struct, frozen=True):
+    type: str  # enabled, adaptive, disabled, between_tools
+    budget_tokens: int | None = None
+    display: str | None = None  # summarized, omitted, updates
+
+
+class Metadata(Struct, frozen=True):
+    user_id: str | None = None
+
+
+class Body(Struct, frozen=True):
+    """`POST /v1/messages` and `/v1/messages/count_tokens`."""
+
+    model: Annotated[str, Meta(min_length=1)]
+    messages: list[Turn]
+    max_tokens: Annotated[int, Meta(ge=0)] | None = None  # absent only when counting
+    system: str | list[Block] | None = None
+    stream: bool | None = None
+    stop_sequences: list[str] | None = None
+    tools: list[Tool] | None = None
+    tool_choice: ToolChoice | None = None
+    thinking: Thinking | None = None
+    output_config: Effort | None = None
+    output_format: Format | None = None  # the older name of output_config.format
+    metadata: Metadata | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    service_tier: str | None = None
+    speed: str | None = None
+    inference_geo: str | None = None
+    cache_control: CacheControl | None = None
+    container: Raw = NO_RAW
+    diagnostics: Raw = NO_RAW
+    context_management: Raw = NO_RAW
+    mcp_servers: Raw = NO_RAW
+    compaction: Raw = NO_RAW
+    fallbacks: Raw = NO_RAW
+    fallback_credit_token: Raw = NO_RAW
+    thread: Raw = NO_RAW
+    billing_policy: Raw = NO_RAW
+    safeguards: Raw = NO_RAW
+    tags: Raw = NO_RAW
+
+
+class Request(Struct, frozen=True):
+    """What a caller asks, without who asks: no credentials in here."""
+
+    body: Body
+    raw: bytes  # as received, after decompression
+    version: str = ""  # anthropic-version
+    betas: tuple[str, ...] = ()  # anthropic-beta, split at commas
+    query: str = ""
+    session: str | None = None  # a stable name of the conversation, when the client gives one
+    notes: tuple[Note, ...] = ()  # from decoding itself
+
+
+_BODY = msgspec.json.Decoder(Body)
+_LONE = re.compile(
+    rb"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+
+
+def repair_surrogates(raw: bytes) -> bytes:
+    r"""Replace every `\ud800`-`\udfff` escape that is not half of a pair by `\ufffd`."""
+    return _LONE.sub(lambda m: m[0] if m[2] else m[1] + rb"\ufffd", raw)
+
+
+def decode(
+    raw: bytes,
+    *,
+    counting: bool = False,
+    version: str = "",
+    betas: tuple[str, ...] = (),
+    query: str = "",
+    session: str | None = None,
+) -> Request:
+    """Decode a Messages body.
+
+    `session` is the value of `x-claude-code-session-id`, if any; else it is read from `metadata.user_id`.
+    Raises ApiError("invalid_request") that names the field.
+    """
+    notes: tuple[Note, ...] = ()
+    try:
+        try:
+            body = _BODY.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if isinstance(error, msgspec.ValidationError):
+                raise
+            repaired = repair_surrogates(raw.decode("utf-8", "replace").encode())
+            if repaired == raw:
+                raise
+            body = _BODY.decode(repaired)
+            raw, notes = repaired, (Note("changed", "unicode.repaired"),)
+    except msgspec.ValidationError as error:
+        raise ApiError("invalid_request", field_message(str(error))) from None
+    except RecursionError:
+        raise ApiError("invalid_request", "The JSON body is nested too deeply.") from None
+    except msgspec.DecodeError as error:
+        raise ApiError("invalid_request", f"The request body is not valid JSON: {error}") from None
+    if body.max_tokens is None and not counting:
+        raise ApiError("invalid_request", "max_tokens: Field required")
+    _check_nesting(body)
+    return Request(body, raw, version, betas, query, session or session_of(body), notes)
+
+
+def session_of(body: Body) -> str | None:
+    """The session part of `metadata.user_id`: Claude Code puts a JSON object with `session_id` there."""
+    user = body.metadata.user_id if body.metadata else None
+    if not user:
+        return None
+    if user.startswith("{"):
+        try:
+            found: Any = msgspec.json.decode(user)
+        except msgspec.DecodeError:
+            return None
+        session = found.get("session_id")
+        return session if isinstance(session, str) and session else None
+    return user.partition("_session_")[2] or None
+
+
+def field_message(text: str) -> str:
+    """msgspec's "Expected `str`, got `int` - at `$.a[0].b`" as "a.0.b: Expected `str`, got `int`"."""
+    problem, _, path = text.partition(" - at `$")
+    path = path.rstrip("`").replace("[...]", ".*").replace("[", ".").replace("]", "").strip(".")
+    return f"{path}: {problem}" if path else problem
+
+
+def depth(raw: bytes) -> int:
+    """Levels of arrays and objects in a valid JSON text."""
+    level = deepest = 0
+    for mark in re.sub(rb'"(?:[^"\\]|\\.)*"', b"", raw):
+        if mark in b"[{":
+            level += 1
+            deepest = max(deepest, level)
+        elif mark in b"]}":
+            level -= 1
+    return deepest
+
+
+def _check_nesting(body: Body) -> None:
+    for index, tool in enumerate(body.tools or ()):
+        _check_raw(tool.input_schema, f"tools.{index}.input_schema")
+    for index, turn in enumerate(body.messages):
+        if isinstance(turn.content, list):
+            _check_blocks(turn.content, f"messages.{index}.content", 1)
+
+
+def _check_blocks(blocks: list[Block], place: str, level: int) -> None:
+    if level > NESTING_LIMIT // 2:
+        raise ApiError(
+            "invalid_request", f"{place.split('.content')[0]}: nested more than {NESTING_LIMIT} levels deep."
+        )
+    for index, block in enumerate(blocks):
+        if block.input is not NO_RAW:
+            _check_raw(block.input, f"{place}.{index}.input")
+        inner = block.content
+        if inner is None or isinstance(inner, str):
+            continue
+        _check_blocks(inner if isinstance(inner, list) else [inner], f"{place}.{index}.content", level + 1)
+
+
+def _check_raw(raw: Raw, place: str) -> None:
+    text = memoryview(raw).tobytes()
+    # Few brackets cannot nest deeply, and counting them is much cheaper than walking.
+    if text.count(b"{") + text.count(b"[") > NESTING_LIMIT and depth(text) > NESTING_LIMIT:
+        raise ApiError("invalid_request", f"{place}: nested more than {NESTING_LIMIT} levels deep.")
