@@ -1,0 +1,83 @@
+# The front door. `make` alone lists what there is.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+BIN := .venv/bin
+READY := .venv/.ready
+PINS := tests/clients/pins
+CLIENTS := python-2 python-0 node claude
+export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
+export UV_PYTHON_DOWNLOADS := never
+# An environment that is switched on in the shell is not ours.
+unexport VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.PHONY: help run test clients install check fix coverage laws mutants bench stop clean
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@echo "dragoman: an interpreter between Anthropic's Messages API and every model there is."
+	@echo
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1@\2/' | while IFS=@ read -r name what; do printf '%-16s %s\n' "$$name" "$$what"; done
+
+run: $(READY) ## set everything up and start the gateway (make run ARGS="--port 9000")
+	@$(BIN)/dragoman serve $(ARGS) || { code=$$?; test $$code -eq 4 || exit $$code; }
+
+test: $(READY) ## set everything up and run the tests (make test ARGS="tests/messages")
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+install: $(READY) ## set everything up in .venv, and start nothing
+
+clients: $(CLIENTS:%=.clients/%/.ready) ## install the real clients that tests drive, each in an environment of its own
+
+check: $(READY) ## ruff, strict typing, the house rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest tests/test_house.py
+
+fix: $(READY) ## let ruff mend what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+coverage: $(READY) ## tests with line and branch coverage, and the limits per floor
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-branch --cov-report= $(ARGS)
+	@$(BIN)/python tests/coverage_limits.py
+
+laws: $(READY) ## the laws with 10,000 examples each (slow)
+	@HYPOTHESIS_PROFILE=laws $(BIN)/python -m pytest -n 2 tests/test_laws.py
+
+mutants: $(READY) ## put known bugs back in and show that the tests notice
+	@$(BIN)/python tests/mutants.py
+
+bench: $(READY) ## CPU per request and per event, beside plain nginx
+	@$(BIN)/python bench/run.py $(ARGS)
+
+stop: $(READY) ## stop the gateway that `make run` started
+	@$(BIN)/dragoman stop
+
+clean: ## remove everything that was installed or built here
+	rm -rf .venv .clients .build .mypy_cache .ruff_cache .hypothesis .coverage* dist
+
+# uv is in the locked development group, so that a sync does not remove it.
+$(READY): pyproject.toml uv.lock
+	@command -v $(PYTHON) >/dev/null || { echo "dragoman needs Python 3.11 or newer: install the package python3 (with python3-venv)."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dragoman needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Install one, then: make PYTHON=python3.12 run"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv module is missing: install the package python3-venv (Debian, Ubuntu: apt install python3-venv)."; exit 1; }
+	@test -x $(BIN)/uv && $(BIN)/python -c '' 2>/dev/null || { echo "Setting up .venv"; $(PYTHON) -m venv --clear .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
+	@$(BIN)/uv sync --locked --quiet
+	@touch $@
+
+.clients/python-%/.ready: $(PINS)/python-%/requirements.txt | $(READY)
+	@echo "Installing $(@D)"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
+	@$(BIN)/uv pip install --quiet --require-hashes --python $(@D)/bin/python -r $<
+	@touch $@
+
+.clients/%/.ready: $(PINS)/%/package-lock.json $(PINS)/%/package.json
+	@command -v npm >/dev/null || { echo "The $* client needs npm: install Node.js 20 or newer (Debian, Ubuntu: apt install nodejs npm)."; exit 1; }
+	@echo "Installing $(@D)"
+	@mkdir -p $(@D)
+	@cp $(PINS)/$*/package.json $(PINS)/$*/package-lock.json $(@D)/
+	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
