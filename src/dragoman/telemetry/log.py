@@ -1,0 +1,193 @@
+"""The log: one line a request, and one for each failure of our own. No bodies, no keys."""
+
+import logging
+import traceback
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from time import time
+
+import msgspec
+from msgspec import Struct
+
+from dragoman.messages.errors import ApiError
+from dragoman.messages.events import Usage
+from dragoman.messages.notes import Note
+
+LONGEST = 200  # characters of a name that a caller chose
+LONGEST_MESSAGE = 500  # characters of an error's message
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Line(Struct, kw_only=True):
+    """What is written about one request."""
+
+    ts: str = ""  # when it ended: ISO 8601, UTC, milliseconds
+    event: str = "request"
+    request_id: str = ""
+    path: str = ""
+    model: str | None = None  # as the caller wrote it
+    provider: str | None = None
+    upstream_model: str | None = None
+    endpoint: str | None = None  # the upstream's path
+    stream: bool | None = None
+    status: int = 0
+    ms: float = 0
+    first_token_ms: float | None = None
+    usage: dict[str, int] | None = None
+    notes: list[str] = []
+    attempts: int = 0
+    error: str | None = None  # "<type>: <message>"
+
+
+class _Failure(Struct, kw_only=True):
+    ts: str
+    event: str
+    level: str
+    message: str
+    request_id: str | None = None
+    traceback: str | None = None
+
+
+class Log:
+    """Turns lines into text and hands it to `write`, which must not block.
+
+    `human`: one aligned line for a terminal instead of JSON. `clock`: seconds since 1970.
+    `level`: `error` writes only requests that failed on our side or the upstream's (status 500 and over).
+    """
+
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        *,
+        redact: Callable[[str], str],
+        human: bool = False,
+        level: str = "info",
+        clock: Callable[[], float] = time,
+    ) -> None:
+        self._write = write
+        self._redact = redact
+        self._human = human
+        self._level = level
+        self._clock = clock
+        self._names: dict[str, str] = {}
+        self.swallowed = 0  # lines that could not be made
+
+    def request(self, line: Line) -> None:
+        """Write one request's line. Raises nothing: watching cannot break traffic."""
+        if self._level == "error" and line.status < 500:
+            return
+        try:
+            now = self._clock()
+            line.ts = _stamp(now)
+            line.model = line.model and self._name(line.model)
+            line.path = self._name(line.path)
+            if line.error:
+                line.error = self._redact(line.error)[:LONGEST_MESSAGE]
+            self._write(self._for_people(line, now) if self._human else _encode(line).decode())
+        except Exception:  # noqa: BLE001 an account of a request must never be the reason that it fails
+            self.swallowed += 1
+
+    def failure(self, message: str, *, error: BaseException | None = None, request_id: str | None = None) -> None:
+        """Write that something of ours went wrong, with the traceback of `error`."""
+        trace = "".join(traceback.format_exception(error)) if error is not None else None
+        self.note("error", message, request_id=request_id, trace=trace)
+
+    def note(self, level: str, message: str, *, request_id: str | None = None, trace: str | None = None) -> None:
+        """Write a line that is about no finished request."""
+        message = self._redact(message)
+        trace = self._redact(trace) if trace else None
+        now = self._clock()
+        if self._human:
+            text = f"{_hour(now)}  {level}  {_printable(message)}" + (f"  {request_id}" if request_id else "")
+            self._write(text + ("\n" + trace.rstrip() if trace else ""))
+            return
+        event = "failure" if level == "error" else "note"
+        line = _Failure(
+            ts=_stamp(now), event=event, level=level, message=message, request_id=request_id, traceback=trace
+        )
+        self._write(_encode(line).decode())
+
+    def handler(self) -> logging.Handler:
+        """A handler for the loggers of libraries, so that their lines are redacted and look like ours."""
+        return _Handler(self)
+
+    def _name(self, text: str) -> str:
+        """A name that the caller chose, redacted: people paste keys into the wrong field."""
+        known = self._names.get(text)
+        if known is None:
+            known = self._redact(text)[:LONGEST]
+            if len(self._names) < 1000 and len(text) <= LONGEST:
+                self._names[text] = known
+        return known
+
+    def _for_people(self, line: Line, now: float) -> str:
+        target = f"{line.provider}/{line.upstream_model}" if line.provider else ""
+        asked = line.model or line.path
+        who = f"{asked} -> {target}" if target and target != asked else asked
+        parts = [f"{_hour(now)}  {_printable(who):<56}", f"{line.status:>3}", f"{_duration(line.ms):>7}"]
+        if line.usage:
+            cached = line.usage["cache_read_input_tokens"] + line.usage["cache_creation_input_tokens"]
+            fresh = f"{line.usage['input_tokens'] + cached} in" + (f" ({cached} cached)" if cached else "")
+            parts.append(f"{fresh}, {line.usage['output_tokens']} out")
+        if line.first_token_ms is not None:
+            parts.append(f"first {_duration(line.first_token_ms)}")
+        if line.attempts > 1:
+            parts.append(f"{line.attempts} attempts")
+        if line.notes:
+            parts.append(",".join(line.notes))
+        if line.error:
+            parts.append(_printable(line.error))
+        return "  ".join(parts)
+
+
+class _Handler(logging.Handler):
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        trace = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else None
+        level = "error" if record.levelno >= logging.ERROR else record.levelname.lower()
+        self._log.note(level, f"{record.name}: {record.getMessage()}".strip(), trace=trace)
+
+
+def usage_counts(usage: Usage | None) -> dict[str, int] | None:
+    """The counters of a usage that are worth a column."""
+    if usage is None:
+        return None
+    counts = {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_creation_input_tokens": usage.cache_creation_input_tokens,
+        "cache_read_input_tokens": usage.cache_read_input_tokens,
+    }
+    if usage.output_tokens_details is not None:
+        counts["thinking_tokens"] = usage.output_tokens_details.thinking_tokens
+    return counts
+
+
+def note_codes(notes: Iterable[Note]) -> list[str]:
+    """Codes of what was lost or changed, each once."""
+    return list(dict.fromkeys(note.code for note in notes if note.grade != "ignored"))
+
+
+def error_text(error: ApiError) -> str:
+    return f"{error.type}: {error.message}"
+
+
+def _stamp(now: float) -> str:
+    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _hour(now: float) -> str:
+    return datetime.fromtimestamp(now).astimezone().strftime("%H:%M:%S")
+
+
+def _duration(ms: float) -> str:
+    return f"{ms:.0f}ms" if ms < 1000 else f"{ms / 1000:.1f}s"
+
+
+def _printable(text: str) -> str:
+    """On one line, without control characters: a caller's model name cannot move the cursor or forge a line."""
+    return "".join(char if char.isprintable() else "?" for char in text)

@@ -1,0 +1,97 @@
+"""The way out for lines: a bounded queue and one thread, so that a slow pipe never stops the event loop."""
+
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TextIO
+
+GATHER = 0.05  # seconds in which lines are gathered into one write
+LIMIT = 10_000  # lines that may wait
+
+
+class Outlet:
+    """Takes lines, writes them in order from a thread of its own. Lines over `limit` are dropped and counted.
+
+    `write` may be called from any thread, before and after `close`.
+    """
+
+    def __init__(self, stream: TextIO, *, limit: int = LIMIT, gather: float = GATHER) -> None:
+        _tolerate_every_character(stream)
+        self.dropped = 0  # lines that were lost since the start
+        self._stream = stream
+        self._gather = gather
+        self._lines: deque[str] = deque()
+        self._limit = limit
+        self._told = 0
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def write(self, line: str) -> None:
+        """Hand over one line, without its line feed. Never blocks."""
+        if len(self._lines) >= self._limit:
+            self.dropped += 1
+            return
+        self._lines.append(line)
+        self._wake.set()
+        if self._thread is None:
+            self._start()
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Write what is waiting; after `timeout` seconds the pipe counts as dead."""
+        self._closing.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _start(self) -> None:
+        # Not in the constructor: a process that forks after making an outlet must not lose the thread.
+        with self._starting:
+            thread = self._thread or threading.Thread(target=self._run, name="outlet", daemon=True)
+            if thread.ident is None:
+                thread.start()
+            self._thread = thread
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            if not self._closing.is_set():
+                time.sleep(self._gather)
+            self._wake.clear()
+            try:
+                self._drain()
+            except (OSError, ValueError):  # the reader of our pipe has gone, or the stream is closed
+                self.dropped += len(self._lines) + 1
+                self._lines.clear()
+            if self._closing.is_set() and not self._lines:
+                return
+
+    def _drain(self) -> None:
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        if self.dropped > self._told:
+            lines.append(f'{{"event":"dropped","lines":{self.dropped - self._told}}}')
+            self._told = self.dropped
+        self._stream.write("".join(line + "\n" for line in lines))
+        self._stream.flush()
+
+
+def human(form: str, stream: TextIO | None) -> bool:
+    """Whether lines are for people: `form` is `logs.format`; "auto" looks whether `stream` is a terminal."""
+    if form == "auto":
+        return stream is not None and stream.isatty()
+    return form == "human"
+
+
+def standard() -> Outlet:
+    """The outlet on standard output."""
+    return Outlet(sys.stdout)
+
+
+def _tolerate_every_character(stream: TextIO) -> None:
+    """A console with a small code page gets escapes instead of an exception."""
+    change: Callable[..., None] | None = getattr(stream, "reconfigure", None)
+    if change is not None:
+        change(errors="backslashreplace")
