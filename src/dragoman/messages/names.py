@@ -1,0 +1,90 @@
+"""Tool names and tool ids that an upstream accepts, and the way back.
+
+Clients send names of any length (`mcp__plugin_...__...` of 86 characters was seen) and histories hold ids of other
+vendors; upstreams take 64 characters of `[a-zA-Z0-9_-]` or less.
+https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+import re
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Literal
+
+from msgspec import Struct
+
+LEGAL_ID = re.compile(r"\A[a-zA-Z0-9_-]{1,64}\Z")
+"""A tool id that every client and Anthropic itself take."""
+
+_ILLEGAL = re.compile(r"[^a-zA-Z0-9_-]")
+_LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_HASH = 8  # characters of hash behind a shortened name
+
+
+class Names(Struct, frozen=True):
+    """The tool names of one request, both ways: no two names share an upstream name."""
+
+    back: dict[str, str]
+    """Upstream name -> the caller's, only where they differ."""
+    limit: int
+    _forth: dict[str, str]
+
+    @classmethod
+    def of(cls, names: Iterable[str], *, limit: int) -> "Names":
+        """`names`: every name in the caller's tools, tool choice and history. `limit`: characters, at least 16.
+
+        A legal name stays as it is. Another gets a name that depends on nothing but itself, unless that very name is
+        taken by another tool of the request. The order of `names` does not matter.
+        """
+        wanted = set(names)
+        forth: dict[str, str] = {}
+        back: dict[str, str] = {}
+        for name in sorted(name for name in wanted if not _legal(name, limit)):
+            number = 0
+            while (short := _shorten(name, limit, number)) in wanted or short in back:
+                number += 1
+            forth[name] = short
+            back[short] = name
+        return cls(back, limit, forth)
+
+    def out(self, name: str) -> str:
+        """The upstream's name for the caller's `name`."""
+        return self._forth.get(name) or (name if _legal(name, self.limit) else _shorten(name, self.limit, 0))
+
+
+def tool_id(id: str, *, limit: int, style: Literal["any", "alphanumeric9"] = "any") -> str:  # noqa: A002 - the wire's word
+    """A tool id that the upstream takes, the same for a call and for its result.
+
+    `any`: a legal id of at most `limit` characters (at least 16) stays, else `call_` and a hash.
+    `alphanumeric9`: exactly nine letters and digits, for Mistral.
+    https://docs.mistral.ai/capabilities/function_calling/
+    """
+    if style == "alphanumeric9":
+        return id if len(id) == 9 and id.isascii() and id.isalnum() else _letters(id, 9)
+    return id if _legal(id, limit) else f"call_{sha256(_bytes(id)).hexdigest()[: min(limit - 5, 32)]}"
+
+
+def mint(message_id: str, number: int) -> str:
+    """A tool id of our own, for block `number` of the message: the upstream gave none, or one that cannot be used."""
+    return f"toolu_{sha256(_bytes(f'{message_id}/{number}')).hexdigest()[:24]}"
+
+
+def _legal(name: str, limit: int) -> bool:
+    return 0 < len(name) <= limit and not _ILLEGAL.search(name)
+
+
+def _shorten(name: str, limit: int, number: int) -> str:
+    mark = sha256(_bytes(name if number == 0 else f"{name}\0{number}")).hexdigest()[:_HASH]
+    return f"{_ILLEGAL.sub('_', name[: limit - _HASH - 1])}_{mark}"
+
+
+def _letters(text: str, count: int) -> str:
+    number = int.from_bytes(sha256(_bytes(text)).digest())
+    found = ""
+    for _ in range(count):
+        number, digit = divmod(number, len(_LETTERS))
+        found += _LETTERS[digit]
+    return found
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
