@@ -17,30 +17,30 @@ class Kind(Struct, frozen=True):
     status: int
     type: str
     fault: Fault
-    retryable: bool  # whether the same call may succeed when it is tried again
+    retryable: bool = False  # whether the same call may succeed when it is tried again
 
 
 KINDS: dict[str, Kind] = {
-    "invalid_request": Kind(400, "invalid_request_error", "client", False),
-    "context_overflow": Kind(400, "invalid_request_error", "client", False),
-    "authentication": Kind(401, "authentication_error", "client", False),
-    "upstream_authentication": Kind(401, "authentication_error", "ours", False),  # our key was refused
-    "billing": Kind(402, "billing_error", "upstream", False),
-    "permission": Kind(403, "permission_error", "upstream", False),
-    "not_found": Kind(404, "not_found_error", "client", False),
-    "method_not_allowed": Kind(405, "invalid_request_error", "client", False),
-    "conflict": Kind(409, "conflict_error", "upstream", True),
-    "too_large": Kind(413, "request_too_large", "client", False),
-    "unsupported_encoding": Kind(415, "invalid_request_error", "client", False),
-    "rate_limit": Kind(429, "rate_limit_error", "upstream", True),
-    "internal": Kind(500, "api_error", "ours", False),
-    "upstream_failed": Kind(500, "api_error", "upstream", True),
-    "unsupported": Kind(501, "not_supported", "client", False),
-    "unreachable": Kind(502, "api_error", "upstream", True),  # no connection, or it broke before an answer
-    "bad_answer": Kind(502, "api_error", "upstream", True),  # an answer that is not in its own language
-    "truncated": Kind(502, "api_error", "upstream", True),  # an answer that ends before its finish mark
-    "timeout": Kind(504, "timeout_error", "upstream", True),
-    "overloaded": Kind(529, "overloaded_error", "upstream", True),
+    "invalid_request": Kind(400, "invalid_request_error", "client"),
+    "context_overflow": Kind(400, "invalid_request_error", "client"),
+    "authentication": Kind(401, "authentication_error", "client"),
+    "upstream_authentication": Kind(401, "authentication_error", "ours"),  # our key was refused
+    "billing": Kind(402, "billing_error", "upstream"),
+    "permission": Kind(403, "permission_error", "upstream"),
+    "not_found": Kind(404, "not_found_error", "client"),
+    "method_not_allowed": Kind(405, "invalid_request_error", "client"),
+    "conflict": Kind(409, "conflict_error", "upstream", retryable=True),
+    "too_large": Kind(413, "request_too_large", "client"),
+    "unsupported_encoding": Kind(415, "invalid_request_error", "client"),
+    "rate_limit": Kind(429, "rate_limit_error", "upstream", retryable=True),
+    "internal": Kind(500, "api_error", "ours"),
+    "upstream_failed": Kind(500, "api_error", "upstream", retryable=True),
+    "unsupported": Kind(501, "not_supported", "client"),
+    "unreachable": Kind(502, "api_error", "upstream", retryable=True),  # no connection, or it broke before an answer
+    "bad_answer": Kind(502, "api_error", "upstream", retryable=True),  # an answer that is not in its own language
+    "truncated": Kind(502, "api_error", "upstream", retryable=True),  # an answer that ends before its finish mark
+    "timeout": Kind(504, "timeout_error", "upstream", retryable=True),
+    "overloaded": Kind(529, "overloaded_error", "upstream", retryable=True),
 }
 
 

@@ -112,6 +112,7 @@ class Tool(Struct, frozen=True):
     display_width_px: int | None = None
     display_height_px: int | None = None
     display_number: int | None = None
+    enable_zoom: bool | None = None
     mcp_server_name: str | None = None
 
     @property
@@ -276,9 +277,8 @@ def _check_nesting(body: Body) -> None:
 
 def _check_blocks(blocks: list[Block], place: str, level: int) -> None:
     if level > NESTING_LIMIT // 2:
-        raise ApiError(
-            "invalid_request", f"{place.split('.content')[0]}: nested more than {NESTING_LIMIT} levels deep."
-        )
+        turn = place.split(".content", maxsplit=1)[0]
+        raise ApiError("invalid_request", f"{turn}: nested more than {NESTING_LIMIT} levels deep.")
     for index, block in enumerate(blocks):
         if block.input is not NO_RAW:
             _check_raw(block.input, f"{place}.{index}.input")

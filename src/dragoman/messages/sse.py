@@ -98,7 +98,7 @@ class FrameReader:
         data: list[bytes] = []
         event = ""
         for line in part.split(b"\n"):
-            name, colon, value = line.partition(b":")
+            name, _, value = line.partition(b":")
             value = value.removeprefix(b" ")
             if name == b"data":
                 data.append(value)

@@ -1,0 +1,434 @@
+"""The only maker of Messages stream events: whatever a dialect says, the stream is legal.
+
+A dialect says "text", "thinking", "tool", "usage", "finish"; the writer decides starts, stops, indexes and order.
+Blocks are strictly sequential in Messages, while upstreams interleave: content that arrives while a tool call is
+unfinished waits in line, and is played when the call's JSON is complete.
+https://platform.claude.com/docs/en/build-with-claude/streaming
+"""
+
+from collections import deque
+from collections.abc import Container, Hashable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from msgspec import structs
+
+from dragoman.messages.arguments import Arguments
+from dragoman.messages.errors import ApiError, ErrorBody
+from dragoman.messages.events import (
+    BlockDelta,
+    BlockStart,
+    BlockStop,
+    CitationsDelta,
+    ContentBlock,
+    ErrorEvent,
+    Event,
+    InputDelta,
+    Message,
+    MessageDelta,
+    MessageStart,
+    MessageStop,
+    Outcome,
+    RedactedThinkingBlock,
+    SignatureDelta,
+    StopDetails,
+    StopReason,
+    TextBlock,
+    TextDelta,
+    ThinkingBlock,
+    ThinkingDelta,
+    ToolUseBlock,
+    Usage,
+)
+from dragoman.messages.names import LEGAL_ID, mint
+from dragoman.messages.notes import Grade, Note
+from dragoman.messages.stop import StopMatcher
+
+BLOCK_LIMIT = 10_000  # blocks of one message
+WAITING_LIMIT = 64 * 1024 * 1024  # characters of tool arguments, and of content that waits for its turn
+
+# State of a thinking block whose dialect has none: recognisably ours, so that it is never taken for Claude's.
+NO_STATE = "dragoman1.none.0.e30"
+
+_CHARACTERS_PER_TOKEN = 3.6  # for output that no upstream counted
+_TEXT, _THINKING, _TOOL, _WHOLE = "text", "thinking", "tool", "whole"
+
+
+class _Call:
+    """One tool call: announced, being written, or written."""
+
+    __slots__ = ("arguments", "closed", "id", "name")
+
+    def __init__(self, name: str, tool_id: str | None) -> None:
+        self.name = name
+        self.id = tool_id
+        self.arguments = Arguments()
+        self.closed = False
+
+
+class _Waiting:
+    """Content that arrived while an earlier tool call was unfinished."""
+
+    __slots__ = ("block", "call", "kind", "signature", "texts")
+
+    def __init__(self, kind: str, call: _Call | None = None, block: ContentBlock | None = None) -> None:
+        self.kind = kind
+        self.call = call
+        self.block = block
+        self.texts: list[str] = []
+        self.signature: str | None = None
+
+
+class MessageWriter:
+    """Makes the events of one message, in the only legal order."""
+
+    def __init__(
+        self,
+        *,
+        message_id: str,
+        model: str,
+        input_tokens: int = 0,
+        stop_sequences: Sequence[str] = (),
+        names: Mapping[str, str] = MappingProxyType({}),
+        ids: Container[str] = (),
+        show_thinking: bool = True,
+        omit_thinking: bool = False,
+        asked_thinking: bool = False,
+        output_tool: str | None = None,
+    ) -> None:
+        """`names`: upstream tool name -> the caller's; `ids`: tool ids that the history already uses."""
+        self.notes: list[Note] = []
+        self.started = False
+        self.committed = False
+        self.finished = False
+        self.ended = False
+        self.tool_calls = 0
+        self.usage_seen: Usage | None = None
+        self._message = Message(message_id, model, [], Usage(input_tokens=input_tokens))
+        self._stop = StopMatcher(stop_sequences) if any(stop_sequences) else None
+        self._names = names
+        self._ids = ids
+        self._own_ids: set[str] = set()
+        self._show_thinking = show_thinking
+        self._omit_thinking = omit_thinking
+        self._asked_thinking = asked_thinking
+        self._output_tool = output_tool
+        self._output_key: Hashable = None
+        self._events: list[Event] = []
+        self._kind: str | None = None  # of the open block
+        self._index = -1  # of the open block, or of the last one
+        self._call: _Call | None = None  # of the open block
+        self._signature: str | None = None  # for the open thinking block
+        self._calls: dict[Hashable, _Call] = {}
+        self._waiting: deque[_Waiting] = deque()
+        self._space = ""  # white space that opens no block until something follows it
+        self._space_kind = _TEXT
+        self._characters = 0
+        self._waiting_characters = 0
+        self._outcome = Outcome("end_turn")
+
+    # What a dialect says
+
+    def text(self, text: str) -> None:
+        """More text. Consecutive texts are one block."""
+        if self._kind is _TEXT and self._stop is None:  # the hot path
+            if text:
+                self._characters += len(text)
+                self._events.append(BlockDelta(self._index, TextDelta(text)))
+        elif text and not self.ended:
+            if self._must_wait():
+                self._wait(_TEXT, text)
+            else:
+                self._text(text)
+
+    def thinking(self, text: str) -> None:
+        """More reasoning. Consecutive texts are one block, closed by its signature."""
+        if not text or self.ended:
+            return
+        if not self._show_thinking:
+            self._note("lost", "thinking.not_requested")
+        elif self._must_wait():
+            self._wait(_THINKING, text)
+        else:
+            self._thinking(text)
+
+    def sign(self, signature: str) -> None:
+        """State of the reasoning so far. Without a thinking block it travels in a redacted one, if the caller asked."""
+        if self.ended or not self._show_thinking:
+            return
+        if self._waiting and self._waiting[-1].kind is _THINKING:
+            self._waiting[-1].signature = signature
+        elif self._kind is _THINKING:
+            self._signature = signature
+        elif self._asked_thinking:
+            self.block(RedactedThinkingBlock(signature))
+        else:
+            self._note("lost", "state.no_thinking_block")
+
+    def tool(self, key: Hashable, name: str, id: str | None = None) -> None:  # noqa: A002 - the field's own name
+        """A call begins; `key` names it for `arguments`. Announcing a key again changes nothing."""
+        if self.ended or key in self._calls or key == self._output_key:
+            return
+        if self._output_tool is not None and name == self._output_tool:
+            self._output_key = key
+            return
+        call = self._calls[key] = _Call(self._names.get(name, name), id)
+        self.tool_calls += 1
+        if self._must_wait():
+            self._waiting.append(_Waiting(_TOOL, call))
+        else:
+            self._begin_call(call)
+
+    def arguments(self, key: Hashable, fragment: str) -> None:
+        """More of a call's input, as JSON text. Raises KeyError for a key that was not announced."""
+        if self.ended or not fragment:
+            return
+        if key == self._output_key and self._output_tool is not None:
+            self.text(fragment)
+            return
+        call = self._calls[key]
+        if call.closed:
+            if fragment.strip():
+                self._note("lost", "arguments.late")
+            return
+        self._count_waiting(len(fragment))
+        call.arguments.add(fragment)
+        if call is not self._call:
+            return
+        self._delta(call.arguments.ready())
+        if self._waiting and call.arguments.complete():
+            self._play_waiting()
+
+    def cite(self, citation: dict[str, Any]) -> None:
+        """A citation of the text block that is open."""
+        if self._kind is _TEXT:
+            self._release_text()
+            if not self.ended:
+                self._events.append(BlockDelta(self._index, CitationsDelta(citation)))
+        elif not self.ended:
+            self._note("lost", "citation.without_text")
+
+    def block(self, block: ContentBlock) -> None:
+        """A block that arrives whole: redacted thinking, a server tool's use or result."""
+        if self.ended:
+            return
+        if self._must_wait():
+            self._waiting.append(_Waiting(_WHOLE, block=block))
+        else:
+            self._whole(block)
+
+    def usage(self, usage: Usage) -> None:
+        """The upstream's counters so far; they replace what was known."""
+        self.usage_seen = usage
+
+    def finish(
+        self, reason: StopReason, *, stop_sequence: str | None = None, details: StopDetails | None = None
+    ) -> None:
+        """The upstream's reason. Kept until `end`, so that a later usage still counts."""
+        if not self.ended:
+            self.finished = True
+            self._outcome = Outcome(reason, stop_sequence, details)
+
+    def end(self) -> None:
+        """The message is over: everything that waits is played, and what is open is closed."""
+        if self.ended:
+            return
+        while self._waiting:
+            self._play_next()
+        if not self.ended:  # text that waited may have held a stop sequence, and so may text that is held back
+            self._close()
+        if not self.ended:
+            self._end()
+
+    def fail(self, error: ApiError, request_id: str = "") -> ErrorEvent:
+        """The error event. What is open stays open: clients run a tool_use that was closed."""
+        self.ended = True
+        return ErrorEvent(ErrorBody(error.type, error.message), request_id)
+
+    def take(self) -> list[Event]:
+        """Events made since the last call."""
+        events = self._events
+        if events:
+            self._events = []
+        return events
+
+    # Text and thinking
+
+    def _text(self, text: str) -> None:
+        if self._stop is None:
+            self._show(_TEXT, text)
+            return
+        safe, matched = self._stop.feed(text)
+        if safe:
+            self._show(_TEXT, safe)
+        if matched is not None:
+            self._stopped(matched)
+
+    def _thinking(self, text: str) -> None:
+        self._release_text()
+        if not self.ended:
+            self._show(_THINKING, text)
+
+    def _show(self, kind: str, text: str) -> None:
+        if self._kind is not kind:
+            if self._space_kind is kind:
+                text = self._space + text
+            if text.isspace():
+                self._space, self._space_kind = text, kind
+                return
+            self._space = ""
+            self._open(kind, TextBlock("") if kind is _TEXT else ThinkingBlock("", ""))
+        self._characters += len(text)
+        if kind is _TEXT:
+            self._events.append(BlockDelta(self._index, TextDelta(text)))
+        elif not self._omit_thinking:
+            self._events.append(BlockDelta(self._index, ThinkingDelta(text)))
+
+    def _release_text(self) -> None:
+        """Text held back as a possible stop sequence: its block ends, so it is shown, unless it holds another."""
+        if self._stop is not None:
+            held = self._stop.flush()
+            if held:
+                self._show(_TEXT, held)
+            if self._stop.matched is not None and not self.ended:
+                self._stopped(self._stop.matched)
+
+    def _stopped(self, sequence: str) -> None:
+        self._waiting.clear()
+        self._space = ""
+        self.finished = True
+        self._outcome = Outcome("stop_sequence", sequence)
+        self._close_open()
+        self._end()
+
+    # Tool calls
+
+    def _begin_call(self, call: _Call) -> None:
+        self._close()
+        if self.ended:
+            return
+        number = self._index + 1
+        if call.id is None or not LEGAL_ID.fullmatch(call.id) or call.id in self._ids or call.id in self._own_ids:
+            call.id = mint(self._message.id, number)
+        self._own_ids.add(call.id)
+        self._open(_TOOL, ToolUseBlock(call.id, call.name))
+        self._call = call
+        self._delta(call.arguments.ready())
+
+    def _delta(self, fragment: str) -> None:
+        if fragment:
+            self._characters += len(fragment)
+            self._events.append(BlockDelta(self._index, InputDelta(fragment)))
+
+    def _close_call(self, call: _Call) -> None:
+        cut = self.finished and self._outcome.stop_reason in ("max_tokens", "model_context_window_exceeded")
+        rest, note = call.arguments.close(cut=cut)
+        self._delta(rest)
+        if note:
+            self._note("changed", note)
+        call.closed = True
+        self._call = None
+
+    # Content that waits
+
+    def _must_wait(self) -> bool:
+        call = self._call
+        if call is None:
+            return False
+        if self._waiting:
+            return True
+        return not call.arguments.complete()
+
+    def _wait(self, kind: str, text: str) -> None:
+        self._count_waiting(len(text))
+        if not self._waiting or self._waiting[-1].kind is not kind:
+            self._waiting.append(_Waiting(kind))
+        self._waiting[-1].texts.append(text)
+
+    def _play_waiting(self) -> None:
+        while self._waiting and not self.ended:
+            if self._call is not None and not self._call.arguments.complete():
+                return
+            self._play_next()
+
+    def _play_next(self) -> None:
+        waiting = self._waiting.popleft()
+        if waiting.call is not None:
+            self._begin_call(waiting.call)
+        elif waiting.block is not None:
+            self._whole(waiting.block)
+        elif waiting.kind is _TEXT:
+            self._text("".join(waiting.texts))
+        else:
+            self._thinking("".join(waiting.texts))
+            if self._kind is _THINKING:
+                self._signature = waiting.signature
+
+    def _count_waiting(self, characters: int) -> None:
+        self._waiting_characters += characters
+        if self._waiting_characters > WAITING_LIMIT:
+            raise ApiError("bad_answer", "The upstream sent more than 64 MB of tool arguments.")
+
+    # Blocks
+
+    def _open(self, kind: str, block: ContentBlock) -> None:
+        self._close_open()
+        if self._index + 1 >= BLOCK_LIMIT:
+            raise ApiError("bad_answer", f"The upstream sent more than {BLOCK_LIMIT} blocks.")
+        if not self.started:
+            self._start()
+        self._index += 1
+        self._kind = kind
+        self.committed = True
+        self._events.append(BlockStart(self._index, block))
+
+    def _whole(self, block: ContentBlock) -> None:
+        self._close()
+        if not self.ended:
+            self._open(_WHOLE, block)
+            self._close_open()
+
+    def _close(self) -> None:
+        """Close what is open, after the text that was held back; white space that nothing followed is dropped."""
+        self._release_text()
+        if not self.ended:
+            self._space = ""
+            self._close_open()
+
+    def _close_open(self) -> None:
+        if self._kind is None:
+            return
+        if self._call is not None:
+            self._close_call(self._call)
+        elif self._kind is _THINKING:
+            self._events.append(BlockDelta(self._index, SignatureDelta(self._signature or NO_STATE)))
+            self._signature = None
+        self._kind = None
+        self._events.append(BlockStop(self._index))
+
+    def _start(self) -> None:
+        self.started = True
+        message = self._message
+        if self.usage_seen is not None:
+            message = structs.replace(message, usage=self.usage_seen)
+        self._events.append(MessageStart(message))
+
+    def _end(self) -> None:
+        if not self.started:
+            self._start()
+        outcome = self._outcome
+        if outcome.stop_reason in ("end_turn", "tool_use"):
+            outcome = structs.replace(outcome, stop_reason="tool_use" if self.tool_calls else "end_turn")
+        usage = self.usage_seen
+        if usage is None:
+            tokens = round(self._characters / _CHARACTERS_PER_TOKEN)
+            usage = structs.replace(self._message.usage, output_tokens=max(tokens, 1) if self._characters else 0)
+            self._note("changed", "usage.estimated")
+        self._events.append(MessageDelta(outcome, usage))
+        self._events.append(MessageStop())
+        self.ended = self.committed = self.finished = True
+
+    def _note(self, grade: Grade, code: str) -> None:
+        note = Note(grade, code)
+        if note not in self.notes:
+            self.notes.append(note)
