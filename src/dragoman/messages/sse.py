@@ -4,6 +4,9 @@ Frames are cut on bytes: splitting decoded text would cut at U+2028 inside JSON 
 https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 """
 
+from collections.abc import Iterable
+from typing import get_args
+
 import msgspec
 from msgspec import Struct
 
@@ -17,11 +20,20 @@ _encode = msgspec.json.Encoder().encode
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 
+# The line before each event's JSON, by type: a look-up in the struct's configuration costs as much as encoding it.
+_HEAD: dict[type, bytes] = {
+    kind: b"event: %b\ndata: " % str(kind.__struct_config__.tag).encode() for kind in get_args(Event)
+}
+
 
 def encode(event: Event) -> bytes:
     """The frame of one event: its name, its JSON, a blank line."""
-    tag: str = event.__struct_config__.tag  # type: ignore[assignment]
-    return b"event: %b\ndata: %b\n\n" % (tag.encode(), _encode(event))
+    return _HEAD[type(event)] + _encode(event) + b"\n\n"
+
+
+def encode_all(events: Iterable[Event]) -> bytes:
+    """The frames of several events, to be written at once."""
+    return b"".join([_HEAD[type(event)] + _encode(event) + b"\n\n" for event in events])
 
 
 class Frame(Struct, frozen=True, gc=False):
@@ -44,27 +56,18 @@ class FrameReader:
         self._scanned = 0  # no frame border before this offset of `_rest`
         self._held_cr = False
         self._begun = False
+        self._plain = False  # begun, and no carriage return was seen
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """Frames completed by `chunk`. Raises ApiError("bad_answer") when one is over `FRAME_LIMIT`."""
-        if not self._begun:
-            chunk = bytes(self._rest) + chunk
-            self._rest.clear()
-            if chunk in (b"\xef", b"\xef\xbb"):
-                self._rest += chunk
-                return []
-            chunk = chunk.removeprefix(b"\xef\xbb\xbf")
-            self._begun = bool(chunk)
-        if self._held_cr:
-            chunk, self._held_cr = b"\r" + chunk, False
-        if b"\r" in chunk:
-            if chunk.endswith(b"\r"):
-                # Its line feed may be the next byte; a line that is complete without it only waits a little.
-                chunk, self._held_cr = chunk[:-1], True
-            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if self._plain and not self._rest and b"\r" not in chunk and chunk[-2:] == b"\n\n":
+            return self._frames(chunk)  # the common case: whole frames, nothing to keep
+        if not self._plain:
+            chunk = self._normalised(chunk)
+        elif b"\r" in chunk:
+            self._plain = False
+            chunk = self._normalised(chunk)
         rest = self._rest
-        if not rest and chunk.endswith(b"\n\n"):  # the common case: whole frames, nothing to keep
-            return self._frames(chunk)
         rest += chunk
         border = rest.rfind(b"\n\n", max(0, self._scanned - 1))
         if border < 0:
@@ -76,6 +79,24 @@ class FrameReader:
         del rest[: border + 2]
         self._scanned = len(rest)
         return self._frames(whole)
+
+    def _normalised(self, chunk: bytes) -> bytes:
+        """The chunk without a byte order mark at the very beginning, and with line feeds only."""
+        if not self._begun:
+            chunk = bytes(self._rest) + chunk
+            self._rest.clear()
+            if chunk in (b"", b"\xef", b"\xef\xbb"):
+                self._rest += chunk
+                return b""
+            chunk = chunk.removeprefix(b"\xef\xbb\xbf")
+            self._begun = True
+            self._plain = b"\r" not in chunk
+        if self._held_cr:
+            chunk, self._held_cr = b"\r" + chunk, False
+        if chunk.endswith(b"\r"):
+            # Its line feed may be the next byte; a line that is complete without it only waits a little.
+            chunk, self._held_cr = chunk[:-1], True
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def close(self) -> list[Frame]:
         """What is left at the end of bytes: a last frame without its blank line."""
