@@ -10,17 +10,17 @@ Nothing is mutated. https://platform.claude.com/docs/en/agents-and-tools/tool-us
 
 Notes made here: `text.empty`, `turn.empty`, `tool_id.duplicate`, `tools.deferred`, `tools.removed` (ignored);
 `system.folded`, `system.clear_at`, `system.block`, `tool_result.missing`, `tool_result.orphan`, `tool_result.merged`,
-`tool_result.misplaced`, `tool_use.misplaced` (changed); `tool_addition.unknown` (lost).
+`tool_result.misplaced`, `tool_use.misplaced` (changed); `tool_addition.unknown`, `tool_removal.unknown` (lost).
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 from msgspec.structs import replace
 
 from dragoman.messages import state
@@ -33,6 +33,9 @@ PLACEHOLDER = "DeferredToolPlaceholder"
 """Claude Code's stub that keeps the tool list from being empty of deferred tools; it is never a tool."""
 
 Role = Literal["user", "assistant", "system"]
+
+_ATTRIBUTION = "x-anthropic-billing-header:"
+_NOT_IN_TYPES = re.compile(r"[^a-zA-Z0-9_.-]")
 
 
 class Settled(Struct, frozen=True):
@@ -61,9 +64,17 @@ class Settled(Struct, frozen=True):
 def system_text(system: str | list[Block] | None) -> list[Block]:
     """The system prompt as non-empty text blocks, without Claude Code's attribution line at its head.
 
-    The line differs between requests, so it would keep every prefix cache from hitting, and means nothing to others.
-    https://code.claude.com/docs/en/llm-gateway-protocol
+    The line differs between requests, so it would keep every prefix cache from hitting, and it means nothing to other
+    models. https://code.claude.com/docs/en/llm-gateway-protocol
     """
+    if isinstance(system, str):
+        system = [Block(type="text", text=system)]
+    blocks = [block if block.type == "text" else _text(as_text(block), block) for block in system or ()]
+    blocks = [block for block in blocks if not _empty(block)]
+    if blocks and (head := blocks[0].text or "").startswith(_ATTRIBUTION):
+        rest = head.partition("\n")[2].lstrip("\r\n")
+        blocks[:1] = [replace(blocks[0], text=rest)] if rest and not rest.isspace() else []
+    return blocks
 
 
 def settle(turns: list[Turn], notes: list[Note], *, fold_system: bool) -> list[Settled]:
@@ -77,31 +88,335 @@ def settle(turns: list[Turn], notes: list[Note], *, fold_system: bool) -> list[S
     - `fold_system`: system turns become `<system-reminder>` text of the user turn around them, or one of their own;
       else they stay where they are, behind results.
 
-    The same blocks, not copies, wherever nothing had to change.
-    Raises ApiError("invalid_request") for an unknown role, and for a call or result without its id or name.
+    Blocks that need no change are the caller's own, not copies.
+    Raises ApiError("invalid_request") for an unknown role, and for a call or a result without its id or name.
     """
+    settled: list[Settled] = []
+    taken: set[str] = set()
+    calls: list[_Call] = []
+    # Assistant turns, and what lies between them, each as one stretch. Two stretches never merge, even when the one
+    # between them was empty: a turn that is sent must not change when turns follow it.
+    for is_assistant, stretch in groupby(enumerate(turns), _by_assistant):
+        if is_assistant:
+            answer = _rows_of_assistant(stretch, taken, notes)
+            calls = answer.calls
+            if answer.rows:
+                settled.append(_turn("assistant", answer.place, answer.rows))
+        else:
+            settled += _between(stretch, calls, notes, fold_system=fold_system)
+            calls = []
+    return settled
+
+
+class _Call(Struct, frozen=True):
+    """A call that waits for its result."""
+
+    id: str  # as the caller wrote it
+    sent: str  # unique in the history
+    place: str
+
+
+_Rows = list[tuple[str, Block]]  # blocks and their places
+
+
+class _Answer(Struct):
+    """One stretch of assistant turns."""
+
+    place: str = ""
+    rows: _Rows = []
+    calls: list[_Call] = []
+
+
+def _by_assistant(numbered: tuple[int, Turn]) -> bool:
+    index, turn = numbered
+    if turn.role not in ("user", "assistant", "system"):
+        raise ApiError("invalid_request", f"messages.{index}.role: Input should be 'user', 'assistant' or 'system'")
+    return turn.role == "assistant"
+
+
+def _rows_of_assistant(stretch: Iterable[tuple[int, Turn]], taken: set[str], notes: list[Note]) -> _Answer:
+    answer = _Answer()
+    for index, turn in stretch:
+        answer.place = answer.place or f"messages.{index}"
+        for place, block in _blocks(index, turn, notes):
+            if block.type == "tool_use":
+                _required(block.name, f"{place}.name")
+                wanted = _required(block.id, f"{place}.id")
+                sent = _unique(wanted, taken)
+                if sent != wanted:
+                    notes.append(Note("ignored", "tool_id.duplicate", f"{place}.id"))
+                    block = replace(block, id=sent)  # noqa: PLW2901 - the same block under another id
+                answer.calls.append(_Call(wanted, sent, place))
+            elif block.type == "tool_result":
+                notes.append(Note("changed", "tool_result.misplaced", place))
+                block = _text(as_text(block), block)  # noqa: PLW2901 - the same block as text
+            answer.rows.append((place, block))
+    return answer
+
+
+def _between(
+    stretch: Iterable[tuple[int, Turn]], calls: list[_Call], notes: list[Note], *, fold_system: bool
+) -> list[Settled]:
+    """User and system turns between two stretches of assistant turns, the results of `calls` first."""
+    found: dict[str, _Rows] = {call.id: [] for call in calls}
+    parts: list[tuple[Role, str, _Rows]] = []
+    first = ""
+    for index, turn in stretch:
+        first = first or f"messages.{index}"
+        role: Role = "system" if turn.role == "system" and not fold_system else "user"
+        rows = _rows_of_system(index, turn, notes, fold=fold_system) if turn.role == "system" else []
+        if turn.role == "user":
+            rows = _rows_of_user(index, turn, found, notes)
+        if rows and parts and parts[-1][0] == role:
+            parts[-1][2].extend(rows)
+        elif rows:
+            parts.append((role, f"messages.{index}", rows))
+    results = _results(calls, found, notes)
+    if results and (not parts or parts[0][0] != "user"):
+        parts.insert(0, ("user", first, []))
+    return [
+        _turn(role, first if results and number == 0 else place, rows, results if number == 0 else [])
+        for number, (role, place, rows) in enumerate(parts)
+    ]
+
+
+def _rows_of_user(index: int, turn: Turn, found: dict[str, _Rows], notes: list[Note]) -> _Rows:
+    """All blocks but the results that `found` waits for, which are put there."""
+    rows: _Rows = []
+    for place, block in _blocks(index, turn, notes):
+        if block.type == "tool_result":
+            id_ = _required(block.tool_use_id, f"{place}.tool_use_id")
+            if id_ in found:
+                found[id_].append((place, block))
+            else:
+                notes.append(Note("changed", "tool_result.orphan", place))
+                rows += _orphan(place, block)
+        elif block.type == "tool_use":
+            notes.append(Note("changed", "tool_use.misplaced", place))
+            rows.append((place, _text(as_text(block), block)))
+        else:
+            rows.append((place, block))
+    return rows
+
+
+def _rows_of_system(index: int, turn: Turn, notes: list[Note], *, fold: bool) -> _Rows:
+    rows: _Rows = []
+    for place, block in _blocks(index, turn, notes):
+        if block.type == "text":
+            rows.append((place, block))
+        elif block.type not in ("tool_addition", "tool_removal"):  # those are for `loaded_tools`
+            notes.append(Note("changed", "system.block", place))
+            rows.append((place, _text(as_text(block), block)))
+    if not rows:
+        return []
+    if turn.clear_at not in (None, "never"):
+        # It would have to vanish from the middle of what was already sent: see "append-only" above.
+        notes.append(Note("changed", "system.clear_at", f"messages.{index}.clear_at"))
+    if not fold:
+        return rows
+    notes.append(Note("changed", "system.folded", f"messages.{index}"))
+    text = "\n\n".join(block.text or "" for _, block in rows)
+    if not text.startswith("<system-reminder>"):
+        text = f"<system-reminder>\n{text}\n</system-reminder>"
+    cache_control = next((block.cache_control for _, block in reversed(rows) if block.cache_control), None)
+    return [(f"messages.{index}.content", Block(type="text", text=text, cache_control=cache_control))]
+
+
+def _results(calls: list[_Call], found: dict[str, _Rows], notes: list[Note]) -> _Rows:
+    """One result for each call, in their order."""
+    left = Counter(call.id for call in calls)
+    results: _Rows = []
+    for call in calls:
+        left[call.id] -= 1
+        # Calls that share an id share its results, one each; what is left over belongs to the last of them.
+        rows = found[call.id][:1] if left[call.id] else found[call.id][:]
+        del found[call.id][: len(rows)]
+        if not rows:
+            notes.append(Note("changed", "tool_result.missing", call.place))
+            results.append((call.place, Block(type="tool_result", tool_use_id=call.sent, content=NO_RESULT)))
+            continue
+        notes += [Note("changed", "tool_result.merged", place) for place, _ in rows[1:]]
+        results.append((rows[0][0], _merged(call, [block for _, block in rows])))
+    return results
+
+
+def _merged(call: _Call, results: list[Block]) -> Block:
+    first = results[0]
+    if len(results) > 1:
+        first = replace(
+            first,
+            content=[inner for block in results for inner in content_of(block)],
+            is_error=any(block.is_error for block in results) or first.is_error,
+            cache_control=next((block.cache_control for block in reversed(results) if block.cache_control), None),
+        )
+    return first if first.tool_use_id == call.sent else replace(first, tool_use_id=call.sent)
+
+
+def _orphan(place: str, block: Block) -> _Rows:
+    """A result without its call, as text of the user; images in it stay images."""
+    head = _text(_head_of_result(block), block)
+    if isinstance(block.content, str):
+        return [(place, replace(head, text=as_text(block)))]
+    return [(place, head), *((f"{place}.content.{number}", inner) for number, inner in _numbered_content(block))]
+
+
+def _turn(role: Role, place: str, rows: _Rows, results: _Rows = []) -> Settled:  # noqa: B006 - never written to
+    return Settled(
+        role,
+        tuple(block for _, block in results),
+        tuple(block for _, block in rows),
+        place,
+        tuple(place for place, _ in results),
+        tuple(place for place, _ in rows),
+    )
+
+
+def _blocks(index: int, turn: Turn, notes: list[Note]) -> Iterator[tuple[str, Block]]:
+    """The blocks of a turn that hold anything, with their places."""
+    content = turn.content
+    if not content:
+        if turn.role != "system":  # system turns may be there for their effort alone
+            notes.append(Note("ignored", "turn.empty", f"messages.{index}"))
+        return
+    place = f"messages.{index}.content"
+    if isinstance(content, str):
+        rows = [(place, Block(type="text", text=content))]
+    else:
+        rows = [(f"{place}.{number}", block) for number, block in enumerate(content)]
+    for place, block in rows:
+        if _empty(block):
+            notes.append(Note("ignored", "text.empty", place))
+        else:
+            yield place, block
+
+
+def _unique(wanted: str, taken: set[str]) -> str:
+    id_, number = wanted, 1
+    while id_ in taken:
+        number += 1
+        id_ = f"{wanted}_{number}"
+    taken.add(id_)
+    return id_
+
+
+def _required(value: str | None, place: str) -> str:
+    if not value:
+        raise ApiError("invalid_request", f"{place}: Field required")
+    return value
+
+
+def _empty(block: Block) -> bool:
+    return block.type == "text" and (not block.text or block.text.isspace())
+
+
+def _text(text: str, instead_of: Block) -> Block:
+    return Block(type="text", text=text, cache_control=instead_of.cache_control)
 
 
 def content_of(block: Block) -> list[Block]:
     """The blocks inside a tool_result or another block with `content`; empty text is left out."""
+    return [inner for _, inner in _numbered_content(block)]
+
+
+def _numbered_content(block: Block) -> list[tuple[int, Block]]:
+    content = block.content
+    if content is None:
+        return []
+    if isinstance(content, str):
+        content = Block(type="text", text=content)
+    inner = enumerate(content if isinstance(content, list) else [content])
+    return [(number, one) for number, one in inner if not _empty(one)]
+
+
+def thinking_owner(block: Block) -> state.State | None:
+    """The state of ours in a thinking or redacted_thinking block; None when there is none, or it is a vendor's."""
+    return state.unpack((block.signature if block.type == "thinking" else block.data) or "")
+
+
+def last_effort(body: Body) -> str | None:
+    """The effort that holds for the next answer: that of the last system turn that sets one, else the request's."""
+    for turn in reversed(body.messages):
+        if turn.role == "system" and turn.output_config and turn.output_config.effort:
+            return turn.output_config.effort
+    return body.output_config.effort if body.output_config else None
+
+
+class _Reference(Struct, frozen=True):
+    """`tool` of a tool_addition or tool_removal."""
+
+    type: str = ""
+    name: str | None = None
+    tool_name: str | None = None
+    definition: Tool | None = None
+
+
+_REFERENCE = msgspec.json.Decoder(_Reference)
 
 
 def loaded_tools(body: Body, notes: list[Note] | None = None) -> list[tuple[int, Tool]]:
     """The tools to send, each with its index in `body.tools`, in the caller's order.
 
-    A deferred tool is sent once the history loads it: a `tool_reference` in a tool result, or a `tool_addition`. A
-    `tool_removal` takes a tool away. When the search for tools is a server tool, which no foreign upstream runs, all
-    deferred tools are sent. Tools that a `tool_addition` defines itself follow, with indexes behind the list's.
-    `notes` receives what is not sent.
+    A deferred tool is sent once the history loads it, by a `tool_reference` in a tool result or by a `tool_addition`;
+    a `tool_removal` takes a tool away. A tool that the caller forces is sent. When the search for tools is a server
+    tool, which no foreign upstream runs, all deferred tools are sent. Tools that a `tool_addition` defines itself come
+    behind the list, with indexes that go on from it. `notes` receives what is not sent.
     """
+    notes = [] if notes is None else notes
+    tools = body.tools or []
+    loaded: dict[str, bool] = {}
+    defined: dict[str, Tool] = {}
+    deferred = any(tool.defer_loading for tool in tools)
+    for index, turn in enumerate(body.messages):
+        if not isinstance(turn.content, list):
+            continue
+        if turn.role == "system":
+            _change_tools(index, turn.content, loaded, defined, notes)
+        elif deferred:
+            loaded.update(dict.fromkeys(_referenced(turn.content), True))
+    if body.tool_choice and body.tool_choice.name:
+        loaded[body.tool_choice.name] = True
+    searched = any((tool.type or "").startswith("tool_search_tool") for tool in tools)
+    sent: list[tuple[int, Tool]] = []
+    for index, tool in enumerate(tools):
+        wanted = loaded.get(tool.name or "", searched or not tool.defer_loading)
+        if wanted and not (tool.defer_loading and tool.name == PLACEHOLDER):
+            sent.append((index, tool))
+        else:
+            notes.append(Note("ignored", "tools.deferred" if tool.defer_loading else "tools.removed", f"tools.{index}"))
+    known = {tool.name for tool in tools}
+    new = [tool for name, tool in defined.items() if loaded[name] and name not in known]
+    return sent + list(enumerate(new, len(tools)))
 
 
-def last_effort(body: Body) -> str | None:
-    """The effort that holds for the next answer: that of the last system turn that sets one, else of the request."""
+def _change_tools(
+    index: int, blocks: list[Block], loaded: dict[str, bool], defined: dict[str, Tool], notes: list[Note]
+) -> None:
+    for number, block in enumerate(blocks):
+        if block.type not in ("tool_addition", "tool_removal"):
+            continue
+        try:
+            reference = _REFERENCE.decode(block.tool)
+        except (msgspec.DecodeError, RecursionError):
+            reference = _Reference()
+        name = reference.definition.name if reference.definition else reference.name or reference.tool_name
+        if not name or reference.type.startswith("mcp_"):
+            notes.append(Note("lost", f"{block.type}.unknown", f"messages.{index}.content.{number}"))
+            continue
+        loaded[name] = block.type == "tool_addition"
+        if reference.definition:
+            defined[name] = reference.definition
 
 
-def thinking_owner(block: Block) -> state.State | None:
-    """The state of ours in a thinking or redacted_thinking block; None when there is none, or it is a vendor's."""
+def _referenced(blocks: Iterable[Block]) -> Iterator[str]:
+    for block in blocks:
+        if block.tool_name and block.type == "tool_reference":
+            yield block.tool_name
+        if block.tool_references:
+            yield from _referenced(block.tool_references)
+        if isinstance(block.content, list):
+            yield from _referenced(block.content)
+        elif isinstance(block.content, Block):
+            yield from _referenced((block.content,))
 
 
 def as_text(block: Block) -> str:
@@ -110,3 +425,97 @@ def as_text(block: Block) -> str:
     Nothing is dropped: what has no text of its own (an image, an unknown type) becomes a marker that names the type.
     Reasoning never becomes text: a model would take it for something that was said.
     """
+    render = _RENDERINGS.get(block.type)
+    return render(block) if render else _other(block)
+
+
+def _lines(*parts: str | None) -> str:
+    return "\n".join(part for part in parts if part)
+
+
+def _inside(block: Block) -> str:
+    return _lines(*map(as_text, content_of(block)))
+
+
+def _other(block: Block) -> str:
+    """Any block: its type, and the text in whatever fields it has."""
+    said = [part for part in (block.title, block.url, block.file_id, block.error_code) if part]
+    name = _NOT_IN_TYPES.sub("_", block.type[:64])
+    head = f"[{name}: {', '.join(said)}]" if said else f"[{name}]"
+    references = _lines(*map(as_text, block.tool_references or ()))
+    return _lines(head, block.text, _inside(block), references, block.stdout, block.stderr)
+
+
+def _wrapper(block: Block) -> str:
+    """A result of a server tool that only wraps what was found."""
+    return _inside(block) or _other(block)
+
+
+def _called(block: Block) -> str:
+    arguments = "{}" if block.input is NO_RAW else memoryview(block.input).tobytes().decode("utf-8", "replace")
+    return f"[Called {block.name or 'a tool'}: {arguments}]"
+
+
+def _head_of_result(block: Block) -> str:
+    return "[Error result of a tool]" if block.is_error else "[Result of a tool]"
+
+
+def _result(block: Block) -> str:
+    return _lines(_head_of_result(block), _inside(block))
+
+
+def _document(block: Block) -> str:
+    source = block.source if isinstance(block.source, Source) else Source(type="none")
+    if source.type == "text":
+        shown = source.data or ""
+    elif source.type == "content":
+        shown = _inside(Block(type="document", content=source.content))
+    else:
+        shown = f"[{source.url or source.file_id or source.media_type or 'no content'}]"
+    return _lines(
+        f"[Document: {block.title}]" if block.title else "[Document]",
+        f"[Context: {block.context}]" if block.context else None,
+        shown,
+    )
+
+
+def _search_result(block: Block) -> str:
+    source = f" ({block.source})" if isinstance(block.source, str) and block.source else ""
+    return _lines(f"[Search result: {block.title or 'untitled'}{source}]", _inside(block))
+
+
+def _ran(block: Block) -> str:
+    code = "" if block.return_code is None else f", return code {block.return_code}"
+    return _lines(f"[Ran code{code}]", block.stdout, block.stderr, _inside(block))
+
+
+_RENDERINGS: dict[str, Callable[[Block], str]] = {
+    "text": lambda block: block.text or "",
+    "thinking": lambda _: "",
+    "redacted_thinking": lambda _: "",
+    "image": lambda _: "[image]",
+    "document": _document,
+    "search_result": _search_result,
+    "tool_use": _called,
+    "server_tool_use": _called,
+    "mcp_tool_use": _called,
+    "tool_result": _result,
+    "mcp_tool_result": _result,
+    "tool_reference": lambda block: f"[Loaded tool: {block.tool_name or 'unnamed'}]",
+    "tool_search_tool_result": _wrapper,
+    "tool_search_tool_search_result": lambda block: (
+        _lines(*map(as_text, block.tool_references or ())) or "[Loaded no tool]"
+    ),
+    "web_search_tool_result": lambda block: _lines("[Web search results]", _inside(block)),
+    "web_search_result": lambda block: f"- {block.title or 'untitled'}: {block.url or ''}",
+    "web_fetch_tool_result": _wrapper,
+    "web_fetch_result": lambda block: _lines(f"[Fetched {block.url or 'a page'}]", _inside(block)),
+    "code_execution_tool_result": _wrapper,
+    "bash_code_execution_tool_result": _wrapper,
+    "text_editor_code_execution_tool_result": _wrapper,
+    "code_execution_result": _ran,
+    "bash_code_execution_result": _ran,
+    "advisor_tool_result": _wrapper,
+    "compaction": lambda block: _lines("[Summary of the conversation so far]", _inside(block)),
+    "container_upload": lambda block: f"[Uploaded file: {block.file_id or 'unnamed'}]",
+}
