@@ -1,0 +1,1 @@
+"""HTTP to upstreams: the only room that imports an HTTP client."""

@@ -1,0 +1,130 @@
+"""A server on a raw socket, scripted byte by byte: what no well-behaved HTTP server would send."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self
+
+from msgspec import Struct
+
+
+class Received(Struct):
+    """One request as it came over the wire."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    head: bytes
+
+
+class Connection:
+    """One accepted connection, seen from the upstream's side."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def request(self) -> Received:
+        """The next request, whole. Raises asyncio.IncompleteReadError when the client has gone."""
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        first, *fields = head.decode("latin-1").split("\r\n")
+        method, path, _ = first.split(" ", 2)
+        headers = {
+            name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields if field)
+        }
+        body = await self._reader.readexactly(int(headers.get("content-length", "0")))
+        return Received(method, path, headers, body, head)
+
+    async def send(self, *parts: bytes) -> None:
+        self._writer.write(b"".join(parts))
+        await self._writer.drain()
+
+    async def answer(
+        self, body: bytes, *, status: str = "200 OK", content_type: str = "application/json", head: bytes = b""
+    ) -> None:
+        """A whole answer with its length."""
+        length = f"content-length: {len(body)}\r\n".encode()
+        await self.send(f"HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\n".encode(), length, head, b"\r\n", body)
+
+    async def open_stream(self, content_type: str = "text/event-stream") -> None:
+        """The head of a chunked answer."""
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n"
+        await self.send(head.encode())
+
+    async def chunk(self, payload: bytes) -> None:
+        """One chunk; b"" is the last one."""
+        await self.send(b"%x\r\n" % len(payload), payload, b"\r\n")
+
+    async def gone(self) -> bool:
+        """Wait until the client closes its side. False when it sends something instead."""
+        try:
+            return await self._reader.read(1) == b""
+        except ConnectionError:
+            return True
+
+    def cut(self) -> None:
+        """Close the connection, whatever was promised."""
+        self._writer.close()
+
+    def reset(self) -> None:
+        """Break the connection with a TCP reset."""
+        transport = self._writer.transport
+        transport.abort()
+
+
+Script = Callable[[Connection], Awaitable[None]]
+
+
+class Server:
+    """Plays `script` for every connection that is made to it.
+
+    `scripts` with more than one entry: the first connection gets the first, and so on; the last one is for all others.
+    """
+
+    def __init__(self, *scripts: Script) -> None:
+        self._scripts = scripts
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.connections = 0
+        self.open = 0
+        self.port = 0
+        self.failures: list[BaseException] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if error is None and self.failures:
+            raise self.failures[0]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        script = self._scripts[min(self.connections, len(self._scripts) - 1)]
+        self.connections += 1
+        self.open += 1
+        try:
+            await script(Connection(reader, writer))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the client went away: that ends a script
+        except Exception as failure:  # noqa: BLE001 a script that fails is a test that fails
+            self.failures.append(failure)
+        finally:
+            self.open -= 1
+            writer.close()
