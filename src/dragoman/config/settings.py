@@ -1,8 +1,22 @@
 """The one frozen configuration that every room is built from. Only `config` makes it; nobody else reads the environment."""
 
-from msgspec import Struct
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
 
 from dragoman.dialects.contract import Target
+
+Auth = Literal["bearer", "x-api-key", "api-key", "none"]
+Positive = Annotated[float, Meta(gt=0)]
+
+
+class Hidden(str):
+    """Text that may hold a secret: it is used as it is, but `repr`, of it and of what holds it, shows stars."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'" if self else "''"
 
 
 class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -11,35 +25,38 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     """Address to listen on. Off loopback a token is required; one is made when none is set."""
 
-    port: int = 8082
-    """Port to listen on."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8082
+    """Port to listen on; 0 takes a free one."""
 
-    workers: int = 1
+    workers: Annotated[int, Meta(ge=1)] = 1
     """Processes that serve. Each has its own connections."""
 
     auth_token: str = ""
     """What callers must send as `Authorization: Bearer`, `x-api-key` or `x-dragoman-token`. Empty on loopback: open."""
 
-    open_after: float = 15.0
+    open_after: Positive = 15.0
     """Seconds of upstream silence after which a stream is opened with status 200 and pings."""
 
-    ping_every: float = 10.0
+    ping_every: Positive = 10.0
     """Seconds of silence between pings on an open stream."""
 
-    connect_timeout: float = 10.0
+    connect_timeout: Positive = 10.0
     """Seconds to connect to an upstream."""
 
-    read_idle: float = 600.0
+    read_idle: Positive = 600.0
     """Seconds without a byte from an upstream before it counts as dead."""
 
-    body_limit: int = 64 * 1024 * 1024
+    body_limit: Annotated[int, Meta(ge=1)] = 64 * 1024 * 1024
     """Bytes of a request body, after decompression."""
 
-    bytes_in_flight: int = 512 * 1024 * 1024
+    bytes_in_flight: Annotated[int, Meta(ge=1)] = 512 * 1024 * 1024
     """Bytes of undecoded request bodies in one process; beyond it callers get 529."""
 
-    retries: int = 2
+    retries: Annotated[int, Meta(ge=0, le=10)] = 2
     """How often one target is tried again before anything was sent to the caller."""
+
+    stop_after: float = 20.0
+    """Seconds that open streams get to end after the signal to stop."""
 
     fetch_models: bool = False
     """Whether `GET /v1/models` also lists what active providers list. Off: only what the configuration names."""
@@ -48,11 +65,54 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Logs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`logs:` in dragoman.yaml."""
 
-    format: str = "auto"
+    format: Literal["auto", "json", "human"] = "auto"
     """`json`, `human`, or `auto`: human on a terminal, JSON elsewhere."""
 
-    level: str = "info"
+    level: Literal["error", "info", "debug"] = "info"
     """`error`, `info` or `debug`."""
+
+
+class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`providers.<name>:` in dragoman.yaml. With the name of a preset, everything has a value already."""
+
+    preset: str | None = None
+    """The preset that this provider is made of; by default the one of its own name. See docs/providers.md."""
+
+    dialect: Literal["chat"] | None = None
+    """The language that it speaks. `chat`: OpenAI Chat Completions."""
+
+    base_url: str | None = None
+    """Where it is; `/chat/completions` is appended. Needed when there is no preset."""
+
+    api_key: str | None = None
+    """Its key, as `"${NAME}"`. A preset reads its own variable when this is not set."""
+
+    auth: Auth | None = None
+    """How the key is sent: `Authorization: Bearer`, or a header of that name, or not at all."""
+
+    headers: dict[str, str] = {}
+    """Further headers for every call. A key belongs into `api_key`."""
+
+    quirks: dict[str, Any] = {}
+    """How its server differs from others. See docs/quirks.md."""
+
+    models: tuple[str, ...] = ()
+    """Models that it offers: they are listed, and can be asked for without the provider's name."""
+
+    big: str | None = None
+    """Its model for opus, sonnet and other large families, when `models:` says nothing."""
+
+    small: str | None = None
+    """Its model for haiku, when `models:` says nothing."""
+
+    facts: dict[str, dict[str, Any]] = {}
+    """What is true of its models: pattern of the model's name -> facts."""
+
+    title: str | None = None
+    """Its name for people."""
+
+    state_scope: str | None = None
+    """Providers with the same scope can read each other's reasoning state: set it when two of them are one deployment."""
 
 
 class Provider(Struct, frozen=True, kw_only=True):
@@ -66,17 +126,22 @@ class Provider(Struct, frozen=True, kw_only=True):
     small: str | None = None  # upstream model for haiku
     models: tuple[str, ...] = ()  # what it is known to offer
     documentation: str = ""
+    preset: str | None = None  # the row that it was made of; facts about models are looked up by it
+    facts: tuple[tuple[str, dict[str, Any]], ...] = ()  # the user's own: pattern of a model's name -> fields of Facts
+    settled: tuple[str, ...] = ()  # quirks that the user set: facts about models do not change them
     template: Target  # with model "" ; `providers.target` fills model and facts
 
 
 class Config(Struct, frozen=True, kw_only=True):
+    """Everything that was configured, checked."""
+
     server: Server = Server()
     logs: Logs = Logs()
     providers: dict[str, Provider] = {}  # in the order of the configuration
     models: tuple[tuple[str, tuple[str, ...]], ...] = ()  # name or pattern -> ordered destinations, in file order
-    strict: bool = False
+    strict: bool = False  # a `lost` note becomes a 400
     demo: bool = False  # no provider is configured: the demo upstream serves
-    sources: tuple[str, ...] = ()  # what was read, for `doctor`, weakest first
+    sources: tuple[str, ...] = ()  # what was read, for `doctor`, weakest first: files, then "environment"
     proxies: dict[str, str] = {}  # scheme -> proxy URL, from the environment
     no_proxy: tuple[str, ...] = ()
 
@@ -92,6 +157,10 @@ class Secrets:
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
+
+    def values(self) -> tuple[str, ...]:
+        """All keys, for redaction only."""
+        return tuple(self._values.values())
 
     def __repr__(self) -> str:
         return f"Secrets({', '.join(sorted(self._values))})"
