@@ -1,0 +1,146 @@
+"""The composition root: builds every room from the configuration, and is the ASGI application."""
+
+import asyncio
+import gc
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+
+from dragoman.messages.errors import ApiError
+from dragoman.server.door import Door
+from dragoman.server.exchange import CLIENT_LEFT, Exchange
+from dragoman.server.intake import Gone
+from dragoman.server.pages import OPEN
+from dragoman.telemetry.log import Line, Log, error_text
+
+Endpoint = Callable[[Exchange], Awaitable[None]]
+
+_LIBRARIES = ("uvicorn", "asyncio", "aiohttp")  # loggers whose lines become ours
+_THRESHOLDS = (50_000, 50, 50)  # of the garbage collector: fewer walks over what never dies
+
+STOPPING = "dragoman is stopping. Try again."
+
+
+class Application:
+    """The ASGI application. Collaborators come in by the constructor; `build` makes them.
+
+    `hot`: endpoints that take a body, by path; they are POST only and bypass the router of `pages`.
+    `close`: awaited once, at the end.
+    """
+
+    def __init__(
+        self,
+        *,
+        door: Door,
+        hot: dict[str, Endpoint],
+        pages: Callable[[Scope, Receive, Send], Awaitable[None]],
+        log: Log,
+        redact: Callable[[str], str],
+        close: Callable[[], Awaitable[None]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._door = door
+        self._hot = hot
+        self._pages = pages
+        self._log = log
+        self._redact = redact
+        self._close = close
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        if scope["type"] != "http":  # the server is told to speak no websockets
+            return
+        exchange = Exchange(scope, receive, send, "req_" + os.urandom(12).hex(), self._redact)
+        path = scope["path"]
+        if path not in self._hot:
+            path = scope["path"] = canonical(path)
+        started = self._clock()
+        try:
+            await self._serve(exchange, path)
+        except ApiError as error:
+            await exchange.fail(error)
+        except Gone:
+            exchange.status = CLIENT_LEFT
+        except asyncio.CancelledError:  # the server's patience with open streams is over
+            await exchange.fail(ApiError("overloaded", STOPPING))
+        except HTTPException as error:
+            await exchange.fail(*_wrong_method(scope, error))
+        except Exception as error:  # noqa: BLE001 the last wall: nobody must see a traceback, and the log must
+            self._log.failure("A request failed inside dragoman.", error=error, request_id=exchange.request_id)
+            await exchange.fail(
+                ApiError("internal", f"dragoman itself failed. Its log says more under {exchange.request_id}.")
+            )
+        finally:
+            if not exchange.logged and path not in OPEN:
+                self._account(exchange, path, self._clock() - started)
+
+    async def _serve(self, exchange: Exchange, path: str) -> None:
+        self._door.check_host(exchange.headers)
+        if path not in OPEN:
+            self._door.check_token(exchange.headers)
+        endpoint = self._hot.get(path)
+        if endpoint is None:
+            exchange.scope["app"] = self  # so that a wrong method is raised instead of answered in plain text
+            await self._pages(exchange.scope, exchange.receive, exchange.relay)
+        elif exchange.scope["method"] == "POST":
+            await endpoint(exchange)
+        else:
+            raise HTTPException(405, headers={"Allow": "POST"})
+
+    def _account(self, exchange: Exchange, path: str, seconds: float) -> None:
+        self._log.request(
+            Line(
+                request_id=exchange.request_id,
+                path=path,
+                model=exchange.model,
+                stream=exchange.stream,
+                status=exchange.status,
+                ms=round(seconds * 1000, 1),
+                error=error_text(exchange.error) if exchange.error else None,
+            )
+        )
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """The lifespan: libraries speak through our log, and the garbage collector leaves alone what stays."""
+        handler = self._log.handler()
+        loggers = [logging.getLogger(name) for name in _LIBRARIES]
+        thresholds = gc.get_threshold()
+        await receive()
+        for logger in loggers:
+            logger.addHandler(handler)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_THRESHOLDS)
+        await send({"type": "lifespan.startup.complete"})
+        try:
+            await receive()
+        finally:
+            gc.set_threshold(*thresholds)
+            gc.unfreeze()
+            await self._close()
+            for logger in loggers:
+                logger.removeHandler(handler)
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def canonical(path: str) -> str:
+    """The path as it is served: base URLs end in `/`, `/v1` or `/anthropic`, and clients append `/v1/...`."""
+    while "//" in path:
+        path = path.replace("//", "/")
+    path = path.removeprefix("/anthropic") if path.startswith("/anthropic/") else path
+    while path.startswith("/v1/v1/"):
+        path = path[3:]
+    return path.rstrip("/") or "/"
+
+
+def _wrong_method(scope: Scope, error: HTTPException) -> tuple[ApiError, list[tuple[bytes, bytes]]]:
+    allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
+    message = f"{scope['path'][:200]} does not take {scope['method']}. Use {allowed}."
+    return ApiError("method_not_allowed", message), [(b"allow", allowed.encode())]

@@ -1,0 +1,96 @@
+"""The door: who may come in. Tokens, and the checks that keep web pages away from a gateway on loopback."""
+
+import hmac
+import ipaddress
+from collections.abc import Mapping
+
+from dragoman.messages.errors import ApiError
+
+_LOOPBACK_NAMES = (b"localhost", b"127.0.0.1", b"::1")
+
+_NOTHING_SENT = (
+    "This gateway wants a token, and the request has none. Send server.auth_token as an `Authorization: Bearer` header "
+    "(ANTHROPIC_AUTH_TOKEN in Claude Code) or as `x-api-key` (ANTHROPIC_API_KEY)."
+)
+_WRONG_ONE_SENT = (
+    "The request's token is not this gateway's. Compare server.auth_token with what the client sends "
+    "(ANTHROPIC_AUTH_TOKEN, ANTHROPIC_API_KEY)."
+)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether listening on `host` is reachable from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+class Door:
+    """Checks the headers of a request. `token` is empty on an open gateway, which must be on loopback.
+
+    Raises ValueError when it is neither.
+    """
+
+    def __init__(self, host: str, token: str) -> None:
+        self.on_loopback = is_loopback(host)
+        if not token and not self.on_loopback:
+            raise ValueError(
+                f"server.auth_token must be set to listen on {host}: every machine there could use the keys."
+            )
+        self._token = token.encode()
+        self._names = frozenset((*_LOOPBACK_NAMES, host.lower().encode()))
+
+    def check_host(self, headers: Mapping[bytes, bytes]) -> None:
+        """Refuse requests that a web page made. Raises ApiError("permission").
+
+        A page can point its own name at 127.0.0.1 (DNS rebinding: the Host header is then that name), or post blindly
+        to a gateway that is open (the Origin header is then the page's).
+        """
+        if not self.on_loopback:
+            return
+        host = headers.get(b"host")
+        if host is not None and _name(host) not in self._names:
+            raise ApiError(
+                "permission",
+                "The Host header does not name this machine. Use http://127.0.0.1 or http://localhost, or set "
+                "server.host and server.auth_token to serve other names.",
+            )
+        if self._token:
+            return
+        origin = headers.get(b"origin")
+        if origin is not None and not self._is_ours(origin):
+            raise ApiError(
+                "permission",
+                "Requests of web pages are refused while no server.auth_token is set: any page could spend your money.",
+            )
+
+    def check_token(self, headers: Mapping[bytes, bytes]) -> None:
+        """Any one of the three headers may carry the token. Raises ApiError("authentication")."""
+        if not self._token:
+            return
+        scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
+        found = (
+            bearer.strip() if scheme.lower() == b"bearer" else b"",
+            headers.get(b"x-api-key", b""),
+            headers.get(b"x-dragoman-token", b""),
+        )
+        # All three are compared, whole: the time must not tell which one was close.
+        if not sum([hmac.compare_digest(token, self._token) for token in found]):
+            raise ApiError("authentication", _WRONG_ONE_SENT if any(found) else _NOTHING_SENT, should_retry=False)
+
+    def _is_ours(self, origin: bytes) -> bool:
+        scheme, _, host = origin.partition(b"://")
+        if scheme.lower() in (b"http", b"https"):
+            return _name(host) in self._names
+        # Sandboxed frames send "null"; editors and browser extensions have schemes of their own.
+        return origin != b"null"
+
+
+def _name(host: bytes) -> bytes:
+    """The name in a Host header, lower-case, without port and brackets."""
+    if host.startswith(b"["):
+        return host[1:].partition(b"]")[0].lower()
+    if host.count(b":") > 1:
+        return host.lower()
+    return host.partition(b":")[0].lower()

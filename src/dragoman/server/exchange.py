@@ -1,0 +1,144 @@
+"""One request at the door, and the way back to its caller: headers, statuses and envelopes of every reply."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from math import ceil
+from typing import Any
+
+from starlette.types import Message, Receive, Scope, Send
+
+from dragoman.messages import sse
+from dragoman.messages.errors import ApiError, ErrorBody
+from dragoman.messages.events import ErrorEvent
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+_JSON = (b"content-type", b"application/json")
+_STREAM = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),  # nginx in front would hold events back
+)
+_SETTLED = (401, 501)  # statuses that clients retry although nothing will change; they are told not to
+
+CLIENT_LEFT = 499  # for the log only: nobody is there to be told
+
+
+class Exchange:
+    """What one request needs at the door. `status` is what the caller was told, 0 before that."""
+
+    __slots__ = (
+        "_redact",
+        "about",
+        "error",
+        "headers",
+        "logged",
+        "model",
+        "receive",
+        "request_id",
+        "scope",
+        "send",
+        "status",
+        "stream",
+        "streaming",
+    )
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, request_id: str, redact: Callable[[str], str]
+    ) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.request_id = request_id
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.status = 0
+        self.error: ApiError | None = None
+        self.streaming = False
+        self.about: Headers = ()  # what is known of the answer, for the headers of a failure
+        self.model: str | None = None  # for the log
+        self.stream: bool | None = None  # likewise
+        self.logged = False  # whether somebody else writes the line of this request
+        self._redact = redact
+
+    async def reply(self, status: int, body: bytes, more: Headers = ()) -> None:
+        """A whole JSON reply."""
+        await self._begin(status, (_JSON, (b"content-length", b"%d" % len(body)), *more))
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def open(self, more: Headers = ()) -> None:
+        """Status 200 and the headers of a stream of events."""
+        self.streaming = True
+        await self._begin(200, (*_STREAM, *more))
+
+    def write(self, chunk: bytes) -> Coroutine[Any, Any, None]:
+        """Bytes of an open stream. Waits while the caller reads slowly."""
+        failure = chunk.find(b"event: error\ndata")
+        if failure >= 0:  # an upstream may quote our key in it
+            chunk = chunk[:failure] + self._redact(chunk[failure:].decode()).encode()
+        return self.send({"type": "http.response.body", "body": chunk, "more_body": True})  # type: ignore[return-value]
+
+    async def end(self) -> None:
+        """The end of an open stream."""
+        await self.send({"type": "http.response.body", "body": b""})
+
+    async def relay(self, message: Message) -> None:
+        """`send` for a page that knows nothing of request ids."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], (b"request-id", self.request_id.encode())]
+        await self.send(message)
+
+    async def fail(self, error: ApiError, more: Headers = ()) -> None:
+        """Tell the caller: a real status while nothing was sent, else one `error` event."""
+        error = self._cleaned(error)
+        self.error = error
+        if self.streaming:
+            await self.write(sse.encode(ErrorEvent(ErrorBody(error.type, error.message), self.request_id)))
+            await self.end()
+        elif not self.status:
+            await self.reply(
+                error.status, error.envelope(self.request_id), (*_retry_headers(error), *self.about, *more)
+            )
+
+    async def _begin(self, status: int, headers: Headers) -> None:
+        self.status = status
+        await self.send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [*headers, (b"request-id", self.request_id.encode())],
+            }
+        )
+
+    def _cleaned(self, error: ApiError) -> ApiError:
+        """An upstream may quote our key in its refusal."""
+        if error.fault == "client" and error.upstream_status is None:
+            return error
+        clean = self._redact(error.message)
+        if clean == error.message:
+            return error
+        return ApiError(
+            error.kind,
+            clean,
+            retry_after=error.retry_after,
+            should_retry=error.should_retry,
+            upstream_status=error.upstream_status,
+            code=error.code,
+        )
+
+
+def ascii_header(text: str) -> bytes:
+    """`text` as the value of a header: one line of ASCII, whatever it was."""
+    return "".join(char if " " <= char <= "~" else "?" for char in text)[:1000].encode()
+
+
+def _retry_headers(error: ApiError) -> list[tuple[bytes, bytes]]:
+    headers = []
+    if error.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % ceil(error.retry_after)))
+    if error.should_retry is not None:
+        headers.append((b"x-should-retry", b"true" if error.should_retry else b"false"))
+    elif error.status in _SETTLED:
+        headers.append((b"x-should-retry", b"false"))
+    if error.kind == "unsupported_encoding":
+        headers.append((b"accept-encoding", b"gzip"))  # RFC 9110, 15.5.16
+    return headers

@@ -1,0 +1,114 @@
+"""Bodies of requests: read within bounds, one by one and together, and unpacked."""
+
+import asyncio
+import zlib
+from collections.abc import Mapping
+
+from starlette.types import Receive
+
+from dragoman.messages.errors import ApiError
+
+IDLE = 60.0  # seconds without a byte of a body
+SLICE = 256 * 1024  # packed bytes that are looked at between two looks at the event loop
+STEP = 1024 * 1024  # unpacked bytes, likewise
+
+
+class Gone(Exception):  # noqa: N818 not an error: the caller has left before the body was complete
+    """The caller has left."""
+
+
+class Intake:
+    """Reads bodies of at most `limit` bytes (packed and unpacked), and at most `together` bytes at a time."""
+
+    def __init__(self, limit: int, together: int, *, idle: float = IDLE) -> None:
+        self.held = 0  # bytes of all bodies that are being read
+        self._limit = limit
+        self._together = together
+        self._idle = idle
+
+    async def read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+        """The whole body, unpacked.
+
+        Raises ApiError ("too_large", "unsupported_encoding", "overloaded", "invalid_request") and Gone.
+        """
+        packed = _is_packed(headers)
+        declared = headers.get(b"content-length")
+        if declared is not None and (not declared.isdigit() or int(declared) > self._limit):
+            raise self._too_large()
+        reserved = int(declared) if declared else 0
+        self._reserve(reserved)
+        try:
+            async with asyncio.timeout(self._idle) as deadline:
+                chunk, more = await _next(receive)
+                chunks = [chunk]
+                length = len(chunk)
+                while more:
+                    deadline.reschedule(asyncio.get_running_loop().time() + self._idle)
+                    chunk, more = await _next(receive)
+                    chunks.append(chunk)
+                    length += len(chunk)
+                    if length > self._limit:
+                        raise self._too_large()
+                    if length > reserved:  # a chunked body grows as it comes
+                        self._reserve(length - reserved)
+                        reserved = length
+            body = b"".join(chunks) if len(chunks) > 1 else chunk
+            if len(body) > self._limit:
+                raise self._too_large()
+            return await self._unpack(body) if packed else body
+        except TimeoutError:
+            raise ApiError("invalid_request", f"No byte of the request body came for {self._idle:g} s.") from None
+        finally:
+            self.held -= reserved
+
+    def _reserve(self, size: int) -> None:
+        if self.held + size > self._together:
+            raise ApiError("overloaded", "Too many large requests at the same time. Try again soon.", retry_after=1)
+        self.held += size
+
+    async def _unpack(self, body: bytes) -> bytes:
+        """gzip, which may have several members. The size is bounded before it is known: a bomb stays small."""
+        pieces: list[bytes] = []
+        size = 0
+        member = None
+        try:
+            for start in range(0, len(body), SLICE):
+                rest = body[start : start + SLICE]
+                while rest:
+                    member = member or zlib.decompressobj(wbits=31)
+                    pieces.append(member.decompress(rest, STEP))
+                    size += len(pieces[-1])
+                    if size > self._limit:
+                        raise self._too_large()
+                    rest = member.unconsumed_tail
+                    if member.eof:
+                        rest, member = member.unused_data, None
+                    await asyncio.sleep(0)
+        except zlib.error as error:
+            raise ApiError("invalid_request", f"The request body is not valid gzip: {error}.") from None
+        if member is not None or not body:
+            raise ApiError("invalid_request", "The request body is not valid gzip: its end is missing.")
+        return b"".join(pieces)
+
+    def _too_large(self) -> ApiError:
+        limit = f"{self._limit / 1024 / 1024:g} MB"
+        return ApiError("too_large", f"The request body is over {limit}. Send less, or raise server.body_limit.")
+
+
+async def _next(receive: Receive) -> tuple[bytes, bool]:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Gone
+    return message.get("body", b""), message.get("more_body", False)
+
+
+def _is_packed(headers: Mapping[bytes, bytes]) -> bool:
+    encoding = headers.get(b"content-encoding")
+    if encoding is None:
+        return False
+    encoding = encoding.strip().lower()
+    if encoding in (b"gzip", b"x-gzip"):
+        return True
+    if encoding in (b"identity", b""):
+        return False
+    raise ApiError("unsupported_encoding", "Request bodies may be sent as they are, or with `content-encoding: gzip`.")

@@ -1,0 +1,126 @@
+"""`POST /v1/messages` and `POST /v1/messages/count_tokens`: the hot path."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from dragoman.messages import notes
+from dragoman.messages.request import Body, Request, decode
+from dragoman.routing.route import Route
+from dragoman.server.exchange import CLIENT_LEFT, Exchange, Headers, ascii_header
+from dragoman.server.intake import Intake
+from dragoman.server.presence import Presence
+
+
+class Record(Protocol):
+    """What is read of the gateway's account of a request."""
+
+    provider: str | None
+    upstream_model: str | None
+    notes: list[notes.Note]
+
+
+class Journey(Protocol):
+    """One request on its way; the gateway's."""
+
+    record: Record
+
+    async def message(self) -> bytes: ...
+    async def hold(self) -> bool: ...
+    async def stream(self, send: Callable[[bytes], Awaitable[None]], /) -> None: ...
+    def close(self) -> None: ...
+
+
+class Gateway(Protocol):
+    def begin(self, request: Request, request_id: str, /) -> Journey: ...
+
+
+class Router(Protocol):
+    def route(self, name: str, /) -> Route: ...
+
+
+class Messages:
+    """Takes a Messages body in and sends the answer back, streamed or whole."""
+
+    def __init__(self, gateway: Gateway, intake: Intake) -> None:
+        self._gateway = gateway
+        self._intake = intake
+
+    async def __call__(self, exchange: Exchange) -> None:
+        request = await _read(exchange, self._intake)
+        presence = Presence(exchange.receive)
+        journey: Journey | None = None
+        try:
+            journey = self._gateway.begin(request, exchange.request_id)
+            exchange.logged = True  # by the gateway's watcher, when the journey is closed
+            if request.body.stream:
+                await _stream(exchange, journey)
+            else:
+                await exchange.reply(200, await journey.message(), _about(journey.record))
+        except asyncio.CancelledError:
+            if not presence.gone:
+                raise
+            exchange.status = CLIENT_LEFT
+        except Exception:
+            if journey is not None:
+                exchange.about = _about(journey.record)
+            raise
+        finally:
+            presence.stop()
+            if journey is not None:
+                journey.close()
+
+
+class Counting:
+    """Counts tokens here, without an upstream. The model must exist: a count for nobody helps nobody."""
+
+    def __init__(self, router: Router, intake: Intake, tokens: Callable[[Body], int]) -> None:
+        self._router = router
+        self._tokens = tokens
+        self._intake = intake
+
+    async def __call__(self, exchange: Exchange) -> None:
+        request = await _read(exchange, self._intake, counting=True)
+        self._router.route(request.body.model)
+        await exchange.reply(200, b'{"input_tokens":%d}' % self._tokens(request.body))
+
+
+async def _stream(exchange: Exchange, journey: Journey) -> None:
+    await journey.hold()
+    await exchange.open(_about(journey.record))
+    await journey.stream(exchange.write)
+    await exchange.end()
+
+
+async def _read(exchange: Exchange, intake: Intake, *, counting: bool = False) -> Request:
+    headers = exchange.headers
+    raw = await intake.read(headers, exchange.receive)
+    session = headers.get(b"x-claude-code-session-id")
+    request = decode(
+        raw,
+        counting=counting,
+        version=headers.get(b"anthropic-version", b"").decode("latin-1"),
+        betas=_betas(exchange) if b"anthropic-beta" in headers else (),
+        query=exchange.scope["query_string"].decode("latin-1"),
+        session=session.decode("latin-1") if session else None,
+    )
+    exchange.model = request.body.model
+    exchange.stream = None if counting else bool(request.body.stream)
+    return request
+
+
+def _betas(exchange: Exchange) -> tuple[str, ...]:
+    """All values of all `anthropic-beta` headers."""
+    joined = b",".join(value for name, value in exchange.scope["headers"] if name == b"anthropic-beta")
+    return tuple(beta for part in joined.decode("latin-1").split(",") if (beta := part.strip()))
+
+
+def _about(record: Record) -> Headers:
+    """What is known about the answer when its headers go out."""
+    headers = []
+    if record.provider:
+        headers.append((b"x-dragoman-target", ascii_header(f"{record.provider}/{record.upstream_model}")))
+    codes = notes.header(record.notes)
+    if codes:
+        headers.append((b"x-dragoman-notes", ascii_header(codes)))
+    return headers

@@ -1,0 +1,89 @@
+"""Everything but the hot path: models, health, and the small requests that Claude Code makes by the way."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
+
+from dragoman.config.settings import Config
+from dragoman.messages.errors import ApiError
+from dragoman.server import models
+
+OPEN = frozenset(
+    ("/", "/health", "/health/ready", "/api/hello", "/api/event_logging/batch", "/api/event_logging/v2/batch")
+)
+"""Paths that need no token and are not logged: probes, and telemetry of the client that ends here."""
+
+
+class Models(Protocol):
+    """What the router tells about the models that callers may ask for."""
+
+    def listing(self) -> Sequence[models.Listed]: ...
+    def find(self, name: str, /) -> models.Listed | None: ...
+
+
+class Pages:
+    """Makes the replies from the configuration and the routes."""
+
+    def __init__(self, config: Config, routes: Models) -> None:
+        self._config = config
+        self._routes = routes
+
+    async def health(self, _request: Request) -> Response:
+        return _json({"status": "ok"})
+
+    async def ready(self, _request: Request) -> Response:
+        """Whether there is an upstream to call. It is not called: a probe must not cost money."""
+        providers = {name: provider.ready for name, provider in self._config.providers.items()}
+        ready = self._config.demo or any(providers.values())
+        return _json({"status": "ready" if ready else "not ready", "providers": providers}, 200 if ready else 503)
+
+    async def hello(self, _request: Request) -> Response:
+        return _json({"name": "dragoman", "messages": "/v1/messages", "health": "/health"})
+
+    async def swallow(self, _request: Request) -> Response:
+        return _json({})
+
+    async def listing(self, request: Request) -> Response:
+        body = models.page(self._routes.listing(), request.query_params)
+        return Response(body, media_type="application/json")
+
+    async def model(self, request: Request) -> Response:
+        name = request.path_params["id"]
+        listed = self._routes.find(name)
+        if listed is None:
+            raise ApiError("not_found", f"There is no model {name[:200]!r} here. GET /v1/models lists what there is.")
+        return Response(models.one(listed), media_type="application/json")
+
+    def router(self) -> Router:
+        return Router(
+            [
+                Route("/health", self.health),
+                Route("/health/ready", self.ready),
+                Route("/", self.hello),
+                Route("/api/hello", self.hello),
+                Route("/api/event_logging/batch", self.swallow, methods=["POST"]),
+                Route("/api/event_logging/v2/batch", self.swallow, methods=["POST"]),
+                Route("/v1/models", self.listing),
+                Route("/v1/models/{id:path}", self.model),
+            ],
+            redirect_slashes=False,
+            default=_nowhere,
+        )
+
+
+async def _nowhere(scope: Scope, _receive: Receive, _send: Send) -> None:
+    """No such path."""
+    served = "POST /v1/messages, POST /v1/messages/count_tokens, GET /v1/models and GET /health"
+    hint = f"dragoman serves {served}."
+    if scope["path"].endswith(("/chat/completions", "/responses", "/complete", "/completions")):
+        hint = "dragoman speaks Anthropic's Messages to its callers: use POST /v1/messages."
+    raise ApiError("not_found", f"There is no {scope['method']} {scope['path'][:200]} here: {hint}")
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
