@@ -206,7 +206,8 @@ def _rows_of_system(index: int, turn: Turn, notes: list[Note], *, fold: bool) ->
             rows.append((place, block))
         elif block.type not in ("tool_addition", "tool_removal"):  # those are for `loaded_tools`
             notes.append(Note("changed", "system.block", place))
-            rows.append((place, _text(as_text(block), block)))
+            if said := as_text(block):
+                rows.append((place, _text(said, block)))
     if not rows:
         return []
     if turn.clear_at not in (None, "never"):
