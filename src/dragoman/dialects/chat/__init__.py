@@ -1,1 +1,25 @@
 """OpenAI Chat Completions, as OpenAI and everybody else speaks it."""
+
+from collections.abc import Mapping
+
+from dragoman.dialects.chat import errors, repairs
+from dragoman.dialects.chat.answer import ChatReader
+from dragoman.dialects.contract import Call, Repair
+from dragoman.messages.errors import ApiError
+from dragoman.messages.writer import MessageWriter
+
+
+class Chat:
+    """The dialect's one object; see `dialects.contract.Dialect` and `Repairs`."""
+
+    def reader(self, call: Call, writer: MessageWriter) -> ChatReader:
+        return ChatReader(call, writer)
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes, call: Call) -> ApiError:
+        return errors.error(status, headers, body, call)
+
+    def repair(self, call: Call, error: ApiError) -> Repair | None:
+        return repairs.repair(call, error)
+
+
+CHAT = Chat()

@@ -1,0 +1,580 @@
+"""Chat Completions answers -> Messages events: a stream's bytes, or a whole completion.
+
+What this language cannot say, and what is done about it: it has no block borders (the writer makes them), no signature
+for reasoning (ours carries the provider's own field and details), no name of the stop sequence that matched (the writer
+matches them), and often no usage (estimated, with a note).
+https://platform.openai.com/docs/api-reference/chat/streaming
+"""
+
+from typing import Any
+
+import msgspec
+
+from dragoman.dialects.chat import errors, overflow
+from dragoman.dialects.chat.calls import Calls, written
+from dragoman.dialects.chat.quirks import Quirks
+from dragoman.dialects.chat.tags import ThinkTags
+from dragoman.dialects.chat.wire import (
+    Chunk,
+    CompletionDetails,
+    Delta,
+    PromptDetails,
+    Tokens,
+    ToolCall,
+    decode,
+    join_halves,
+    loose,
+    parse,
+)
+from dragoman.dialects.contract import Call
+from dragoman.messages import state
+from dragoman.messages.errors import ApiError
+from dragoman.messages.events import Event, OutputDetails, StopDetails, StopReason, Usage
+from dragoman.messages.notes import Grade, Note
+from dragoman.messages.sse import Frame, FrameReader
+from dragoman.messages.writer import MessageWriter
+
+# Lower-case; total by a default: anything else ends the turn, with a note. The writer turns "end_turn" into "tool_use"
+# when there are calls, because many servers say "stop" then.
+STOP_REASON: dict[str, StopReason] = {
+    "stop": "end_turn",
+    "": "end_turn",
+    "eos": "end_turn",  # Together
+    "eos_token": "end_turn",  # TGI
+    "end_turn": "end_turn",
+    "stop_sequence": "end_turn",
+    "tool_calls": "end_turn",
+    "tool_use": "end_turn",
+    "function_call": "end_turn",
+    "length": "max_tokens",
+    "max_tokens": "max_tokens",
+    "max_output_tokens": "max_tokens",
+    "insufficient_system_resource": "max_tokens",  # DeepSeek
+    "model_length": "model_context_window_exceeded",  # Mistral
+    "model_context_window_exceeded": "model_context_window_exceeded",
+    "content_filter": "refusal",
+    "sensitive": "refusal",  # Z.AI
+    "refusal": "refusal",
+    "safety": "refusal",
+    "recitation": "refusal",
+    "prohibited_content": "refusal",
+    "blocklist": "refusal",
+    "spii": "refusal",
+}
+
+# Reasons that say the answer failed.
+FAILED = frozenset({"error", "network_error", "abort", "malformed_function_call"})
+
+_DONE = (b"[DONE]", b'"[DONE]"', b"[done]")
+_TYPED_FIELDS = frozenset({"reasoning_content", "reasoning", "reasoning_details"})
+_PROMPT, _COMPLETION = PromptDetails(), CompletionDetails()
+
+
+class ChatReader:
+    """Reads one answer; a `dialects.contract.Reader`. When a method raises, the writer still has the events before."""
+
+    def __init__(self, call: Call, writer: MessageWriter) -> None:
+        quirks: Quirks = call.target.quirks
+        recall, fields = call.recall, quirks.reasoning_in
+        echo = quirks.reasoning_echo != "never" or bool(call.target.facts.reasoning_echo)
+        self._call = call
+        self._writer = writer
+        self._frames = FrameReader()
+        self._fields = (fields,) if isinstance(fields, str) else fields
+        self._typed = _TYPED_FIELDS.issuperset(self._fields)
+        self._tags = ThinkTags() if quirks.think_tags else None
+        self._calls = Calls(writer)
+        self._halves: dict[object, str] | None = None  # lone surrogates that wait for their other half, by stream
+        self._seen = False  # whether any frame was an answer's
+        self._done = False
+        self._reason: str | None = None  # the last finish reason
+        self._matched: str | None = None  # the stop string that vLLM names
+        self._refused: StopDetails | None = None
+        # The reasoning since the last signature
+        self._thinking = False
+        self._field: str | None = None  # where it came from, for the state
+        self._thought: list[str] | None = [] if recall.omit_thinking and echo else None
+        self._details: list[dict[str, Any]] = []
+        self._said: list[str] | None = [] if quirks.web_search != "none" else None  # for citations, which are offsets
+
+    # The bytes
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """Events in the next bytes. Raises ApiError for an error in the stream, or for frames that are no JSON."""
+        writer = self._writer
+        if not self._done:
+            for frame in self._frames.feed(chunk):
+                self._frame(frame)
+                if self._done or writer.ended:
+                    self._done = True
+                    break
+        return writer.take()
+
+    def whole(self, body: bytes) -> list[Event]:
+        """All events of a completion. A body that is a stream (comments before the JSON, chunks) is read as one."""
+        if body.lstrip()[:1] != b"{":
+            return self.feed(body) + self.close()
+        self._completion(body)
+        return self._writer.take()
+
+    def close(self) -> list[Event]:
+        """The end of bytes. Raises ApiError("truncated") without a finish reason or `[DONE]` before it."""
+        if not self._done:
+            for frame in self._frames.close():
+                if not self._done:
+                    self._last_frame(frame)
+        if not self._done:
+            if self._reason is None:
+                self._without_finish()
+            else:
+                self._conclude()
+        return self._writer.take()
+
+    def _frame(self, frame: Frame) -> None:
+        data = frame.data
+        try:
+            chunk = decode(data) if self._typed else loose(msgspec.json.decode(data), self._fields)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            mended = self._mended(data)
+            if mended is None:
+                return
+            chunk = mended
+        if chunk.usage is not None or chunk.x_groq is not None:
+            self._usage(chunk)
+        if not chunk.choices or chunk.error or frame.event == "error":
+            self._without_choices(chunk, frame)
+            return
+        self._seen = True
+        choice = chunk.choices[0]
+        delta = choice.delta
+        if delta is not None:
+            self._delta(delta)
+        elif choice.message is not None and not self._writer.started:
+            self._delta(choice.message, whole=True)
+        if choice.finish_reason:
+            self._reason = choice.finish_reason
+            self._finishing(chunk)
+        elif choice.usage is not None or choice.error:
+            self._extras(chunk)
+
+    def _last_frame(self, frame: Frame) -> None:
+        """A frame without its blank line: complete, or cut."""
+        try:
+            parse(frame.data)
+        except ValueError:
+            if frame.data.strip() not in _DONE:
+                return
+        self._frame(frame)
+
+    def _mended(self, data: bytes) -> Chunk | None:
+        """What the typed decoder refused. Raises ApiError("bad_answer") when it is no JSON."""
+        text = data.strip()
+        if text in _DONE:
+            self._conclude()
+            return None
+        if not text or text.startswith(b":"):  # a comment that somebody between wrapped as data
+            return None
+        try:
+            value = parse(data)
+        except ValueError as error:
+            said = errors.report(text[:1000]).text
+            raise ApiError("bad_answer", f"{self._name()} sent a frame that is no JSON: {said[:200]}") from error
+        if errors.is_error(value):
+            raise errors.embedded(value, self._call)
+        if self._halves is None:
+            self._halves = {}
+        return loose(value, self._fields)
+
+    def _without_choices(self, chunk: Chunk, frame: Frame) -> None:
+        """Usage alone, a preamble, an error."""
+        if frame.event != "error" and not chunk.error and (chunk.usage is not None or chunk.x_groq is not None):
+            self._seen = True
+            return
+        value = parse(frame.data)
+        if chunk.error or frame.event == "error" or errors.is_error(value):
+            raise errors.embedded(value, self._call)
+
+    def _extras(self, chunk: Chunk) -> None:
+        """A choice with usage of its own, or with an error."""
+        choice = (chunk.choices or [])[0]
+        if choice.error:
+            raise errors.embedded({"error": choice.error}, self._call)
+        if choice.usage is not None:
+            self._writer.usage(self._counted(choice.usage, chunk.service_tier))
+
+    def _completion(self, body: bytes) -> None:
+        """A completion, played as a stream."""
+        try:
+            chunk = decode(body) if self._typed else loose(msgspec.json.decode(body), self._fields)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            mended = self._mended(body)
+            chunk = Chunk() if mended is None else mended
+        value = parse(body) if chunk.error or not chunk.choices else None
+        if value is not None:
+            if chunk.error or errors.is_error(value):
+                raise errors.embedded(value, self._call)
+            raise ApiError("bad_answer", f"{self._name()} sent a completion without choices.")
+        choice = (chunk.choices or [])[0]
+        if chunk.usage is not None or chunk.x_groq is not None:
+            self._usage(chunk)
+        self._seen = True
+        message = choice.message or choice.delta
+        if message is not None:
+            self._delta(message, whole=True)
+        self._reason = choice.finish_reason or ""
+        self._finishing(chunk)
+        self._conclude()
+
+    # The delta
+
+    def _delta(self, delta: Delta, *, whole: bool = False) -> None:
+        """One delta, or the message of a completion; reasoning first, as Messages wants it."""
+        if delta.reasoning_content or delta.reasoning or delta.other_reasoning:
+            self._reasoning(delta)
+        if (delta.reasoning_details or delta.thinking_blocks) and self._fields:
+            self._structured(delta)
+        content = delta.content
+        if content:
+            if isinstance(content, str):
+                self._content(content)
+            else:
+                for part in content:
+                    self._part(part)
+        if delta.refusal:
+            self._refused = StopDetails()
+            self._text(self._joined("refusal", delta.refusal))
+        if delta.annotations:
+            self._annotations(delta.annotations)
+        if delta.tool_calls:
+            for piece in delta.tool_calls:
+                self._tool(piece, whole=whole)
+        elif delta.function_call is not None:
+            self._tool(ToolCall(index=0, function=delta.function_call), whole=whole)
+
+    def _content(self, text: str) -> None:
+        text = self._joined("content", text)
+        if self._tags is None:
+            self._text(text)
+            return
+        self._tagged(self._tags, text)
+
+    def _tagged(self, tags: ThinkTags, text: str | None) -> None:
+        """Content that may hold `<think>`; None is the end of it."""
+        for kind, part in tags.close() if text is None else tags.feed(text):
+            if kind == "thinking":
+                self._think(part, "think_tags")
+            else:
+                self._text(part)
+        if tags.unopened:
+            self._note("changed", "think_tags.unopened")
+
+    def _text(self, text: str) -> None:
+        # White space alone opens no text block, so it does not end the reasoning either.
+        if self._thinking and not text.isspace():
+            self._sign()
+        self._calls.settle()
+        if self._said is not None:
+            self._said.append(text)
+        self._writer.text(text)
+
+    def _part(self, part: Any) -> None:
+        """One part of a content list: Mistral's text and thinking, Databricks' reasoning."""
+        if isinstance(part, str):
+            self._content(part)
+        elif isinstance(part, dict):
+            if part.get("type") in ("thinking", "reasoning"):
+                text = _plain(part.get("thinking") or part.get("summary") or part.get("text"))
+                self._think(self._joined("parts", text), "parts")
+            elif isinstance(part.get("text"), str):
+                self._content(part["text"])
+            else:
+                self._note("lost", "content_part.unknown")
+
+    def _tool(self, piece: ToolCall, *, whole: bool) -> None:
+        seal = _thought_signature(piece)
+        if self._thinking or seal is not None:
+            self._sign(seal)
+        call = self._calls.place(piece, whole=whole)
+        if piece.function is not None and piece.function.arguments:
+            text = written(piece.function.arguments)
+            self._calls.add(call, self._joined(call.key, text))
+
+    def _annotations(self, annotations: list[dict[str, Any]]) -> None:
+        for annotation in annotations:
+            found = annotation.get("url_citation")
+            if not isinstance(found, dict) or not isinstance(found.get("url"), str):
+                continue
+            start, end = found.get("start_index"), found.get("end_index")
+            cited = found.get("content")
+            if self._said is not None and isinstance(start, int) and isinstance(end, int):
+                cited = "".join(self._said)[max(start, 0) : max(end, 0)]
+            self._writer.cite(
+                {
+                    "type": "web_search_result_location",
+                    "url": found["url"],
+                    "title": found.get("title") if isinstance(found.get("title"), str) else None,
+                    "cited_text": cited if isinstance(cited, str) else "",
+                    "encrypted_index": "",
+                }
+            )
+
+    # Reasoning, and the state that lets it go back
+
+    def _reasoning(self, delta: Delta) -> None:
+        """The first field with text; some servers send the same text in two."""
+        others = delta.other_reasoning or {}
+        for field in self._fields:
+            text = others.get(field) or (getattr(delta, field) if field in ("reasoning_content", "reasoning") else None)
+            if text:
+                self._think(self._joined("reasoning", text), field)
+                return
+
+    def _structured(self, delta: Delta) -> None:
+        """OpenRouter's details, LiteLLM's thinking blocks: kept for the way back, shown where no field has the text."""
+        if not (delta.reasoning_content or delta.reasoning or delta.other_reasoning):
+            for item in delta.reasoning_details or []:
+                self._think(_plain(item.get("text") or item.get("summary")), "reasoning_details")
+            for item in () if delta.reasoning_details else delta.thinking_blocks or ():
+                self._think(_plain(item.get("thinking")), "thinking_blocks")
+        if delta.reasoning_details:
+            self._keep(delta.reasoning_details)
+
+    def _think(self, text: str, field: str) -> None:
+        if not text:
+            return
+        self._calls.settle()
+        if not text.isspace():
+            self._thinking = True
+            self._field = self._field or field
+        if self._thought is not None:
+            self._thought.append(text)
+        self._writer.thinking(text)
+
+    def _keep(self, details: list[dict[str, Any]]) -> None:
+        """OpenRouter wants these back as they were; the pieces of one item become one again.
+
+        https://openrouter.ai/docs/use-cases/reasoning-tokens
+        """
+        for item in details:
+            last = self._details[-1] if self._details else None
+            if last is None or not _continues(last, item):
+                self._details.append(dict(item))
+                continue
+            for name, value in item.items():
+                if name in ("text", "summary") and isinstance(last.get(name), str) and isinstance(value, str):
+                    last[name] += value
+                elif value is not None:
+                    last[name] = value
+        self._thinking = True
+
+    def _sign(self, seal: str | None = None) -> None:
+        """Closes the reasoning with its state. `seal`: Gemini's thought signature of the call that comes next."""
+        payload: dict[str, Any] = {}
+        if self._field:
+            payload["f"] = self._field
+        if self._thought:
+            payload["t"] = "".join(self._thought)
+            self._thought = []
+        if self._details:
+            payload["d"] = self._details
+            self._details = []
+        if seal is not None:
+            payload["g"] = seal
+        self._thinking = False
+        signature = state.pack("chat", self._call.recall.scope, payload)
+        if signature:
+            self._writer.sign(signature)
+        else:
+            self._note("lost", "state.too_large")
+
+    # Lone surrogates
+
+    def _joined(self, stream: object, text: str) -> str:
+        """`text` with a surrogate half from the end of the last piece; a half at its own end waits."""
+        if self._halves is None:
+            return text
+        text = self._halves.pop(stream, "") + text
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            self._halves[stream] = text[-1]
+            text = text[:-1]
+        if text.isascii():
+            return text
+        joined = join_halves(text)
+        if joined.count("\ufffd") > text.count("\ufffd"):
+            self._note("changed", "surrogate.replaced")
+        return joined
+
+    def _flush_halves(self) -> None:
+        """Halves whose other half never came."""
+        for stream in list(self._halves or {}):
+            if stream == "reasoning":
+                self._think("\ufffd", "reasoning")
+            elif isinstance(stream, str):
+                self._text("\ufffd")
+            else:
+                self._writer.arguments(stream, "\ufffd")
+            self._note("changed", "surrogate.replaced")
+        self._halves = None
+
+    # Usage
+
+    def _usage(self, chunk: Chunk) -> None:
+        tokens = chunk.usage
+        if tokens is None and chunk.x_groq is not None:
+            if chunk.x_groq.error:
+                raise errors.embedded({"error": chunk.x_groq.error}, self._call)
+            tokens = chunk.x_groq.usage
+        if tokens is not None and (tokens.prompt_tokens or tokens.completion_tokens):  # zeros are no counts
+            self._writer.usage(self._counted(tokens, chunk.service_tier))
+
+    def _counted(self, tokens: Tokens, tier: str | None) -> Usage:
+        """Their counters as ours: theirs include what a cache gave, ours are disjoint."""
+        details = tokens.prompt_tokens_details or _PROMPT
+        reasoning = (tokens.completion_tokens_details or _COMPLETION).reasoning_tokens or 0
+        prompt = tokens.prompt_tokens or self._call.recall.input_tokens
+        read = (
+            details.cached_tokens
+            or tokens.prompt_cache_hit_tokens
+            or tokens.cached_tokens
+            or tokens.cache_read_input_tokens
+            or 0
+        )
+        write = details.cache_write_tokens or details.cache_creation_tokens or tokens.cache_creation_input_tokens or 0
+        output = tokens.completion_tokens or 0
+        if self._call.target.quirks.reasoning_outside_completion:
+            output += max(reasoning, 0)
+        read = min(max(read, 0), max(prompt, 0))
+        write = min(max(write, 0), max(prompt, 0) - read)
+        return Usage(
+            input_tokens=max(prompt, 0) - read - write,
+            output_tokens=max(output, 0),
+            cache_creation_input_tokens=write,
+            cache_read_input_tokens=read,
+            output_tokens_details=OutputDetails(reasoning) if reasoning > 0 else None,
+            service_tier=None if tier is None else "priority" if tier in ("priority", "fast") else "standard",
+        )
+
+    # The end
+
+    def _finishing(self, chunk: Chunk) -> None:
+        """The chunk with the finish reason: what else it says."""
+        choice = (chunk.choices or [])[0]
+        reason = (choice.finish_reason or "").lower()
+        if reason in FAILED:
+            told = choice.error or {"message": f"the answer ended with finish_reason {reason!r}"}
+            raise errors.embedded({"error": told}, self._call)
+        if reason == "content_filter":
+            names = errors.filtered(choice.content_filter_results)
+            told = f"The provider's content filter stopped the answer: {', '.join(names)}." if names else None
+            self._refused = StopDetails(explanation=told)
+        if isinstance(choice.stop_reason, str):
+            self._matched = choice.stop_reason
+        self._extras(chunk)
+
+    def _conclude(self) -> None:
+        """The end of the answer, after its last usage."""
+        self._done = True
+        writer = self._writer
+        if not self._seen:
+            self._without_finish()
+            return
+        if self._tags is not None:
+            self._tagged(self._tags, None)
+        if self._halves:
+            self._flush_halves()
+        if self._thinking:
+            self._sign()
+        self._calls.settle()
+        reason, sequence = self._stop_reason()
+        details = (self._refused or StopDetails()) if reason == "refusal" else None
+        if not writer.ended:
+            writer.finish(reason, stop_sequence=sequence, details=details)
+            writer.end()
+
+    def _stop_reason(self) -> tuple[StopReason, str | None]:
+        """Why the message ended, and the stop sequence if the upstream named it."""
+        if self._reason is None:
+            self._note("ignored", "finish_reason.missing")
+        said = (self._reason or "").lower()
+        reason = STOP_REASON.get(said)
+        if reason is None:
+            self._note("changed", "finish_reason.unknown")
+            reason = "end_turn"
+        if self._refused is not None:
+            return "refusal", None
+        if reason == "end_turn" and self._matched in self._call.recall.stop_sequences:
+            return "stop_sequence", self._matched
+        if reason == "max_tokens" and self._window_is_full():
+            return "model_context_window_exceeded", None
+        return reason, None
+
+    def _window_is_full(self) -> bool:
+        usage, window = self._writer.usage_seen, self._call.target.facts.context
+        if usage is None or window is None:
+            return False
+        prompt = usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens
+        return prompt + usage.output_tokens >= window
+
+    def _without_finish(self) -> None:
+        """The bytes ended with no finish mark: raises ApiError, or plays what was no stream at all."""
+        self._done = True
+        stray = bytes(self._frames.stray).strip()
+        if stray and not self._writer.started:
+            if stray[:1] == b"{":
+                self._completion(stray)
+                return
+            said = errors.report(stray)
+            if errors.is_error(said.body):
+                raise errors.embedded(said.body, self._call)
+            raise ApiError(
+                "bad_answer", f"{self._name()} sent no stream but {said.text[:200]!r}. Check base_url and the model."
+            )
+        if self._seen:
+            if stray[:1] == b"{" and errors.is_error(said := _parsed(stray)):
+                raise errors.embedded(said, self._call)
+            raise ApiError("truncated", f"{self._name()} ended its answer before it was complete.")
+        window = self._call.target.facts.context
+        if window is not None and self._call.recall.input_tokens > window:
+            # llama-cpp-python answers an overflow like that.
+            raise ApiError("context_overflow", overflow.message({}, self._call))
+        raise ApiError("bad_answer", f"{self._name()} sent an empty answer. Some servers do when a prompt is too long.")
+
+    def _name(self) -> str:
+        return f"{self._call.target.provider}/{self._call.target.model}"
+
+    def _note(self, grade: Grade, code: str) -> None:
+        note = Note(grade, code)
+        if note not in self._writer.notes:
+            self._writer.notes.append(note)
+
+
+def _plain(value: Any) -> str:
+    """The text of a string, or of a list of text parts."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list):
+        return ""
+    return "".join(part["text"] for part in value if isinstance(part, dict) and isinstance(part.get("text"), str))
+
+
+def _continues(last: dict[str, Any], item: dict[str, Any]) -> bool:
+    """Whether a reasoning detail is the next piece of the last one."""
+    kind = item.get("type")
+    if kind not in ("reasoning.text", "reasoning.summary") or kind != last.get("type"):
+        return False
+    if item.get("index") != last.get("index"):
+        return False
+    return item.get("id") in (None, last.get("id")) or last.get("id") is None
+
+
+def _thought_signature(piece: ToolCall) -> str | None:
+    google = (piece.extra_content or {}).get("google")
+    found = google.get("thought_signature") if isinstance(google, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def _parsed(text: bytes) -> Any:
+    try:
+        return parse(text)
+    except ValueError:
+        return None
