@@ -1,0 +1,101 @@
+"""Who may come in."""
+
+import pytest
+
+from dragoman.messages.errors import ApiError
+from dragoman.server.door import Door, is_loopback
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "LOCALHOST", "127.0.0.2"])
+def test_loopback(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "gateway.example"])
+def test_elsewhere_a_token_is_required(host: str) -> None:
+    assert not is_loopback(host)
+    with pytest.raises(ValueError, match=r"server\.auth_token"):
+        Door(host, "")
+    Door(host, "t0ken")
+
+
+@pytest.mark.failure(138)
+@pytest.mark.parametrize(
+    "host",
+    [
+        b"localhost",
+        b"localhost:8082",
+        b"LocalHost:1",
+        b"127.0.0.1",
+        b"127.0.0.1:8082",
+        b"[::1]",
+        b"[::1]:8082",
+        b"::1",
+        b"127.0.0.5:8082",
+    ],
+)
+def test_names_of_this_machine(host: bytes) -> None:
+    Door("127.0.0.5", "").check_host({b"host": host})
+
+
+@pytest.mark.failure(138)
+@pytest.mark.parametrize(
+    "host",
+    [
+        b"evil.example",
+        b"evil.example:8082",
+        b"localhost.evil.example",
+        b"127.0.0.1.nip.io",
+        b"[::2]:80",
+        b"",
+        b"fe80::1",
+    ],
+)
+def test_names_of_others(host: bytes) -> None:
+    with pytest.raises(ApiError) as refused:
+        Door("127.0.0.1", "t0ken").check_host({b"host": host})
+    assert refused.value.status == 403
+
+
+def test_no_host_header_is_an_old_client_and_not_a_browser() -> None:
+    Door("127.0.0.1", "").check_host({})
+
+
+def test_off_loopback_any_name_may_lead_here() -> None:
+    Door("0.0.0.0", "t0ken").check_host({b"host": b"gateway.example", b"origin": b"https://page.example"})
+
+
+@pytest.mark.failure(138)
+@pytest.mark.parametrize(
+    "origin", [b"https://evil.example", b"http://evil.example:8082", b"null", b"HTTP://evil.example"]
+)
+def test_an_open_gateway_refuses_pages(origin: bytes) -> None:
+    headers = {b"host": b"127.0.0.1", b"origin": origin}
+    with pytest.raises(ApiError) as refused:
+        Door("127.0.0.1", "").check_host(headers)
+    assert refused.value.status == 403
+    Door("127.0.0.1", "t0ken").check_host(headers)  # the page does not know the token
+
+
+@pytest.mark.parametrize(
+    "origin", [b"http://localhost:3000", b"http://[::1]", b"vscode-webview://abc", b"app://obsidian.md"]
+)
+def test_own_pages_and_editors_may_call(origin: bytes) -> None:
+    Door("127.0.0.1", "").check_host({b"host": b"127.0.0.1", b"origin": origin})
+
+
+def test_an_open_door_asks_for_nothing() -> None:
+    Door("127.0.0.1", "").check_token({})
+
+
+@pytest.mark.failure(139)
+def test_the_words_tell_missing_from_wrong() -> None:
+    door = Door("127.0.0.1", "t0ken-é")
+    with pytest.raises(ApiError, match="has none"):
+        door.check_token({b"authorization": b"Basic abc"})
+    with pytest.raises(ApiError, match="not this gateway's") as refused:
+        door.check_token({b"x-api-key": b"wrong"})
+    assert refused.value.should_retry is False
+    door.check_token({b"x-api-key": "t0ken-é".encode()})
+    with pytest.raises(ApiError):
+        door.check_token({b"x-api-key": b"t0ken"})  # a beginning is not enough

@@ -1,0 +1,165 @@
+"""Sockets, the start and the end."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+from server_fixture import ask, listening
+
+from dragoman.config.settings import Server
+from dragoman.server import serving
+from dragoman.server.serving import bind, loop_factory, serve
+
+
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def broken(scope: Any, receive: Any, send: Any) -> None:
+    raise ValueError("no start")
+
+
+def closed(sockets: list[socket.socket]) -> None:
+    for one in sockets:
+        one.close()
+
+
+@pytest.mark.failure(151)
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_both_loopbacks_on_one_port(host: str) -> None:
+    sockets = bind(host, 0)
+    names = {one.getsockname()[0] for one in sockets}
+    ports = {one.getsockname()[1] for one in sockets}
+    closed(sockets)
+    assert len(ports) == 1
+    assert "127.0.0.1" in names
+    assert names <= {"127.0.0.1", "::1"}
+
+
+@pytest.mark.failure(151)
+def test_one_loopback_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = serving._bound
+
+    def without_v6(host: str, port: int) -> socket.socket:
+        if host == "::1":
+            raise OSError("no IPv6 here")
+        return real(host, port)
+
+    monkeypatch.setattr(serving, "_bound", without_v6)
+    sockets = bind("127.0.0.1", 0)
+    closed(sockets)
+    assert len(sockets) == 1
+
+
+def test_another_address_is_bound_alone() -> None:
+    sockets = bind("127.0.0.2", 0)
+    names = [one.getsockname()[0] for one in sockets]
+    closed(sockets)
+    assert names == ["127.0.0.2"]
+
+
+@pytest.mark.failure(152)
+def test_a_port_in_use_is_named_with_the_remedy() -> None:
+    sockets = bind("127.0.0.2", 0)
+    sockets[0].listen()
+    port = sockets[0].getsockname()[1]
+    with pytest.raises(OSError, match=rf"Port {port} on 127\.0\.0\.2 is in use.*--port"):
+        bind("127.0.0.2", port)
+    closed(sockets)
+
+
+def test_addresses_that_are_not_ours() -> None:
+    with pytest.raises(OSError, match=r"Cannot listen on 192\.0\.2\.1"):
+        bind("192.0.2.1", 0)
+    with pytest.raises(OSError, match=r"server\.host"):
+        bind("no such host", 0)
+
+
+def test_a_port_with_rights(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: socket.socket, address: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with pytest.raises(OSError, match="special rights"):
+        bind("127.0.0.1", 80)
+
+
+def test_the_loop_of_the_platform(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "uvloop" in loop_factory().__module__
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert loop_factory() is asyncio.new_event_loop
+
+
+@pytest.mark.anyio
+async def test_it_serves_and_stops() -> None:
+    async with listening(hello) as (port, stop, task):
+        assert (await ask(port, "GET", "/")).status == 200
+        stop.set()
+        await task
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+
+
+@pytest.mark.anyio
+async def test_a_start_that_fails_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    sockets = bind("127.0.0.1", 0)
+    with pytest.raises(RuntimeError, match="could not start"):
+        await serve(broken, sockets, Server())
+    closed(sockets)
+    assert "no start" in caplog.text
+
+
+@pytest.mark.anyio
+async def test_a_signal_stops_it_without_killing_the_process() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    started = asyncio.Event()
+    serving_ = asyncio.ensure_future(serve(hello, bind("127.0.0.1", 0), Server(), started=started.set))
+    await asyncio.wait_for(started.wait(), 5)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(serving_, 5)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.anyio
+async def test_cancellation_stops_it_in_order() -> None:
+    started = asyncio.Event()
+    sockets = bind("127.0.0.1", 0)
+    serving_ = asyncio.ensure_future(serve(hello, sockets, Server(), started=started.set))
+    await asyncio.wait_for(started.wait(), 5)
+    serving_.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving_
+    assert all(one.fileno() == -1 for one in sockets)
+
+
+def test_it_serves_in_any_thread() -> None:
+    outcome: list[int] = []
+
+    async def main() -> None:
+        async with listening(hello) as (port, _, _):
+            outcome.append((await ask(port, "GET", "/")).status)
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()))
+    thread.start()
+    thread.join(10)
+    assert outcome == [200]
+
+
+@pytest.mark.failure(147)
+def test_importing_the_server_stays_light() -> None:
+    code = "import sys, dragoman.server.serving, dragoman.server.pages; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"rich", "pydantic", "httpx2", "requests", "dragoman.demo"} & set(loaded)
