@@ -1,0 +1,70 @@
+"""The configuration as commands need it: loaded from where the user stands, with problems told in plain words."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from msgspec import Struct, structs
+
+from dragoman import config
+from dragoman.cli.failure import CONFIGURATION, Failure
+from dragoman.config.settings import Config, Secrets
+
+option = click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    help="The configuration file. Default: $DRAGOMAN_CONFIG, ./dragoman.yaml, the user's own.",
+)
+
+
+class Place(Struct, frozen=True):
+    """Where a command is started. The environment is handed to `config`, which alone reads settings from it."""
+
+    environ: Mapping[str, str]
+    folder: Path
+    home: Path
+
+
+def here() -> Place:
+    return Place(os.environ, Path.cwd(), Path.home())
+
+
+def load(file: Path | None, place: Place) -> tuple[Config, Secrets]:
+    """Raises Failure that names every problem."""
+    try:
+        return config.load(path=file, environ=place.environ, folder=place.folder, home=place.home)
+    except config.ConfigError as error:
+        count = len(error.problems)
+        head = "The configuration has a problem:" if count == 1 else f"The configuration has {count} problems:"
+        lines = "\n".join(f"  {problem}" for problem in error.problems)
+        raise Failure(f"{head}\n{lines}", CONFIGURATION) from None
+
+
+def with_server(settings: Config, **changes: Any) -> Config:
+    """The configuration with settings of the server changed; None leaves one as it is."""
+    chosen = {name: value for name, value in changes.items() if value is not None}
+    return structs.replace(settings, server=structs.replace(settings.server, **chosen))
+
+
+def state_folder(place: Place) -> Path:
+    return config.state_folder(place.environ, place.home)
+
+
+def token(place: Place) -> tuple[str, bool]:
+    """The token that was kept, or a new one that is kept from now on; and whether it is new. Raises Failure."""
+    folder = state_folder(place)
+    try:
+        kept = config.kept_token(folder)
+        if kept is not None:
+            return kept, False
+        made = "dragoman-" + secrets.token_urlsafe(32)
+        config.save_token(folder, made)
+    except OSError as error:
+        raise Failure(
+            f"A token is needed off loopback, and {folder} cannot keep one: {error.strerror}. Set server.auth_token."
+        ) from None
+    return made, True

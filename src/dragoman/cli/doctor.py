@@ -1,0 +1,134 @@
+"""`dragoman doctor`: what is configured, what is reachable, and what on the client's side gets in the way."""
+
+import asyncio
+import platform
+import sys
+from pathlib import Path
+
+import click
+from msgspec import structs
+
+from dragoman import __version__
+from dragoman.cli import claude, configuration, conflicts
+from dragoman.cli.banner import provider_rows, proxy_lines
+from dragoman.cli.configuration import Place
+from dragoman.cli.live import Live
+from dragoman.cli.reach import reach
+from dragoman.cli.serve import with_token
+from dragoman.cli.terminal import bad, faint, good, say, strong, table
+from dragoman.config.settings import Config, Provider, Secrets
+
+LIVE_LIMIT = 60.0  # seconds that a provider gets for one token
+
+
+@click.command("doctor")
+@configuration.option
+@click.option("--live", is_flag=True, help="Also ask each ready provider for one token. This may cost a little.")
+def command(file: Path | None, live: bool) -> None:
+    """Check the configuration, the keys (never shown), the network, and settings of clients that conflict."""
+    place = configuration.here()
+    settings, secrets = configuration.load(file, place)
+    say(f"{strong('dragoman')} {__version__}, Python {platform.python_version()}, {platform.system()}")
+    say()
+    problems = show_configuration(settings)
+    url = show_gateway(settings)
+    problems += show_providers(settings, secrets)
+    problems += show_reach(settings)
+    if live:
+        problems += show_live(settings, secrets, place)
+    problems += show_conflicts(place, url)
+    say()
+    say(good("No problem found.") if not problems else bad(f"{problems} problem{'s' if problems > 1 else ''} found."))
+    sys.exit(1 if problems else 0)
+
+
+def show_configuration(settings: Config) -> int:
+    say(strong("Configuration") + faint(" (what is named later wins)"))
+    for source in settings.sources or ("nothing: no file, no variable",):
+        say(f"  {source}")
+    for line in proxy_lines(settings):
+        say(f"  {line}")
+    say()
+    return 0
+
+
+def show_gateway(settings: Config) -> str:
+    """Whether one runs. Returns its URL."""
+    url = claude.own_url(settings)
+    say(strong("Gateway"))
+    say(f"  {url}  " + (good("running") if claude.answers(url) else faint("not running; start it: dragoman serve")))
+    say()
+    return url
+
+
+def show_providers(settings: Config, secrets: Secrets) -> int:
+    say(strong("Providers"))
+    if settings.demo:
+        say("  none is configured: the simulated demo model serves")
+    rows = provider_rows(list(settings.providers.values()))
+    for row in rows:
+        key = settings.providers[row[0]].template.key
+        row.append(faint("no key needed" if key is None else f"key {'present' if key in secrets else 'missing'}"))
+    for line in table(rows):
+        say(line)
+    say()
+    return sum(not provider.ready for provider in settings.providers.values())
+
+
+def ready(settings: Config) -> list[Provider]:
+    return [provider for provider in settings.providers.values() if provider.ready]
+
+
+def show_reach(settings: Config) -> int:
+    providers = ready(settings)
+    if not providers:
+        return 0
+    say(strong("Network"))
+    found = asyncio.run(reach(settings, providers))
+    for line in table(
+        [each.provider, good("reached") if each.good else bad("not reached"), each.why] for each in found
+    ):
+        say(line)
+    say()
+    return sum(not each.good for each in found)
+
+
+def show_live(settings: Config, secrets: Secrets, place: Place) -> int:
+    """A one-token call for each ready provider, by the way that every request takes."""
+    providers = [provider for provider in ready(settings) if provider.small or provider.big or provider.models]
+    say(strong("Live"))
+    silent = [provider.name for provider in ready(settings) if provider not in providers]
+    for name in silent:
+        say(f"  {name}  " + faint("not asked: no model of it is known"))
+    if settings.demo:
+        say("  " + faint("not asked: only the simulated demo model is there"))
+    failed = asyncio.run(_live(settings, secrets, place, providers))
+    say()
+    return failed
+
+
+async def _live(settings: Config, secrets: Secrets, place: Place, providers: list[Provider]) -> int:
+    from dragoman.server.application import build  # noqa: PLC0415 - only with --live
+
+    quiet = structs.replace(settings, logs=structs.replace(settings.logs, level="error"))
+    quiet, _ = with_token(quiet, place)
+    failed = 0
+    async with Live(build(quiet, secrets), quiet.server.auth_token) as gateway:
+        models = [f"{each.name}/{each.small or each.big or each.models[0]}" for each in providers]
+        replies = await asyncio.gather(*(gateway.ask(model, LIVE_LIMIT) for model in models))
+        for model, reply in zip(models, replies, strict=True):
+            works = reply.status == 200
+            failed += not works
+            say(f"  {model}  {good('works') if works else bad(str(reply.status or 'silent'))}  {reply.message()}")
+    return failed
+
+
+def show_conflicts(place: Place, url: str) -> int:
+    found = conflicts.in_environment(place.environ, url)
+    found += conflicts.in_settings(conflicts.settings_files(place.environ, place.home, place.folder))
+    say(strong("Client side"))
+    for line in table([bad(each.name or "file"), each.advice, faint(each.where)] for each in found):
+        say(line)
+    if not found:
+        say("  nothing conflicts")
+    return len(found)

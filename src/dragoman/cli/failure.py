@@ -1,0 +1,16 @@
+"""Errors that a person at a terminal can act on, and the exit codes that scripts can act on."""
+
+import click
+
+FAILED = 1  # what was asked for did not work
+CONFIGURATION = 3  # the configuration is wrong
+RUNNING = 4  # dragoman already listens there
+LISTEN = 5  # the address or the port cannot be had
+
+
+class Failure(click.ClickException):
+    """Shown without a traceback; `message` says what to do."""
+
+    def __init__(self, message: str, exit_code: int = FAILED) -> None:
+        super().__init__(message)
+        vars(self)["exit_code"] = exit_code  # click declares it for the class, and reads it from the object

@@ -1,0 +1,162 @@
+"""curl and a bare socket against the real server: what is really on the wire."""
+
+import json
+import re
+import socket
+import subprocess
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from clients.conftest import program
+from clients.scripted import Upstream
+
+ROOT = Path(__file__).parents[2]
+BODY = json.dumps(
+    {"model": "sonnet", "max_tokens": 50, "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
+)
+
+
+def connected(url: str, host: str = "127.0.0.1") -> socket.socket:
+    found = socket.create_connection((host, urlsplit(url).port), 20)
+    found.settimeout(20)
+    return found
+
+
+def request(body: str = BODY, *, path: str = "/v1/messages", method: str = "POST", more: str = "") -> bytes:
+    raw = body.encode()
+    head = f"{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{more}"
+    return f"{head}content-length: {len(raw)}\r\n\r\n".encode() + raw
+
+
+def until(connection: socket.socket, mark: bytes) -> bytes:
+    """Bytes up to and including `mark`."""
+    seen = b""
+    while mark not in seen:
+        chunk = connection.recv(65536)
+        assert chunk, f"closed before {mark!r}: {seen!r}"
+        seen += chunk
+    return seen
+
+
+@pytest.mark.failure(83, 86, 102)
+def test_curl_streams(gateway: str) -> None:
+    command = [program("curl"), "-sSNi", f"{gateway}/v1/messages", "-H", "content-type: application/json", "-d", BODY]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    head, _, rest = done.stdout.replace("\r\n", "\n").partition("\n\n")
+    assert head.startswith("HTTP/1.1 200")
+    assert "content-type: text/event-stream" in head.lower()
+    assert "cache-control: no-cache" in head.lower()
+    assert "x-accel-buffering: no" in head.lower()
+    names = re.findall(r"^event: (\S+)$", rest, re.MULTILINE)
+    assert names[0] == "message_start"
+    assert names[-2:] == ["message_delta", "message_stop"]
+    assert "[DONE]" not in rest
+
+
+def readme_curl() -> str:
+    """The first curl of the README, as a shell command."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    found = re.search(r"```sh\n(curl .*?)```", text, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def test_the_curl_of_the_readme_works(demo: str) -> None:
+    program("curl")
+    command = readme_curl().replace("http://127.0.0.1:8082", demo)
+    assert demo in command
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith("event: message_start\n")
+    assert "event: message_stop\n" in done.stdout
+
+
+@pytest.mark.failure(151)
+def test_both_loopbacks_answer(gateway: str) -> None:
+    hosts = ["127.0.0.1"]
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            hosts.append("::1")
+    except OSError:
+        pass  # no IPv6 on this machine
+    for host in hosts:
+        with connected(gateway, host) as connection:
+            connection.sendall(request("", path="/health", method="GET"))
+            assert until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 200"), host
+
+
+def test_requests_in_a_row_on_one_connection(gateway: str) -> None:
+    with connected(gateway) as connection:
+        for _ in range(3):
+            connection.sendall(request())
+            seen = until(connection, b"0\r\n\r\n")
+            assert seen.startswith(b"HTTP/1.1 200")
+            assert b"event: message_stop" in seen
+
+
+def test_a_body_in_chunks(gateway: str) -> None:
+    raw = BODY.encode()
+    with connected(gateway) as connection:
+        connection.sendall(
+            b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+            b"transfer-encoding: chunked\r\n\r\n"
+        )
+        for at in range(0, len(raw), 7):
+            piece = raw[at : at + 7]
+            connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+        connection.sendall(b"0\r\n\r\n")
+        assert b"event: message_stop" in until(connection, b"0\r\n\r\n")
+
+
+@pytest.mark.failure(101)
+def test_a_client_that_goes_away_stops_the_upstream(gateway: str, upstream: Upstream) -> None:
+    before = upstream.cut_short
+    with connected(gateway) as connection:
+        connection.sendall(request(BODY.replace("sonnet", "lab/slow")))
+        until(connection, b"content_block_delta")
+    end = time.monotonic() + 10
+    while upstream.cut_short == before:
+        assert time.monotonic() < end, "the upstream was not told"
+        time.sleep(0.02)
+
+
+@pytest.mark.failure(153)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("HEAD", "/"),
+        ("GET", "/api/hello"),
+        ("POST", "/api/event_logging/batch"),
+        ("POST", "/api/event_logging/v2/batch"),
+    ],
+)
+def test_probes(gateway: str, method: str, path: str) -> None:
+    with connected(gateway) as connection:
+        connection.sendall(request("{}" if method == "POST" else "", path=path, method=method))
+        assert re.match(rb"HTTP/1\.1 20[0-9]", until(connection, b"\r\n\r\n"))
+
+
+@pytest.mark.failure(117)
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (request("{"), 400),
+        (request("{}"), 400),
+        (request(BODY, method="PUT"), 405),
+        (request(BODY, path="/v1/nothing"), 404),
+    ],
+)
+def test_errors_have_anthropics_form(gateway: str, raw: bytes, status: int) -> None:
+    with connected(gateway) as connection:
+        connection.sendall(raw)
+        seen = until(connection, b"}")
+        while seen.count(b"{") > seen.count(b"}"):
+            seen += connection.recv(65536)
+    head, _, body = seen.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d" % status)
+    envelope = json.loads(body)
+    assert envelope["type"] == "error"
+    assert set(envelope["error"]) == {"type", "message"}
+    assert envelope["request_id"]

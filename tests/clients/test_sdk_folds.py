@@ -1,0 +1,79 @@
+"""The official SDKs fold every golden stream to the message that our own fold makes."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from clients.conftest import client, program, run_json
+from dragoman.messages.events import ErrorEvent, Event
+from dragoman.messages.fold import fold
+from dragoman.messages.sse import FrameReader
+
+GOLDEN = Path(__file__).parents[1] / "cases" / "answers"
+CASES = {path.relative_to(GOLDEN).as_posix(): path for path in sorted(GOLDEN.rglob("*.golden.sse"))}
+NODE = Path(__file__).with_name("fold_sdk.mjs")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("request-id", "req_golden")
+        self.end_headers()
+        self.wfile.write(CASES[body["model"]].read_bytes())
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in the base class
+        """Quiet."""
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join(5)
+
+
+def events(raw: bytes) -> list[Event]:
+    reader = FrameReader()
+    return [msgspec.json.decode(frame.data, type=Event) for frame in [*reader.feed(raw), *reader.close()]]
+
+
+def bare(value: Any) -> Any:
+    """Without nulls and without empty counters, which the SDKs fill in or leave out as they like."""
+    if isinstance(value, dict):
+        return {name: bare(inner) for name, inner in value.items() if inner not in (None, 0)}
+    return [bare(inner) for inner in value] if isinstance(value, list) else value
+
+
+def compare(folded: dict[str, Any]) -> None:
+    assert folded.keys() == CASES.keys()
+    for case, path in CASES.items():
+        ours = events(path.read_bytes())
+        if any(isinstance(event, ErrorEvent) for event in ours):
+            assert "error" in folded[case], case
+        else:
+            assert bare(folded[case]["message"]) == bare(msgspec.to_builtins(fold(ours))), case
+
+
+@pytest.mark.failure(82, 83, 85, 86, 167, 168)
+@pytest.mark.parametrize("version", ["python-2", "python-0"])
+def test_python(url: str, version: str) -> None:
+    python = client(version, "bin", "python")
+    compare(run_json([str(python), str(Path(__file__).with_name("fold_sdk.py")), url, *CASES]))
+
+
+@pytest.mark.failure(82, 83, 85, 86, 167, 168)
+def test_typescript(url: str) -> None:
+    place = client("node", "node_modules", "@anthropic-ai", "sdk").parents[2]
+    with NODE.open("rb") as script:
+        compare(run_json([program("node"), "--input-type=module", "-", url, *CASES], cwd=place, stdin=script))
