@@ -184,7 +184,42 @@ class Request(Struct, frozen=True):
     notes: tuple[Note, ...] = ()  # from decoding itself
 
 
+TYPES = frozenset(
+    {
+        "text",
+        "image",
+        "document",
+        "search_result",
+        "thinking",
+        "redacted_thinking",
+        "tool_use",
+        "tool_result",
+        "tool_reference",
+        "server_tool_use",
+        "web_search_tool_result",
+        "web_fetch_tool_result",
+        "code_execution_tool_result",
+        "bash_code_execution_tool_result",
+        "text_editor_code_execution_tool_result",
+        "tool_search_tool_result",
+        "container_upload",
+        "mcp_tool_use",
+        "mcp_tool_result",
+        "compaction",
+        "tool_addition",
+        "tool_removal",
+    }
+)
+"""Block types whose fields are known here; a wrong type in them is the caller's mistake."""
+
 _BODY = msgspec.json.Decoder(Body)
+_BLOCK = msgspec.json.Decoder(Block)
+_FIELDS = msgspec.json.Decoder(dict[str, Raw])
+_ROWS = msgspec.json.Decoder(list[dict[str, Raw]])
+_RAWS = msgspec.json.Decoder(list[Raw])
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_MISSING = "Object missing required field `"
 _LONE = re.compile(
     rb"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
@@ -212,15 +247,16 @@ def decode(
     notes: tuple[Note, ...] = ()
     try:
         try:
-            body = _BODY.decode(raw)
+            body, strangers = _body(raw)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             if isinstance(error, msgspec.ValidationError):
                 raise
             repaired = repair_surrogates(raw.decode("utf-8", "replace").encode())
             if repaired == raw:
                 raise
-            body = _BODY.decode(repaired)
+            body, strangers = _body(repaired)
             raw, notes = repaired, (Note("changed", "unicode.repaired"),)
+        notes += strangers
     except msgspec.ValidationError as error:
         raise ApiError("invalid_request", field_message(str(error))) from None
     except RecursionError:
@@ -233,6 +269,55 @@ def decode(
     return Request(body, raw, version, betas, query, session or session_of(body), notes)
 
 
+def _body(raw: bytes) -> tuple[Body, tuple[Note, ...]]:
+    try:
+        return _BODY.decode(raw), ()
+    except msgspec.ValidationError:
+        # A block type that is not known here may give our fields other shapes. Looked at only when decoding failed.
+        known, notes = _with_known_shapes(raw)
+        if not notes:
+            raise
+        return _BODY.decode(known), notes
+
+
+def _with_known_shapes(raw: bytes) -> tuple[bytes, tuple[Note, ...]]:
+    notes: list[Note] = []
+    try:
+        fields = _FIELDS.decode(raw)
+        turns = _ROWS.decode(fields.get("messages", b"[]"))
+    except msgspec.ValidationError:
+        return raw, ()
+    for index, turn in enumerate(turns):
+        if "content" in turn:
+            turn["content"] = _known_shapes(turn["content"], f"messages.{index}.content", notes)
+    fields["messages"] = Raw(msgspec.json.encode(turns))
+    return msgspec.json.encode(fields), tuple(notes)
+
+
+def _known_shapes(content: Raw, place: str, notes: list[Note]) -> Raw:
+    """The same blocks; those that are of a foreign shape and of an unknown type are left with their type alone."""
+    try:
+        blocks = _RAWS.decode(content)
+    except msgspec.ValidationError:
+        return content
+    for number, raw in enumerate(blocks):
+        try:
+            _BLOCK.decode(raw)
+        except msgspec.ValidationError:
+            try:
+                fields = _FIELDS.decode(raw)
+            except msgspec.ValidationError:
+                continue  # no object at all
+            type_ = msgspec.json.decode(fields.get("type", b"null"))
+            if type_ == "tool_result" and "content" in fields:
+                fields["content"] = _known_shapes(fields["content"], f"{place}.{number}.content", notes)
+            elif isinstance(type_, str) and type_ not in TYPES:
+                fields = {"type": fields["type"]}
+                notes.append(Note("lost", "block.unreadable", f"{place}.{number}"))
+            blocks[number] = Raw(msgspec.json.encode(fields))
+    return Raw(msgspec.json.encode(blocks))
+
+
 def session_of(body: Body) -> str | None:
     """The session part of `metadata.user_id`: Claude Code puts a JSON object with `session_id` there."""
     user = body.metadata.user_id if body.metadata else None
@@ -241,7 +326,7 @@ def session_of(body: Body) -> str | None:
     if user.startswith("{"):
         try:
             found: Any = msgspec.json.decode(user)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return None
         session = found.get("session_id")
         return session if isinstance(session, str) and session else None
@@ -252,17 +337,20 @@ def field_message(text: str) -> str:
     """msgspec's "Expected `str`, got `int` - at `$.a[0].b`" as "a.0.b: Expected `str`, got `int`"."""
     problem, _, path = text.partition(" - at `$")
     path = path.rstrip("`").replace("[...]", ".*").replace("[", ".").replace("]", "").strip(".")
+    if problem.startswith(_MISSING):
+        path = f"{path}.{problem.removeprefix(_MISSING).rstrip('`')}".strip(".")
+        problem = "Field required"
     return f"{path}: {problem}" if path else problem
 
 
 def depth(raw: bytes) -> int:
     """Levels of arrays and objects in a valid JSON text."""
     level = deepest = 0
-    for mark in re.sub(rb'"(?:[^"\\]|\\.)*"', b"", raw):
+    for mark in _STRINGS.sub(b"", raw).translate(None, _NO_BRACKETS):
         if mark in b"[{":
             level += 1
             deepest = max(deepest, level)
-        elif mark in b"]}":
+        else:
             level -= 1
     return deepest
 
@@ -270,6 +358,12 @@ def depth(raw: bytes) -> int:
 def _check_nesting(body: Body) -> None:
     for index, tool in enumerate(body.tools or ()):
         _check_raw(tool.input_schema, f"tools.{index}.input_schema")
+    if body.output_config and body.output_config.format:
+        _check_raw(body.output_config.format.schema, "output_config.format.schema")
+    if body.output_format:
+        _check_raw(body.output_format.schema, "output_format.schema")
+    if isinstance(body.system, list):
+        _check_blocks(body.system, "system", 1)
     for index, turn in enumerate(body.messages):
         if isinstance(turn.content, list):
             _check_blocks(turn.content, f"messages.{index}.content", 1)
@@ -282,10 +376,18 @@ def _check_blocks(blocks: list[Block], place: str, level: int) -> None:
     for index, block in enumerate(blocks):
         if block.input is not NO_RAW:
             _check_raw(block.input, f"{place}.{index}.input")
-        inner = block.content
-        if inner is None or isinstance(inner, str):
-            continue
-        _check_blocks(inner if isinstance(inner, list) else [inner], f"{place}.{index}.content", level + 1)
+        if block.tool is not NO_RAW:
+            _check_raw(block.tool, f"{place}.{index}.tool")
+        if isinstance(block.source, Source):
+            _check_content(block.source.content, f"{place}.{index}.source.content", level)
+        if block.tool_references:
+            _check_blocks(block.tool_references, f"{place}.{index}.tool_references", level + 1)
+        _check_content(block.content, f"{place}.{index}.content", level)
+
+
+def _check_content(inner: "str | list[Block] | Block | None", place: str, level: int) -> None:
+    if inner is not None and not isinstance(inner, str):
+        _check_blocks(inner if isinstance(inner, list) else [inner], place, level + 1)
 
 
 def _check_raw(raw: Raw, place: str) -> None:
