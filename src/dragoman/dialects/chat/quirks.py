@@ -98,6 +98,10 @@ class Quirks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
     """Where it goes back."""
 
+    lost_call_signature: bool = False
+    """Whether the first call of an answer gets Google's sentinel when its thought signature is not known: Gemini
+    refuses calls without one. Known ones go back in any case. https://ai.google.dev/gemini-api/docs/thought-signatures"""
+
     reasoning_out: Literal[
         "none", "effort", "thinking_type", "enable_thinking", "reasoning_object", "chat_template", "reasoning_enabled"
     ] = "effort"
@@ -106,8 +110,10 @@ class Quirks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     (https://openrouter.ai/docs/use-cases/reasoning-tokens); vLLM's `chat_template_kwargs`; Together's
     `reasoning: {"enabled"}`."""
 
-    efforts: tuple[str, ...] = ("low", "medium", "high")
-    """Reasoning efforts taken, weakest first; others move to the nearest. A fact of the model wins over this."""
+    efforts: tuple[str, ...] = ()
+    """Reasoning efforts taken, weakest first; others move to the nearest. A fact of the model wins over this. Where
+    nothing is known: low, medium and high for `reasoning_out: effort` and `reasoning_object`; no effort is sent for the
+    other forms, which are switches of their own."""
 
     response_format: Literal["json_schema", "json_object", "tool"] = "json_schema"
     """How structured output is asked for; `tool`: by a forced tool."""
@@ -118,6 +124,9 @@ class Quirks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cache: Literal["none", "key", "cache_control", "breakpoints"] = "none"
     """Prompt caching: nothing; `prompt_cache_key`; the client's `cache_control` on parts; OpenAI's
     `prompt_cache_breakpoint` on parts (with the key). https://platform.openai.com/docs/guides/prompt-caching"""
+
+    cache_ttl: bool = False
+    """Whether `ttl` inside `cache_control` is understood. https://github.com/BerriAI/litellm/pull/39355"""
 
     session_header: str | None = None
     """Header that carries the (hashed) session, so that a server with a cache per node sees the same one.
@@ -139,8 +148,8 @@ class Quirks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     web_search: Literal["none", "options", "plugin"] = "none"
     """Native web search: `web_search_options` (OpenAI's search models), OpenRouter's `plugins: [{"id": "web"}]`."""
 
-    extra_body: dict[str, bool | int | float | str | None | list[str] | dict[str, bool | int | float | str]] = {}
-    """Fields added to every body as they are."""
+    extra_body: dict[str, bool | int | float | str | list[str] | dict[str, bool | int | float | str] | None] = {}
+    """Fields added to every body as they are; they win over a field of the same name that we write."""
 
     chat_path: str = "/chat/completions"
     """Appended to the base URL."""

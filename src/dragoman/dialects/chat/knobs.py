@@ -1,0 +1,259 @@
+"""Everything of a request besides conversation, tools and thinking: limits, sampling, output format, identity, caching.
+
+And the fields that mean nothing outside Anthropic: those whose absence would change what the caller gets are refused by
+name, the others are left out with a note.
+"""
+
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from dragoman.dialects.chat import schema
+from dragoman.dialects.chat.body import ChatBody, JsonSchema, ObjectFormat, SchemaFormat
+from dragoman.dialects.chat.quirks import Quirks
+from dragoman.dialects.chat.tools import Offered
+from dragoman.dialects.contract import Target
+from dragoman.messages.errors import ApiError
+from dragoman.messages.notes import Grade, Note
+from dragoman.messages.request import NO_RAW, Body, Format
+
+OUTPUT = "output"
+"""Name of the schema, and of the tool, that structured output is asked for with."""
+
+INSTRUCTION = (
+    "Answer with one JSON value that matches this JSON schema, and with nothing else: no other text, no code fence.\n\n"
+)
+
+ROOM = 1024
+"""Tokens of output that are worth asking for; a window with less room is left to the upstream to refuse."""
+
+_SERVICE_TIER = {"auto": "auto", "standard_only": "default"}
+
+# Fields that a gateway without a store, a sandbox or Anthropic's servers cannot honour, and must not pretend to.
+_REFUSED = {
+    "container": "runs in a sandbox at Anthropic",
+    "mcp_servers": "is run by Anthropic's servers",
+    "compaction": "is done by Anthropic's servers",
+}
+
+# Fields without effect on the answer.
+_IGNORED = (
+    "diagnostics", "context_management", "fallbacks", "fallback_credit_token", "billing_policy", "safeguards", "tags",
+)  # fmt: skip
+
+
+class Output(Struct, frozen=True):
+    """How structured output is asked for: a response format, an instruction, a tool, or nothing at all."""
+
+    format: SchemaFormat | ObjectFormat | None = None
+    instruction: str | None = None
+    tool: Offered | None = None
+
+
+class _Thread(Struct, frozen=True):
+    type: str = ""
+
+
+def _given(raw: Raw) -> bool:
+    return raw is not NO_RAW and memoryview(raw).tobytes() not in (b"null", b"[]", b"{}", b'""')
+
+
+def refuse(body: Body) -> None:
+    """Raises ApiError("invalid_request") for fields that cannot be honoured and would change what the caller gets."""
+    for field, why in _REFUSED.items():
+        if _given(getattr(body, field)):
+            raise ApiError("invalid_request", f"{field}: {why}; this upstream cannot do it. Leave it out.")
+    if _given(body.thread) and _kind(body.thread) != "create":
+        raise ApiError(
+            "invalid_request",
+            "thread: the earlier turns are kept by Anthropic, not here. Send the whole conversation in messages.",
+        )
+
+
+def _kind(raw: Raw) -> str:
+    try:
+        return msgspec.json.decode(raw, type=_Thread).type
+    except msgspec.DecodeError:
+        return ""
+
+
+def ignore(body: Body, notes: list[Note]) -> None:
+    """A note for every field that is left out."""
+    notes += [Note("ignored", field, field) for field in (*_IGNORED, "thread") if _given(getattr(body, field))]
+    if body.speed is not None:
+        notes.append(Note("ignored", "speed", "speed"))
+    if body.inference_geo is not None:
+        notes.append(Note("ignored", "inference_geo", "inference_geo"))
+    if body.output_config is not None and _given(body.output_config.task_budget):
+        notes.append(Note("changed", "task_budget", "output_config.task_budget"))
+    if body.thinking is not None and body.thinking.display == "updates":
+        notes.append(Note("ignored", "thinking.display", "thinking.display"))
+
+
+def output(body: Body, target: Target, offered: list[Offered], notes: list[Note]) -> Output:
+    """How to ask for the structured output that the caller wants, if any.
+
+    Raises ApiError("invalid_request") for a format without a schema or of an unknown type.
+    """
+    place = "output_config.format" if body.output_config and body.output_config.format else "output_format"
+    wanted = (body.output_config.format if body.output_config else None) or body.output_format
+    if wanted is None:
+        return Output()
+    quirks: Quirks = target.quirks
+    raw = _schema(wanted, quirks, notes, place)
+    form = quirks.response_format
+    if form != "tool" and offered and not quirks.response_format_with_tools:
+        form = "tool"
+    if form == "json_schema":
+        strict = schema.strict_ready(raw) or None
+        return Output(SchemaFormat(JsonSchema(wanted.name or OUTPUT, raw, strict)))
+    instruction = INSTRUCTION + str(memoryview(raw), "utf-8")
+    if form == "json_object":
+        notes.append(Note("changed", "output_format.by_instruction", place))
+        return Output(ObjectFormat(), instruction)
+    choice = body.tool_choice.type if body.tool_choice else "auto"
+    if not target.facts.tools or not schema.is_object(raw) or choice in ("any", "tool"):
+        notes.append(Note("changed", "output_format.by_instruction", place))
+        return Output(None, instruction)
+    notes.append(Note("changed", "output_format.by_tool", place))
+    parameters = schema.parameters(raw, inline=False, notes=notes, place=place)
+    strict = (quirks.strict_tools and schema.strict_ready(parameters)) or None
+    names = {tool.name for tool in offered}
+    name = next(free for number in range(1, len(names) + 2) if (free := _numbered(number)) not in names)
+    return Output(tool=Offered(name, "Call this with your final answer, once.", parameters, strict))
+
+
+def _numbered(number: int) -> str:
+    return OUTPUT if number == 1 else f"{OUTPUT}_{number}"
+
+
+def _schema(wanted: Format, quirks: Quirks, notes: list[Note], place: str) -> Raw:
+    if wanted.type != "json_schema":
+        raise ApiError("invalid_request", f"{place}.type: Input should be 'json_schema'")
+    if not _given(wanted.schema):
+        raise ApiError("invalid_request", f"{place}.schema: Field required")
+    return schema.output(wanted.schema, inline=quirks.schema == "inline", notes=notes, place=f"{place}.schema")
+
+
+def limit(chat: ChatBody, body: Body, target: Target, estimate: int, notes: list[Note]) -> None:
+    """The output limit under the name that the server knows, no larger than the model and its window allow.
+
+    `estimate`: tokens of the input, within 15 %. Clients do not lower it themselves when an upstream refuses it.
+    """
+    wanted = body.max_tokens
+    if wanted is None:
+        return
+    facts = target.facts
+    if facts.max_output is not None and wanted > facts.max_output:
+        wanted = facts.max_output
+        notes.append(Note("changed", "max_tokens.clamped", "max_tokens"))
+    if facts.context is not None:
+        room = facts.context - estimate * 23 // 20
+        if ROOM <= room < wanted:
+            wanted = room
+            notes.append(Note("changed", "max_tokens.window", "max_tokens"))
+    quirks: Quirks = target.quirks
+    if quirks.max_tokens_field == "max_tokens":
+        chat.max_tokens = wanted
+    else:
+        chat.max_completion_tokens = wanted
+
+
+def sample(chat: ChatBody, body: Body, target: Target, notes: list[Note], *, thinks: bool) -> None:
+    """Temperature, top_p and top_k where the model takes them. `thinks`: the model will think."""
+    quirks: Quirks = target.quirks
+    facts = target.facts
+    takes = facts.sampling == "always" or (facts.sampling == "without_reasoning" and not thinks)
+    if body.temperature is not None:
+        if takes and quirks.sampling:
+            chat.temperature = _clamped(body.temperature, quirks.temperature_limits, notes)
+        else:
+            notes.append(_unless_default("temperature", 1, body.temperature))
+    if body.top_p is not None:
+        if takes and quirks.sampling:
+            chat.top_p = body.top_p
+        else:
+            notes.append(_unless_default("top_p", 1, body.top_p))
+    if body.top_k is not None:
+        if takes and quirks.top_k:
+            chat.top_k = body.top_k
+        else:
+            notes.append(Note("changed", "top_k.unsupported", "top_k"))
+
+
+def _unless_default(field: str, default: float, value: float) -> Note:
+    grade: Grade = "ignored" if value == default else "changed"
+    return Note(grade, f"{field}.unsupported", field)
+
+
+def _clamped(value: float, limits: tuple[float, float] | None, notes: list[Note]) -> float:
+    if limits is None or limits[0] <= value <= limits[1]:
+        return value
+    notes.append(Note("changed", "temperature.clamped", "temperature"))
+    return min(max(value, limits[0]), limits[1])
+
+
+def stop(chat: ChatBody, body: Body, quirks: Quirks, notes: list[Note]) -> tuple[str, ...]:
+    """The stop sequences that the writer matches: all. They go upstream only where the answer names the match.
+
+    Servers take four, reasoning models none, and few say which one matched.
+    https://platform.openai.com/docs/api-reference/chat/create#chat-create-stop
+    """
+    wanted = tuple(dict.fromkeys(text for text in body.stop_sequences or () if text))
+    if len(wanted) < len(body.stop_sequences or ()):
+        notes.append(Note("ignored", "stop_sequences.empty", "stop_sequences"))
+    if wanted and quirks.stop == "named":
+        chat.stop = wanted[:4]
+    return wanted
+
+
+def identify(chat: ChatBody, body: Body, session: str | None, quirks: Quirks, notes: list[Note]) -> str | None:
+    """Who asks and in which conversation, as hashes: the clients' own values are long, and nobody's business.
+
+    Returns the hash of the session, 64 characters.
+    """
+    user = body.metadata.user_id if body.metadata else None
+    hashed = _hash(session) if session else None
+    if quirks.cache in ("key", "breakpoints"):
+        chat.prompt_cache_key = hashed
+    if user and quirks.safety_identifier:
+        chat.safety_identifier = _hash(_person(user))
+    elif user:
+        notes.append(Note("ignored", "metadata.user_id", "metadata.user_id"))
+    if body.service_tier is not None:
+        tier = _SERVICE_TIER.get(body.service_tier) if quirks.service_tier else None
+        if tier is None:
+            notes.append(Note("ignored", "service_tier", "service_tier"))
+        chat.service_tier = tier
+    return hashed
+
+
+def _person(user: str) -> str:
+    """`metadata.user_id` without its session: Claude Code sends a JSON object, and before that user_..._session_..."""
+    if user.startswith("{"):
+        try:
+            found: Any = msgspec.json.decode(user)
+        except msgspec.DecodeError:
+            return user
+        found.pop("session_id", None)
+        return msgspec.json.encode(found, order="sorted").decode()
+    return user.partition("_session_")[0] or user
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def encode(chat: ChatBody, quirks: Quirks) -> bytes:
+    """The body as JSON. `extra_body` wins over what we wrote; two objects of one name are joined."""
+    others: dict[str, Any] = {}
+    for name, value in quirks.extra_body.items():
+        if name not in ChatBody.__struct_fields__:
+            others[name] = value
+            continue
+        own = getattr(chat, name)
+        setattr(chat, name, own | value if isinstance(own, dict) and isinstance(value, dict) else value)
+    text = msgspec.json.encode(chat)
+    return text[:-1] + b"," + msgspec.json.encode(others)[1:] if others else text

@@ -1,0 +1,154 @@
+"""Messages -> one call in the language of OpenAI Chat Completions.
+
+Specification: https://platform.openai.com/docs/api-reference/chat/create. Nearly every server has it, each in its own
+way: the ways are `quirks.Quirks`, what a model can do is `contract.Facts`. The system prompt and the turns are in
+`turns.py`, tools in `tools.py` and `schema.py`, thinking in `reasoning.py`, all other knobs in `knobs.py`.
+
+What this language cannot carry, and what happens instead:
+
+- signed thinking: earlier reasoning goes back only where the server has a field for it, and only to the deployment that
+  made it; all other thinking blocks are dropped
+- pictures and files inside tool results: they follow in the next user message, with a marker where they were
+- `is_error`: the result begins with "Error: "
+- citations, and the switch that asks for them: left out
+- PDF documents, where the server has no `file` parts: 400 that names the block; documents of the Files API: 400
+- system turns in the middle, where the server allows one system message: `<system-reminder>` text of the user turn
+- an answer that the caller began (prefill), where the server cannot continue it: an instruction to continue
+- tools that Anthropic runs (web fetch, code execution, tool search, toolsets, MCP servers): left out, or 400 if nothing
+  is left; web search only where the server has its own
+- unions at the top of a tool's schema: widened to one object with all their properties
+- stop sequences: matched on the answer by us, since servers do not say which one matched
+- budgets of thinking tokens, where the server knows efforts: an effort
+- cache breakpoints, where the server has none: left out; caching is then the server's own
+- containers, MCP servers, threads that Anthropic keeps, compaction: 400 that names the field
+- context management, fallbacks, safeguards, tags, speed, inference geography and the like: left out with a note
+"""
+
+from itertools import chain
+
+from dragoman.dialects.chat import knobs, reasoning, tools, turns
+from dragoman.dialects.chat.body import ChatBody
+from dragoman.dialects.chat.quirks import Quirks
+from dragoman.dialects.chat.reasoning import Wish
+from dragoman.dialects.contract import Call, Recall, Target
+from dragoman.messages.errors import ApiError
+from dragoman.messages.names import Names
+from dragoman.messages.notes import Note
+from dragoman.messages.request import Body, Request
+
+
+def call(request: Request, target: Target) -> Call:
+    """Translate `request` for `target`, whose quirks are `quirks.Quirks`.
+
+    Raises ApiError("invalid_request") for what cannot be sent at all, naming the field or block; for a strict target
+    also for everything that would be lost.
+    """
+    body = request.body
+    quirks: Quirks = target.quirks
+    notes = list(request.notes)
+    knobs.refuse(body)
+    knobs.ignore(body, notes)
+    offered = tools.offer(body, target, notes)
+    output = knobs.output(body, target, offered.tools, notes)
+    if output.tool is not None:
+        offered.tools.append(output.tool)
+    names = _names(body, offered, quirks)
+    written = turns.write(body, target, names, notes, instruction=output.instruction)
+
+    chat = ChatBody(target.model, written.messages, tools.functions(offered, names), response_format=output.format)
+    asked = _asked(body, target, forces=output.tool is not None, notes=notes)
+    thinks = reasoning.write(chat, asked, target, notes, has_tools=bool(chat.tools))
+    tools.choose(chat, body.tool_choice, target, names, notes, thinks=thinks)
+    if output.tool is not None:
+        alone = len(chat.tools or ()) == 1 or (body.tool_choice is not None and body.tool_choice.type == "none")
+        only = names.out(output.tool.name) if alone else None
+        tools.force_call(chat, only, quirks, notes, thinks=thinks)
+    if offered.search is not None:
+        tools.search(chat, offered.search, quirks, notes)
+    estimate = 0
+    knobs.limit(chat, body, target, estimate, notes)
+    knobs.sample(chat, body, target, notes, thinks=thinks)
+    stop_sequences = knobs.stop(chat, body, quirks, notes)
+    session = knobs.identify(chat, body, request.session, quirks, notes)
+    if written.continued:
+        chat.continue_final_message = True
+        chat.add_generation_prompt = False
+    stream = _streams(body, quirks, stop_sequences)
+    if stream:
+        chat.stream = True
+        if quirks.stream_usage == "ask":
+            chat.stream_options = {"include_usage": True}
+
+    unique = tuple(dict.fromkeys(notes))
+    if target.strict:
+        _refuse_losses(unique)
+    thinking = body.thinking
+    return Call(
+        url=target.base_url + quirks.chat_path,
+        body=knobs.encode(chat, quirks),
+        stream=stream,
+        target=target,
+        recall=Recall(
+            model=body.model,
+            stop_sequences=stop_sequences,
+            names=names.back,
+            ids=frozenset(written.ids),
+            output_tool=names.out(output.tool.name) if output.tool else None,
+            show_thinking=thinking is None or thinking.type != "disabled",
+            omit_thinking=thinking is not None and thinking.display == "omitted",
+            asked_thinking=thinking is not None and thinking.type != "disabled",
+            scope=target.state_scope,
+            input_tokens=estimate,
+        ),
+        headers=_headers(quirks, target, session),
+        notes=unique,
+    )
+
+
+def _names(body: Body, offered: tools.Offer, quirks: Quirks) -> Names:
+    """The names of all tools that are offered now or were called before."""
+    called = (
+        block.name
+        for turn in body.messages
+        if turn.role == "assistant" and isinstance(turn.content, list)
+        for block in turn.content
+        if block.type == "tool_use" and block.name
+    )
+    return Names.of(chain((tool.name for tool in offered.tools), called), limit=quirks.tool_name_limit)
+
+
+def _asked(body: Body, target: Target, *, forces: bool, notes: list[Note]) -> Wish:
+    """What the caller asks of thinking. A call that must be made wins over thinking, where they exclude each other."""
+    quirks: Quirks = target.quirks
+    asked = reasoning.wish(body)
+    forced = forces or (body.tools and body.tool_choice is not None and body.tool_choice.type in ("any", "tool"))
+    if not forced or quirks.tool_choice_with_thinking or not reasoning.thinks(asked, target):
+        return asked
+    if not reasoning.can_be_off(target):
+        return asked
+    notes.append(Note("changed", "thinking.off_for_tool_choice", "thinking"))
+    return Wish("off", None, None)
+
+
+def _streams(body: Body, quirks: Quirks, stop_sequences: tuple[str, ...]) -> bool:
+    """Whether the upstream streams: an answer that is to be cut at a stop sequence should not be paid to its end."""
+    if quirks.transport == "both":
+        return bool(body.stream) or bool(stop_sequences)
+    return quirks.transport == "stream"
+
+
+def _headers(quirks: Quirks, target: Target, session: str | None) -> tuple[tuple[str, str], ...]:
+    headers = (("content-type", "application/json"), *target.headers)
+    if quirks.session_header and session:
+        headers += ((quirks.session_header, session),)
+    return headers
+
+
+def _refuse_losses(notes: tuple[Note, ...]) -> None:
+    lost = [f"{note.place or 'the request'} ({note.code})" for note in notes if note.grade == "lost"]
+    if lost:
+        raise ApiError(
+            "invalid_request",
+            f"This upstream would not see all of the request, and strict is set: {', '.join(lost)}. "
+            "Leave that out, choose another model, or set strict to false.",
+        )

@@ -1,0 +1,446 @@
+"""System prompt and conversation as messages of Chat Completions.
+
+What is kept and how: results become `tool` messages right behind their calls, and pictures in them follow in the next
+user message, because `tool` messages take text only. Reasoning goes back only to the deployment that made it. A block
+of any other type becomes text.
+https://platform.openai.com/docs/guides/function-calling
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+from dragoman.dialects.chat.body import CalledFunction, File, Message, Part, ToolCall, Url
+from dragoman.dialects.chat.quirks import Quirks
+from dragoman.dialects.contract import Target
+from dragoman.messages.conversation import Settled, as_text, settle, system_text, thinking_owner
+from dragoman.messages.errors import ApiError
+from dragoman.messages.names import Names, tool_id
+from dragoman.messages.notes import Note
+from dragoman.messages.request import NO_RAW, Block, Body, CacheControl, Source
+
+NO_OUTPUT = "(no output)"
+CONTINUE = "Continue your answer exactly where this beginning of it ends, without repeating any of it:\n\n"
+BREAKPOINTS = 4  # https://platform.openai.com/docs/guides/prompt-caching
+
+# What Google documents for calls whose signature is not known.
+# https://ai.google.dev/gemini-api/docs/thought-signatures
+LOST_SIGNATURE = "skip_thought_signature_validator"
+
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+_PDF = "application/pdf"
+
+
+class Written(Struct):
+    """The messages, and how the last one is to be continued if it is an answer that the caller began."""
+
+    messages: list[Message]
+    ids: list[str]  # tool ids of the history, as the caller wrote them
+    continued: bool = False  # the server continues the last message
+
+
+def write(body: Body, target: Target, names: Names, notes: list[Note], *, instruction: str | None = None) -> Written:
+    """The system prompt with `instruction` behind it, then the conversation.
+
+    Raises ApiError("invalid_request") for what cannot be sent at all, naming the block.
+    """
+    turns = _Turns(target, names, notes)
+    turns.system(system_text(body.system), instruction)
+    quirks: Quirks = target.quirks
+    before = len(turns.messages)
+    settled = settle(body.messages, notes, fold_system=quirks.mid_system == "fold")
+    newest = max((index for index, turn in enumerate(settled) if turn.role == "assistant"), default=-1)
+    for index, turn in enumerate(settled):
+        match turn.role:
+            case "assistant":
+                turns.assistant(turn)
+            case "user":
+                turns.user(turn, is_new=index > newest)
+            case _:
+                turns.inner_system(turn)
+    if len(turns.messages) == before:
+        raise ApiError("invalid_request", "messages: at least one message with content is required")
+    written = Written(turns.messages, turns.ids)
+    if turns.messages[-1].role == "assistant" and not turns.calls:
+        _prefill(written, quirks, notes)
+    turns.set_breakpoints(body.cache_control)
+    return written
+
+
+def echo(target: Target) -> str:
+    """Whether earlier reasoning goes back: "never", "optional" or "required". A fact of the model wins."""
+    quirks: Quirks = target.quirks
+    if target.facts.reasoning_echo is None:
+        return quirks.reasoning_echo
+    return "required" if target.facts.reasoning_echo else "never"
+
+
+def _prefill(written: Written, quirks: Quirks, notes: list[Note]) -> None:
+    """An answer that the caller began."""
+    last = written.messages[-1]
+    if quirks.prefill == "prefix":
+        last.prefix = True
+    elif quirks.prefill == "continue":
+        written.continued = True
+    else:
+        content = last.content if isinstance(last.content, list) else [Part("text", last.content or "")]
+        text = "\n\n".join(part.text for part in content if part.text)
+        written.messages[-1] = Message("user", CONTINUE + text)
+        notes.append(Note("changed", "prefill.instructed", "messages"))
+
+
+class _Turns:
+    """The messages so far, and what the next one needs to know."""
+
+    def __init__(self, target: Target, names: Names, notes: list[Note]) -> None:
+        quirks: Quirks = target.quirks
+        self.messages: list[Message] = []
+        self.ids: list[str] = []
+        self.calls: list[ToolCall] = []  # of the last assistant turn
+        self._target = target
+        self._quirks = quirks
+        self._names = names
+        self._sent_names: dict[str, str] = {}
+        self._sent_ids: dict[str, str] = {}
+        self._notes = notes
+        self._echo = echo(target)
+        self._system_role = target.facts.system_role or quirks.system_role
+        self._sees = quirks.images and target.facts.vision
+        self._files = quirks.files if target.facts.files is None else target.facts.files
+        self._marks = quirks.cache in ("cache_control", "breakpoints") and quirks.content == "parts"
+        self._marked: list[tuple[Part, CacheControl]] = []
+
+    # System
+
+    def system(self, blocks: list[Block], instruction: str | None) -> None:
+        parts = [self._text(block) for block in blocks]
+        if instruction is not None:
+            parts.append(Part("text", instruction))
+        if parts:
+            self.messages.append(Message(self._system_role, self._content(parts)))
+
+    def inner_system(self, turn: Settled) -> None:
+        self.messages.append(Message(self._system_role, self._content([self._text(block) for block in turn.blocks])))
+
+    # Content
+
+    def _content(self, parts: list[Part]) -> str | list[Part]:
+        """Plain text where that is all there is: it is the form that every server and chat template takes."""
+        if self._marks:
+            return parts
+        if len(parts) == 1 and parts[0].text is not None:
+            return parts[0].text
+        if self._quirks.content == "string" and all(part.text is not None for part in parts):
+            return "\n\n".join(part.text or "" for part in parts)
+        return parts
+
+    def _text(self, block: Block) -> Part:
+        part = Part("text", block.text)
+        if block.cache_control is not None:
+            self._mark(part, block.cache_control)
+        if block.citations is not NO_RAW and _holds(block):
+            self._notes.append(Note("ignored", "text.citations"))
+        return part
+
+    def _mark(self, part: Part | None, wanted: CacheControl) -> None:
+        if self._marks and part is not None:
+            self._marked.append((part, wanted))
+        else:
+            self._notes.append(Note("ignored", "cache_control"))
+
+    def set_breakpoints(self, automatic: CacheControl | None) -> None:
+        """Write the breakpoints, at most four, the last ones. `automatic`: one at the end of the conversation."""
+        if automatic is not None:
+            content = self.messages[-1].content
+            last = content[-1] if isinstance(content, list) else None
+            if all(part is not last for part, _ in self._marked):
+                self._mark(last, automatic)
+        if len(self._marked) > BREAKPOINTS:
+            self._notes.append(Note("ignored", "cache_control.too_many"))
+        for part, wanted in self._marked[-BREAKPOINTS:]:
+            if self._quirks.cache == "breakpoints":
+                part.prompt_cache_breakpoint = {"mode": "explicit"}
+            else:
+                part.cache_control = {"type": wanted.type}
+                if wanted.ttl and self._quirks.cache_ttl:
+                    part.cache_control["ttl"] = wanted.ttl
+            if wanted.ttl and part.cache_control is not None and "ttl" not in part.cache_control:
+                self._notes.append(Note("ignored", "cache_control.ttl"))
+
+    # Assistant
+
+    def assistant(self, turn: Settled) -> None:
+        parts: list[Part] = []
+        self.calls = []
+        thoughts = _Thoughts()
+        for place, block in zip(turn.places, turn.blocks, strict=True):
+            match block.type:
+                case "text":
+                    parts.append(self._text(block))
+                case "tool_use":
+                    self._call(block, place, thoughts, parts)
+                case "thinking" | "redacted_thinking":
+                    self._thought(block, thoughts)
+                case _:
+                    parts.append(self._other(block, place))
+        message = Message("assistant")
+        self._write_thoughts(message, thoughts, parts)
+        if parts:
+            message.content = self._content(parts)
+        if self.calls:
+            message.tool_calls = self.calls
+            if not parts:
+                message.content = self._empty()
+        elif not parts:
+            self._notes.append(Note("ignored", "turn.empty", turn.place))
+            return
+        self.messages.append(message)
+
+    def _empty(self) -> str | UnsetType | None:
+        match self._quirks.empty_content:
+            case "null":
+                return None
+            case "omit":
+                return UNSET
+            case _:
+                return ""
+
+    def _call(self, block: Block, place: str, thoughts: "_Thoughts", parts: list[Part]) -> None:
+        self.ids.append(block.id or "")
+        if not self._target.facts.tools:
+            parts.append(self._other(block, place))
+            return
+        raw = block.input
+        arguments = "{}" if raw is NO_RAW else str(memoryview(raw), "utf-8")
+        if not arguments.startswith("{"):  # what weak models made of it; every server wants an object
+            arguments = "{}" if arguments == "null" else f'{{"input":{arguments}}}'
+            self._notes.append(Note("changed", "tool_use.input", place))
+        if block.cache_control is not None:
+            self._mark(parts[-1] if parts else None, block.cache_control)
+        name = block.name or ""
+        sent = self._sent_names.get(name)
+        if sent is None:
+            sent = self._sent_names[name] = self._names.out(name)
+        call = ToolCall(self._sent_id(block.id or ""), CalledFunction(sent, arguments))
+        seal = thoughts.seal
+        if seal is None and self._quirks.lost_call_signature and not self.calls:
+            seal = LOST_SIGNATURE
+        if seal is not None:
+            call.extra_content = {"google": {"thought_signature": seal}}
+            thoughts.seal = None
+        self.calls.append(call)
+
+    def _sent_id(self, id_: str) -> str:
+        sent = self._sent_ids.get(id_)
+        if sent is None:
+            sent = tool_id(id_, limit=self._quirks.tool_id_limit, style=self._quirks.tool_id)
+            self._sent_ids[id_] = sent
+        return sent
+
+    def _other(self, block: Block, place: str) -> Part:
+        """A block that has no place of its own in this language."""
+        lost = block.type == "image" or (block.type == "document" and not _is_text(block))
+        self._notes.append(Note("lost" if lost else "changed", "block.as_text", place))
+        part = Part("text", as_text(block) or f"[{block.type}]")
+        if block.cache_control is not None:
+            self._mark(part, block.cache_control)
+        return part
+
+    # Reasoning of earlier turns
+
+    def _thought(self, block: Block, thoughts: "_Thoughts") -> None:
+        """Only what this deployment made goes back. Reasoning of others is dropped, unsigned plain text too.
+
+        It may be another vendor's summary, it says nothing that the answer does not say, and a server that insists on
+        the field is content with an empty one.
+        """
+        found = thinking_owner(block)
+        if found is None or not found.fits("chat", self._target.state_scope) or not isinstance(found.payload, dict):
+            self._notes.append(Note("ignored", "thinking.dropped"))
+            return
+        payload = found.payload
+        seal = payload.get("g")
+        if isinstance(seal, str):
+            thoughts.seal = seal
+        if self._echo == "never":
+            if not isinstance(seal, str):
+                self._notes.append(Note("ignored", "thinking.dropped"))
+            return
+        text = payload.get("t")
+        thoughts.text += text if isinstance(text, str) else block.thinking or ""
+        details = payload.get("d")
+        if isinstance(details, list):
+            thoughts.details += [item for item in details if isinstance(item, dict)]
+
+    def _write_thoughts(self, message: Message, thoughts: "_Thoughts", parts: list[Part]) -> None:
+        text = thoughts.text
+        field = self._quirks.reasoning_echo_field
+        if field == "reasoning_details":
+            message.reasoning_details = thoughts.details or None
+            field = "reasoning" if not thoughts.details else field
+        if field in ("reasoning_content", "reasoning"):
+            if text or (self._echo == "required" and self.calls):
+                setattr(message, field, text)
+        elif text and field == "think_tags":
+            parts.insert(0, Part("text", f"<think>\n{text}\n</think>\n"))
+        elif text and field == "parts":
+            parts.insert(0, Part("thinking", thinking=[Part("text", text)], closed=True))
+
+    # User
+
+    def user(self, turn: Settled, *, is_new: bool) -> None:
+        """`is_new`: no answer stands behind it yet, so the caller can still be told what is wrong with it."""
+        parts: list[Part] = []
+        media = _Media()
+        for place, block in zip(turn.result_places, turn.results, strict=True):
+            self._result(block, place, media, parts, is_new=is_new)
+        parts += media.parts
+        for place, block in zip(turn.places, turn.blocks, strict=True):
+            if block.type == "text":
+                parts.append(self._text(block))
+            else:
+                parts += self._user_block(block, place, is_new=is_new)
+        if parts:
+            self.messages.append(Message("user", self._content(parts)))
+
+    def _user_block(self, block: Block, place: str, *, is_new: bool) -> list[Part]:
+        if block.type == "image":
+            parts = [self._image(block, place)]
+        elif block.type == "document":
+            parts = self._document(block, place, is_new=is_new)
+        else:
+            return [self._other(block, place)]
+        if block.cache_control is not None:
+            self._mark(parts[-1], block.cache_control)
+        return parts
+
+    def _result(self, block: Block, place: str, media: "_Media", parts: list[Part], *, is_new: bool) -> None:
+        content = block.content
+        if isinstance(content, str):
+            text = content
+        else:
+            inner = content if isinstance(content, list) else [content] if content else []
+            text = "\n".join(self._pieces(inner, place, media, is_new=is_new))
+        if not text or text.isspace():
+            text = NO_OUTPUT
+        if block.is_error:
+            text = f"Error: {text}"
+        if not self._target.facts.tools:
+            parts.append(Part("text", f"[Result of a tool]\n{text}"))
+            return
+        message = Message("tool", text)
+        message.tool_call_id = self._sent_id(block.tool_use_id or "")
+        if self._marks:
+            message.content = [Part("text", text)]
+            if block.cache_control is not None:
+                self._mark(message.content[0], block.cache_control)
+        elif block.cache_control is not None:
+            self._mark(None, block.cache_control)
+        self.messages.append(message)
+
+    def _pieces(self, blocks: list[Block], place: str, media: "_Media", *, is_new: bool) -> Iterable[str]:
+        """The text of a result; what a `tool` message cannot hold goes to `media`."""
+        for number, block in enumerate(blocks):
+            if block.type not in ("image", "document"):
+                if block.cache_control is not None:
+                    self._mark(None, block.cache_control)
+                yield as_text(block)
+                continue
+            inner = f"{place}.content.{number}"
+            parts = self._user_block(block, inner, is_new=is_new)
+            yield from (part.text for part in parts if part.text is not None)
+            carried = [part for part in parts if part.text is None]
+            if carried:
+                media.count += 1
+                name = f"[{block.type} {media.count} of the tool results]"
+                yield f"{name}: see the next message"
+                media.parts += [Part("text", f"{name}:"), *carried]
+                self._notes.append(Note("ignored", "tool_result.media_moved", inner))
+
+    # Images and documents
+
+    def _image(self, block: Block, place: str) -> Part:
+        if not self._sees:
+            self._notes.append(Note("lost", "image.no_vision", place))
+            return Part("text", "[image omitted: the model cannot see images]")
+        source = block.source if isinstance(block.source, Source) else Source("none")
+        if source.type == "base64" and source.data and source.media_type:
+            return Part("image_url", image_url=Url(f"data:{source.media_type};base64,{source.data}"))
+        if source.type == "url" and source.url and _WEB.match(source.url):
+            if not self._quirks.image_urls:
+                raise ApiError("invalid_request", f"{place}.source: this upstream takes no image URLs; send base64.")
+            return Part("image_url", image_url=Url(source.url))
+        raise _bad_source(place, source, "an image as base64 with its media_type, or an http(s) url")
+
+    def _document(self, block: Block, place: str, *, is_new: bool) -> list[Part]:
+        if block.citations is not NO_RAW and _holds(block):
+            self._notes.append(Note("changed", "document.citations", place))
+        source = block.source if isinstance(block.source, Source) else Source("none")
+        if source.type == "text":
+            return [Part("text", as_text(block))]
+        if source.type == "content":
+            return self._document_of_blocks(block, source, place, is_new=is_new)
+        is_pdf = source.type == "base64" and source.data and source.media_type in (_PDF, None)
+        if is_pdf and self._files:
+            name = block.title or "document"
+            file = File(name if name.endswith(".pdf") else f"{name}.pdf", f"data:{_PDF};base64,{source.data}")
+            context = [Part("text", f"[Context of the document: {block.context}]")] if block.context else []
+            return [*context, Part("file", file=file)]
+        if not is_new:
+            # It was answered once, perhaps by another model; an error now would end the conversation for good.
+            self._notes.append(Note("lost", "document.unreadable", place))
+            return [Part("text", "[document omitted: the model cannot read it]")]
+        if is_pdf:
+            raise ApiError("invalid_request", f"{place}: this upstream takes no PDF documents; send their text.")
+        raise _bad_source(place, source, "a PDF as base64, or text")
+
+    def _document_of_blocks(self, block: Block, source: Source, place: str, *, is_new: bool) -> list[Part]:
+        if not isinstance(source.content, list):
+            return [Part("text", as_text(block))]
+        head = f"[Document: {block.title}]" if block.title else "[Document]"
+        parts = [Part("text", f"{head}\n[Context: {block.context}]" if block.context else head)]
+        for number, inner in enumerate(source.content):
+            if inner.type == "text":
+                parts += [self._text(inner)] if inner.text else []
+            else:
+                parts += self._user_block(inner, f"{place}.source.content.{number}", is_new=is_new)
+        return parts
+
+
+class _Thoughts:
+    """The reasoning of one assistant turn that goes back."""
+
+    __slots__ = ("details", "seal", "text")
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.details: list[Any] = []
+        self.seal: str | None = None  # Gemini's signature of the call that comes next
+
+
+class _Media:
+    """Pictures and files of the results of one turn, for the user message behind them."""
+
+    __slots__ = ("count", "parts")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.parts: list[Part] = []
+
+
+def _holds(block: Block) -> bool:
+    """Whether there are citations, or they are asked for."""
+    said = memoryview(block.citations).tobytes()
+    return said not in (b"null", b"[]", b"{}") and b"false" not in said
+
+
+def _is_text(block: Block) -> bool:
+    return isinstance(block.source, Source) and block.source.type in ("text", "content")
+
+
+def _bad_source(place: str, source: Source, wanted: str) -> ApiError:
+    kinds = {"file": "a file of Anthropic's Files API", "url": "this url"}
+    found = kinds.get(source.type, "this source")
+    return ApiError("invalid_request", f"{place}.source: {found} cannot be sent to this upstream; send {wanted}.")
