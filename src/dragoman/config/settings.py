@@ -1,4 +1,4 @@
-"""The one frozen configuration that every room is built from. Only `config` makes it; nobody else reads the environment."""
+"""The one frozen configuration that every room is built from. Only `config` makes it, and reads the environment."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from dragoman.dialects.contract import Target
 
 Auth = Literal["bearer", "x-api-key", "api-key", "none"]
-Positive = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[float, Meta(ge=0)]
 
 
 class Hidden(str):
@@ -34,16 +34,16 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     auth_token: str = ""
     """What callers must send as `Authorization: Bearer`, `x-api-key` or `x-dragoman-token`. Empty on loopback: open."""
 
-    open_after: Positive = 15.0
+    open_after: Seconds = 15.0
     """Seconds of upstream silence after which a stream is opened with status 200 and pings."""
 
-    ping_every: Positive = 10.0
+    ping_every: Seconds = 10.0
     """Seconds of silence between pings on an open stream."""
 
-    connect_timeout: Positive = 10.0
+    connect_timeout: Seconds = 10.0
     """Seconds to connect to an upstream."""
 
-    read_idle: Positive = 600.0
+    read_idle: Seconds = 600.0
     """Seconds without a byte from an upstream before it counts as dead."""
 
     body_limit: Annotated[int, Meta(ge=1)] = 64 * 1024 * 1024
@@ -55,7 +55,7 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     retries: Annotated[int, Meta(ge=0, le=10)] = 2
     """How often one target is tried again before anything was sent to the caller."""
 
-    stop_after: float = 20.0
+    stop_after: Seconds = 20.0
     """Seconds that open streams get to end after the signal to stop."""
 
     fetch_models: bool = False
@@ -111,8 +111,8 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     title: str | None = None
     """Its name for people."""
 
-    state_scope: str | None = None
-    """Providers with the same scope can read each other's reasoning state: set it when two of them are one deployment."""
+    state_scope: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")] | None = None
+    """Providers with the same scope can read each other's reasoning state: set it when two are one deployment."""
 
 
 class Provider(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,92 @@
+"""`models:`: what callers ask for -> where it goes. Every destination must lead somewhere, and no alias in a circle."""
+
+from collections.abc import Iterable, Mapping
+
+from dragoman.config.document import Node
+from dragoman.config.entries import Entries
+from dragoman.config.fields import NOTHING, Sheet
+from dragoman.config.names import PREFIX, bare, claude, find
+from dragoman.config.problems import did_you_mean
+from dragoman.config.settings import Provider
+from dragoman.providers import presets
+
+Models = dict[str, tuple[str, ...]]
+
+
+def destinations(sheet: Sheet, node: Node, providers: dict[str, Provider], entries: Entries) -> Models:
+    """The mapping under `models:`. A preset that a destination names is added to `providers`."""
+    nodes = sheet.mapping(node, "models")
+    models: Models = {}
+    for key, child in nodes.items():
+        found = sheet.value(child, str | tuple[str, ...], f"models.{key}")
+        if found is NOTHING:
+            continue
+        if wrong := _wrong_key(key):
+            sheet.refuse(child, f"models.{key}", wrong)
+            continue
+        names = (found,) if isinstance(found, str) else found
+        models[key] = tuple(name.strip() for name in names)
+        if not models[key] or not all(models[key]):
+            sheet.refuse(child, f"models.{key}", "names nothing. Write `provider/model`, or another name.")
+    _add_presets(models, providers, entries)
+    for key, names in models.items():
+        for name in filter(None, names):
+            if wrong := _wrong(name, models, providers):
+                sheet.refuse(nodes[key], f"models.{key}", wrong)
+    for circle in _circles(models, providers):
+        way = " -> ".join((*circle, circle[0]))
+        sheet.refuse(nodes[circle[0]], f"models.{circle[0]}", f"leads in a circle: {way}.")
+    return models
+
+
+def _wrong_key(key: str) -> str | None:
+    if not key.strip():
+        return "a name is missing."
+    if key.startswith(PREFIX):
+        return "`claude/` is taken off every name that callers send; leave it out here."
+    return None
+
+
+def _add_presets(models: Mapping[str, Iterable[str]], providers: dict[str, Provider], entries: Entries) -> None:
+    """`fast: groq/...` is enough to use the preset groq."""
+    for names in models.values():
+        for name in names:
+            provider, slash, model = bare(name).partition("/")
+            if slash and model and name not in models and provider in presets() and provider not in providers:
+                providers[provider] = entries.preset(provider)
+
+
+def _wrong(name: str, models: Models, providers: Mapping[str, Provider]) -> str | None:
+    """Why `name` is no destination; None when it is one."""
+    name = bare(name)
+    if find(name, models, providers) is not None or claude(name) is not None:
+        return None
+    if any(name in (*provider.models, provider.big, provider.small) for provider in providers.values()):
+        return None
+    provider, slash, _ = name.partition("/")
+    if slash:
+        # The part before the slash is a name, and is told; the rest is not needed to find the line.
+        hint = did_you_mean(provider, [*providers, *presets()])
+        return f"there is no provider of the name before the `/`.{hint} Configured: {', '.join(providers) or 'none'}."
+    known = [*models, *(f"{each.name}/{model}" for each in providers.values() for model in each.models)]
+    return f"leads nowhere: write `provider/model`, or a name that stands in `models:`.{did_you_mean(name, known)}"
+
+
+def _circles(models: Models, providers: Mapping[str, Provider]) -> list[tuple[str, ...]]:
+    """Entries that lead back to themselves, each circle once."""
+    done: set[str] = set()
+    found: list[tuple[str, ...]] = []
+
+    def walk(key: str, way: tuple[str, ...]) -> None:
+        if key in way:
+            found.append(way[way.index(key) :])
+        elif key not in done:
+            for name in models[key]:
+                step = find(bare(name), models, providers)
+                if step is not None and step.key:
+                    walk(step.key, (*way, key))
+            done.add(key)
+
+    for key in models:
+        walk(key, ())
+    return found

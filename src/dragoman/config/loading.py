@@ -1,0 +1,236 @@
+"""File, `.env` and environment -> one frozen `Config`, and the keys beside it. All problems are told at once."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, structs
+
+from dragoman.config.destinations import destinations
+from dragoman.config.document import Node, parse
+from dragoman.config.entries import Entries
+from dragoman.config.fields import NOTHING, Sheet
+from dragoman.config.problems import ConfigError, Problem
+from dragoman.config.settings import Config, Hidden, Logs, Provider, Secrets, Server
+from dragoman.config.variables import dotenv
+from dragoman.dialects.chat.quirks import Quirks
+from dragoman.dialects.contract import Target
+from dragoman.providers import state_scope
+
+FILE = "dragoman.yaml"
+
+
+class _Root(Struct, frozen=True, kw_only=True):
+    """The top of dragoman.yaml."""
+
+    server: dict[str, Any] = {}
+    """Where dragoman listens, and its limits."""
+
+    logs: dict[str, Any] = {}
+    """What is logged, and how."""
+
+    strict: bool = False
+    """Refuse, with status 400, a request of which something would be lost on the way; otherwise a note says so."""
+
+    providers: dict[str, Any] = {}
+    """Who answers: a preset's name, or a name of your own."""
+
+    models: dict[str, Any] = {}
+    """What callers ask for -> where it goes: a name, a family or a pattern -> `provider/model`, another name, or a
+    list of these to be tried in order."""
+
+
+class Environment(Struct, frozen=True, kw_only=True):
+    """Variables that dragoman reads itself. They win over dragoman.yaml; `.env` may hold them too."""
+
+    DRAGOMAN_CONFIG: str = ""
+    """Path of the configuration file, when it is not `./dragoman.yaml`."""
+
+    DRAGOMAN_HOST: str = ""
+    """`server.host`."""
+
+    DRAGOMAN_PORT: str = ""
+    """`server.port`."""
+
+    DRAGOMAN_AUTH_TOKEN: str = ""
+    """`server.auth_token`."""
+
+    DRAGOMAN_LOG_LEVEL: str = ""
+    """`logs.level`."""
+
+    HTTP_PROXY: str = ""
+    """Proxy for upstreams with `http://`. Lower case works too, and wins."""
+
+    HTTPS_PROXY: str = ""
+    """Proxy for upstreams with `https://`."""
+
+    ALL_PROXY: str = ""
+    """Proxy for upstreams that have no other."""
+
+    NO_PROXY: str = ""
+    """Hosts that are reached without a proxy, separated by commas. This machine always is."""
+
+
+_OVERRIDES = (  # variable, section, field
+    ("DRAGOMAN_HOST", "server", "host"),
+    ("DRAGOMAN_PORT", "server", "port"),
+    ("DRAGOMAN_AUTH_TOKEN", "server", "auth_token"),
+    ("DRAGOMAN_LOG_LEVEL", "logs", "level"),
+)
+
+
+def load(*, path: Path | None, environ: Mapping[str, str], folder: Path, home: Path) -> tuple[Config, Secrets]:
+    """Read everything that configures dragoman. `folder` is the working directory. Raises ConfigError.
+
+    The file is `path`, else $DRAGOMAN_CONFIG, else `dragoman.yaml` in `folder`, else in the user's configuration
+    folder; none is needed.
+    """
+    problems: list[Problem] = []
+    secrets: dict[str, str] = {}
+    local = dotenv(folder / ".env", environ, problems)
+    variables = {**local, **environ}
+    file, root = _document(path, variables, folder, home, problems)
+    sheet = Sheet(str(file) if file else "environment", variables, problems)
+    entries = Entries(variables, secrets)
+    sections = _sections(sheet, root)
+
+    server = sheet.fill(Server, sections["server"], "server") if "server" in sections else {}
+    logs = sheet.fill(Logs, sections["logs"], "logs") if "logs" in sections else {}
+    _override(server, logs, Sheet("environment", {}, problems), variables)
+    strict = "strict" in sections and sheet.value(sections["strict"], bool, "strict") is True
+    named = entries.configured(sheet, sections["providers"]) if "providers" in sections else {}
+    written = "providers" in sections and bool(sections["providers"].value)
+    providers = named if written else entries.from_environment()
+    models = destinations(sheet, sections["models"], providers, entries) if "models" in sections else {}
+    if problems:
+        raise ConfigError(problems)
+
+    if "auth_token" in server:
+        server["auth_token"] = Hidden(server["auth_token"])
+    sources = [str(file)] if file else []
+    sources += [str(folder / ".env")] if local else []
+    return Config(
+        server=Server(**server),
+        logs=Logs(**logs),
+        providers={name: _strict(provider, strict=strict) for name, provider in providers.items()},
+        models=tuple(models.items()),
+        strict=strict,
+        demo=not providers,
+        sources=(*sources, "environment"),
+        proxies=_proxies(variables),
+        no_proxy=_no_proxy(variables),
+    ), Secrets(secrets)
+
+
+def load_here(path: Path | None = None) -> tuple[Config, Secrets]:
+    """`load` with this process's environment, working directory and user. The only reader of `os.environ`."""
+    return load(path=path, environ=os.environ, folder=Path.cwd(), home=Path.home())
+
+
+def user_folder(environ: Mapping[str, str], home: Path, *, windows: bool = sys.platform == "win32") -> Path:
+    """The user's configuration folder. https://specifications.freedesktop.org/basedir-spec/latest/"""
+    if windows:
+        return Path(environ.get("APPDATA") or home / "AppData" / "Roaming") / "dragoman"
+    chosen = Path(environ.get("XDG_CONFIG_HOME") or "")
+    return (chosen if chosen.is_absolute() else home / ".config") / "dragoman"
+
+
+def with_demo(config: Config, base_url: str) -> Config:
+    """`config` with the demo upstream at `base_url` as a provider that serves every family."""
+    demo = Provider(
+        name="demo",
+        title="Demo (simulated, no real model)",
+        ready=True,
+        why="simulated answers; no provider is configured",
+        big="tools",
+        small="echo",
+        models=("echo", "think", "tools"),
+        template=Target(
+            provider="demo",
+            dialect="chat",
+            base_url=base_url.rstrip("/"),
+            model="",
+            quirks=Quirks(),
+            auth="none",
+            # The demo's port changes at every start; what it said stays readable.
+            state_scope=state_scope("demo", "demo"),
+            strict=config.strict,
+        ),
+    )
+    return structs.replace(config, providers={**config.providers, "demo": demo})
+
+
+def _document(
+    path: Path | None, variables: Mapping[str, str], folder: Path, home: Path, problems: list[Problem]
+) -> tuple[Path | None, Node | None]:
+    """The file to be read, and its tree."""
+    asked = path or (Path(variables["DRAGOMAN_CONFIG"]) if variables.get("DRAGOMAN_CONFIG") else None)
+    places = [folder / asked.expanduser()] if asked else [folder / FILE, user_folder(variables, home) / FILE]
+    for place in places:
+        try:
+            raw = place.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            problems.append(Problem(str(place), 0, "", f"cannot be read: {error.strerror}."))
+            return None, None
+        return place, parse(raw, str(place), problems)
+    if asked:
+        origin = "--config" if path else "DRAGOMAN_CONFIG"
+        problems.append(Problem(str(places[0]), 0, "", f"there is no such file ({origin} names it)."))
+    return None, None
+
+
+def _sections(sheet: Sheet, root: Node | None) -> dict[str, Node]:
+    """The known top-level entries that have a value."""
+    if root is None:
+        return {}
+    found = {}
+    for name, node in sheet.mapping(root, "").items():
+        if name not in _Root.__struct_fields__:
+            sheet.unknown(node, name, "there is no such section", _Root.__struct_fields__)
+        elif node.value is not None:
+            found[name] = node
+    return found
+
+
+def _override(server: dict[str, Any], logs: dict[str, Any], sheet: Sheet, variables: Mapping[str, str]) -> None:
+    """Settings from the environment win over the file's."""
+    for variable, section, field in _OVERRIDES:
+        text = variables.get(variable)
+        if text:
+            kind, into = (Server, server) if section == "server" else (Logs, logs)
+            # A text with `${` in it is taken as it is: only the file's texts are expanded.
+            value = sheet.value(Node(0, text.replace("${", "$")), _type(kind, field), variable)
+            if value is not NOTHING:
+                into[field] = value
+
+
+def _type(kind: type[Struct], name: str) -> Any:
+    return next(field.type for field in structs.fields(kind) if field.name == name)
+
+
+def _strict(provider: Provider, *, strict: bool) -> Provider:
+    if not strict:
+        return provider
+    return structs.replace(provider, template=structs.replace(provider.template, strict=True))
+
+
+def _either(variables: Mapping[str, str], name: str) -> str:
+    """The variable in lower case, else in upper case: as curl and most clients do."""
+    return variables.get(name.lower()) or variables.get(name) or ""
+
+
+def _proxies(variables: Mapping[str, str]) -> dict[str, str]:
+    general = _either(variables, "ALL_PROXY")
+    found = {scheme: _either(variables, f"{scheme.upper()}_PROXY") or general for scheme in ("http", "https")}
+    # A proxy's URL may hold a user and a password.
+    return {scheme: Hidden(url) for scheme, url in found.items() if url}
+
+
+def _no_proxy(variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Hosts that are reached without a proxy; `upstream` adds this machine, which always is."""
+    hosts = (host.strip() for host in _either(variables, "NO_PROXY").split(","))
+    return tuple(filter(None, hosts))

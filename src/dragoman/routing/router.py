@@ -1,0 +1,245 @@
+"""Model name -> route. The route is resolved once per request, the same for stream, whole answer and token count.
+
+Order: exact name, `provider/model`, patterns and families in the order of the file, a bare name that exactly one active
+provider lists; else an error that lists what exists. Nothing is ever sent to a default in silence.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from dragoman.config.names import FAMILIES, PREFIX, bare, claude, find
+from dragoman.config.problems import did_you_mean
+from dragoman.config.settings import Config, Provider
+from dragoman.dialects.contract import Target
+from dragoman.messages.errors import ApiError
+from dragoman.messages.notes import Note
+from dragoman.providers import presets, target
+from dragoman.routing.route import Route
+
+CACHE_LIMIT = 512  # names; callers choose them
+SHOWN_LIMIT = 30  # names in an error
+UNKNOWN_DATE = "1970-01-01T00:00:00Z"  # as Anthropic does where the date of release is unknown
+SMALL_FAMILIES = frozenset({"haiku"})
+
+Place = tuple[str, str]  # provider, model
+
+
+class Row(Struct, frozen=True):
+    """One line of the model table: what callers ask for, where it goes, and why."""
+
+    name: str
+    targets: tuple[str, ...]  # `provider/model`, tried in order; empty when there is no ready one
+    why: str
+
+
+class Listed(Struct, frozen=True):
+    """One model of `GET /v1/models`. Limits are tokens, None when they are not known."""
+
+    id: str
+    display_name: str
+    created_at: str
+    max_input_tokens: int | None
+    max_tokens: int | None
+
+
+class _Search(Struct):
+    """What was found so far for one name."""
+
+    steps: list[str]
+    notes: list[Note]
+    places: list[Place]
+
+
+class Router:
+    """Resolves names by one configuration."""
+
+    def __init__(self, config: Config) -> None:
+        self._providers = config.providers
+        self._models = dict(config.models)
+        self._routes: dict[str, Route] = {}
+
+    def route(self, name: str) -> Route:
+        """The targets for `name`, in the order in which they are tried.
+
+        Raises ApiError: "not_found" for a name that leads nowhere, "upstream_authentication" when the only providers
+        that it leads to have no key.
+        """
+        known = self._routes.get(name)
+        if known is None:
+            known = self._resolved(name)
+            if len(self._routes) >= CACHE_LIMIT:
+                del self._routes[next(iter(self._routes))]
+            self._routes[name] = known
+        return known
+
+    def table(self) -> list[Row]:
+        """What callers may ask for, in the order in which it is looked up; families last, when they are not mapped."""
+        rows = [self._row(key) for key in self._models]
+        rows += [self._row(family) for family in FAMILIES if family not in self._models]
+        return rows
+
+    def listing(self) -> list[Listed]:
+        """Models for `GET /v1/models`: entries of `models:`, then what ready providers are known to offer.
+
+        Claude Code's picker keeps only ids that begin with `claude`, so foreign ones begin with `claude/`, which is
+        taken off again when they are asked for.
+        """
+        found: dict[str, Listed] = {}
+        for key in self._models:
+            if "*" not in key:
+                self._list(found, key if key.startswith("claude") else PREFIX + key, key)
+        for provider in self._providers.values():
+            if provider.ready:
+                for model in provider.models:
+                    name = f"{provider.name}/{model}"
+                    self._list(found, PREFIX + name, name)
+        return list(found.values())
+
+    def find(self, name: str) -> Listed | None:
+        """The model `name`, in any form that a request could use; None when a request with it would fail."""
+        try:
+            route = self.route(name)
+        except ApiError:
+            return None
+        return _listed(name, bare(name), route.targets[0])
+
+    def _list(self, found: dict[str, Listed], identity: str, name: str) -> None:
+        try:
+            found.setdefault(identity, _listed(identity, name, self.route(name).targets[0]))
+        except ApiError:
+            return  # not ready: the banner and `dragoman models` say why
+
+    def _row(self, name: str) -> Row:
+        try:
+            route = self.route(name)
+        except ApiError as error:
+            return Row(name, (), error.message)
+        return Row(name, tuple(f"{each.provider}/{each.model}" for each in route.targets), "; ".join(route.steps))
+
+    def _resolved(self, name: str) -> Route:
+        search = _Search([], [], [])
+        asked = name
+        if name not in self._models:
+            asked = bare(name)
+            if asked != name:
+                search.steps.append(f"{name[:200]} is read as {asked[:200]}")
+                if name.rstrip().lower().endswith("[1m]"):
+                    search.notes.append(Note("ignored", "model.context_suffix", "model"))
+        self._follow(asked, search)
+        if not search.places:
+            raise self._unknown(asked)
+        places = list(dict.fromkeys(search.places))
+        ready = [place for place in places if self._providers[place[0]].ready]
+        if not ready:
+            raise self._not_ready([self._providers[provider] for provider, _ in places])
+        for provider in dict.fromkeys(provider for provider, _ in places if not self._providers[provider].ready):
+            search.steps.append(f"{provider} is left out: {self._providers[provider].why}")
+        return Route(
+            requested=name,
+            targets=tuple(self._target(*place) for place in ready),
+            steps=tuple(search.steps),
+            notes=tuple(search.notes),
+        )
+
+    def _follow(self, name: str, search: _Search) -> None:
+        """Add the places that `name` leads to. The configuration has no circles."""
+        found = find(name, self._models, self._providers)
+        if found is None:
+            self._unmapped(name, search)
+            return
+        if found.how == "provider":
+            search.steps.append(f"{found.provider} is asked for {found.model[:200]}")
+            search.places.append((found.provider, found.model))
+            return
+        destinations = self._models[found.key]
+        shown = ", then ".join(destinations)
+        if found.how == "unmapped":
+            family = (known := claude(name)) and known.family
+            search.steps.append(f"{family or name[:200]} is not mapped and goes where {found.key} goes: {shown}")
+            search.notes.append(Note("changed", "family.unmapped", "model"))
+        else:
+            reason = {"exact": "", "pattern": f" fits {found.key} and", "family": f" is of the family {found.key} and"}
+            search.steps.append(f"{name[:200]}{reason[found.how]} goes to {shown}")
+        for destination in destinations:
+            self._follow(bare(destination), search)
+
+    def _unmapped(self, name: str, search: _Search) -> None:
+        """A name that `models:` says nothing about: a family, or a bare name."""
+        known = claude(name)
+        if known is not None:
+            self._family(name, known.family, search)
+            return
+        offering = [each for each in self._providers.values() if each.ready and name in _offered(each)]
+        if len(offering) == 1:
+            search.steps.append(f"{name[:200]} is offered by {offering[0].name} alone")
+            search.places.append((offering[0].name, name))
+        elif offering:
+            choices = " or ".join(f"{each.name}/{name}" for each in offering)
+            raise ApiError("not_found", f"model: {name[:200]} is offered by several providers. Ask for {choices}.")
+
+    def _family(self, name: str, family: str, search: _Search) -> None:
+        """The first active provider's big and small models serve the families."""
+        serving = [provider for provider in self._providers.values() if provider.big or provider.small]
+        provider = next((each for each in serving if each.ready), serving[0] if serving else None)
+        if provider is None:
+            return
+        size, model = "big", provider.big or provider.small
+        if family in SMALL_FAMILIES and provider.small:
+            size, model = "small", provider.small
+        if not family:
+            search.notes.append(Note("changed", "family.unmapped", "model"))
+        what = f"is of the family {family}" if family else "is of no known family"
+        search.steps.append(f"{name[:200]} {what} and goes to the {size} model of {provider.name}, {model}")
+        search.places.append((provider.name, model or ""))
+
+    def _target(self, provider: str, model: str) -> Target:
+        row = self._providers[provider]
+        return target(row.template, model, preset=row.preset, overrides=row.facts, settled=row.settled)
+
+    def _unknown(self, name: str) -> ApiError:
+        """A 404 that says what exists."""
+        if claude(name) is not None:
+            text = "No model is set for the Claude families. Add `models: {sonnet: provider/model}` to dragoman.yaml."
+            return ApiError("not_found", f"model: {name[:200]}. {text}")
+        provider, slash, _ = name.partition("/")
+        if slash and provider in presets():
+            keys = " or ".join(presets()[provider].keys)
+            how = f"Set {keys}, or add" if keys else "Add"
+            text = (
+                f"The provider {provider} is not active. {how} `{provider}: {{}}` under `providers:` in dragoman.yaml."
+            )
+            return ApiError("not_found", f"model: {name[:200]}. {text}")
+        names = list(self._names())
+        more = f" and {len(names) - SHOWN_LIMIT} more" if len(names) > SHOWN_LIMIT else ""
+        known = f"{', '.join(names[:SHOWN_LIMIT])}{more}" if names else "nothing; no provider is ready"
+        hint = did_you_mean(name, names)
+        return ApiError("not_found", f"model: {name[:200]} is not known here.{hint} There is: {known}.")
+
+    def _names(self) -> Iterable[str]:
+        """Names that callers can use, and providers with `/*` for their other models."""
+        ready = [provider for provider in self._providers.values() if provider.ready]
+        yield from self._models
+        if any(provider.big or provider.small for provider in ready):
+            yield from (family for family in FAMILIES if family not in self._models)
+        for provider in ready:
+            yield from (f"{provider.name}/{model}" for model in provider.models)
+            yield f"{provider.name}/*"
+
+    @staticmethod
+    def _not_ready(providers: Sequence[Provider]) -> ApiError:
+        reasons = "; ".join(dict.fromkeys(f"{provider.name}: {provider.why}" for provider in providers))
+        message = f"No provider for this model is ready. {reasons}. Then restart dragoman."
+        # Not worth a retry, which clients make of a 401 otherwise.
+        return ApiError("upstream_authentication", message, should_retry=False)
+
+
+def _offered(provider: Provider) -> tuple[str | None, ...]:
+    return (*provider.models, provider.big, provider.small)
+
+
+def _listed(identity: str, name: str, served: Target) -> Listed:
+    place = f"{served.provider}/{served.model}"
+    display = place if name in (place, served.model) else f"{name} ({place})"
+    facts = served.facts
+    return Listed(identity, display, UNKNOWN_DATE, facts.context, facts.max_output)

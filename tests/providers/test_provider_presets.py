@@ -1,0 +1,87 @@
+"""Every shipped preset, loaded strictly; and how a wrong row is refused."""
+
+import re
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+
+from dragoman.dialects.chat.quirks import Quirks
+from dragoman.providers import models, presets
+from dragoman.providers.presets import Preset, RowError, read
+
+ROW = '[lab]\ntitle = "Lab"\nbase_url = "https://lab.example/v1"\n'
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(presets()) >= 45
+
+
+@pytest.mark.parametrize("name", presets())
+def test_each_row_is_complete(name: str) -> None:
+    preset = presets()[name]
+    parts = urlsplit(re.sub(r"\$\{\w+\}", "host", preset.base_url))
+    assert re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name)
+    assert parts.scheme in ("https", "http", "")
+    assert not preset.base_url.endswith("/")
+    assert parts.scheme != "http" or preset.local
+    assert urlsplit(preset.documentation).scheme == "https"
+    assert preset.keys or preset.local
+    assert not preset.models or preset.big is None or preset.big in preset.models
+    assert preset.small is None or preset.small in preset.models
+    assert preset.small is None or preset.big is not None
+    assert all(key.lower() == key for key in preset.headers)
+
+
+@pytest.mark.parametrize("name", presets())
+def test_quirks_say_only_what_differs(name: str) -> None:
+    defaults = msgspec.structs.asdict(Quirks())
+    quirks = presets()[name].typed_quirks()
+    assert not [field for field in presets()[name].quirks if getattr(quirks, field) == defaults[field]]
+
+
+def test_local_servers_are_on_this_machine_and_can_be_moved() -> None:
+    local = {name: preset for name, preset in presets().items() if preset.local}
+    assert {"ollama", "lmstudio", "vllm", "sglang", "llamacpp", "docker-model-runner"} <= local.keys()
+    assert all(urlsplit(preset.base_url).hostname == "127.0.0.1" for preset in local.values())
+    assert all(preset.base_url_keys for preset in local.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (ROW + "[lab.quirks]\nmax_token_field = 'max_tokens'\n", r"\[lab\].*max_token_field"),
+        (ROW + "[lab.quirks]\nfiles = 'yes'\n", r"\[lab\].*files"),
+        (ROW + "[lab.quirks]\ncontent = 'words'\n", r"\[lab\].*content"),
+        (ROW + "colour = 'red'\n", r"\[lab\].*colour"),
+        (ROW + "keys = 'LAB_KEY'\n", r"\[lab\].*keys"),
+        (ROW + "auth = 'basic'\n", r"\[lab\].*auth"),
+        (ROW + "dialect = 'latin'\n", r"\[lab\].*latin"),
+        ("[lab]\ntitle = 'Lab'\n", r"\[lab\].*base_url"),
+    ],
+)
+def test_a_wrong_row_is_refused_with_row_and_field(text: str, told: str) -> None:
+    with pytest.raises(RowError, match="presets.toml: " + told):
+        read(text)
+
+
+def test_a_right_row() -> None:
+    row = read(ROW)["lab"]
+    assert row == Preset(title="Lab", base_url="https://lab.example/v1")
+    assert row.typed_quirks() == Quirks()
+
+
+@pytest.mark.failure(147)
+def test_both_tables_are_read_fast() -> None:
+    """They are on the way from start to listening, which has 0.8 s. Generous, because test machines are slow."""
+    folder = Path(models.__file__).parent
+    texts = [(folder / name).read_text("utf-8") for name in ("presets.toml", "models.toml")]
+    best = 1.0
+    for _ in range(5):
+        start = time.perf_counter()
+        read(texts[0])
+        models.read(texts[1])
+        best = min(best, time.perf_counter() - start)
+    assert best < 0.05
