@@ -1,6 +1,7 @@
 """What every test shares: the event loop, and hypothesis profiles."""
 
 import os
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,4 +21,20 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "failure(*numbers): cases of the catalogue of gateway failures that this test covers")
+    config.addinivalue_line(
+        "markers", "failure(*numbers): cases of the catalogue of gateway failures that this test covers"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With DRAGOMAN_REQUIRE_ALL=1 a skipped test is a failed one: in CI nothing may be missing."""
+    report = yield
+    required = os.environ.get("DRAGOMAN_REQUIRE_ALL") == "1"
+    if required and report.skipped and not hasattr(report, "wasxfail"):
+        reason = call.excinfo.value if call.excinfo else "no reason"
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped although everything is required: {reason}"
+    return report

@@ -89,7 +89,9 @@ def program(name: str) -> str:
 def clean_environment(home: Path, **more: str) -> dict[str, str]:
     """An environment with nothing of the machine's own settings in it."""
     kept = {
-        name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR", "COVERAGE_PROCESS_START") if name in os.environ
+        name: value
+        for name, value in os.environ.items()
+        if name in ("PATH", "LANG", "TMPDIR") or name.startswith("COVERAGE_")
     }
     return {**kept, "HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_STATE_HOME": str(home / "state"), **more}
 

@@ -142,42 +142,46 @@ def run(service: Service) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code."""
     count = service.config.server.workers
     if count == 1:
-        with asyncio.Runner(loop_factory=serving.loop_factory()) as runner:
-            runner.run(both(service))
+        work(service)
         return 0
     works = [partial(work, structs.replace(service, demo=[]))] * count
     if service.demo:
-        works = [partial(work_demo, service.demo), *works]
+        works = [partial(work_demo, service), *works]
     return processes.Supervisor(works).run()
 
 
 def work(service: Service) -> None:
+    """What one serving process does."""
     with asyncio.Runner(loop_factory=serving.loop_factory()) as runner:
-        runner.run(both(service))
+        runner.run(serve(service))
 
 
-def work_demo(sockets: list[socket.socket]) -> None:
+def work_demo(service: Service) -> None:
+    """What the process of the simulated upstream does, when there are several that serve."""
     from dragoman.demo.application import build  # noqa: PLC0415 - only without a provider
 
     with asyncio.Runner(loop_factory=serving.loop_factory()) as runner:
-        runner.run(serving.serve(build(), sockets))
+        runner.run(serving.serve(build(), service.demo, service.config.server))
 
 
-async def both(service: Service) -> None:
-    """The gateway, and beside it the simulated upstream, which ends after the gateway."""
+async def serve(service: Service) -> None:
+    """The gateway, and beside it the simulated upstream if there is one, which ends after the gateway."""
     from dragoman.server.application import build  # noqa: PLC0415 - imported by the process that serves
 
+    settings = service.config.server
     if not service.demo:
-        await serving.serve(build(service.config, service.secrets), service.sockets)
+        await serving.serve(build(service.config, service.secrets), service.sockets, settings)
         return
     from dragoman.demo.application import build as build_demo  # noqa: PLC0415 - only without a provider
 
     up, over = asyncio.Event(), asyncio.Event()
-    simulated = asyncio.ensure_future(serving.serve(build_demo(), service.demo, started=up.set, stop=over))
+    simulated = asyncio.ensure_future(serving.serve(build_demo(), service.demo, settings, started=up.set, stop=over))
+    simulated.add_done_callback(lambda _: up.set())
     # Both take over the signals; the one that starts last gets them, and must be the gateway.
     await up.wait()
     try:
-        await serving.serve(build(service.config, service.secrets), service.sockets)
+        if not simulated.done():
+            await serving.serve(build(service.config, service.secrets), service.sockets, settings)
     finally:
         over.set()
         await simulated

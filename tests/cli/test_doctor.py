@@ -1,0 +1,142 @@
+"""`dragoman doctor`: layers, keys, reachability, live calls, conflicts."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.conftest import Run
+
+KEY = "canary-key-of-the-lab"
+
+
+class _Model(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        good = asked["model"] == "good"
+        body: Any = {"error": {"message": "No such model.", "code": "model_not_found"}}
+        if good:
+            choice = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
+            usage = {"prompt_tokens": 8, "completion_tokens": 1}
+            body = {"id": "c", "object": "chat.completion", "model": "good", "choices": [choice], "usage": usage}
+        raw = json.dumps(body).encode()
+        self.send_response(200 if good else 404)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in the base class
+        """Quiet."""
+
+
+@pytest.fixture
+def server() -> Iterator[int]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Model) as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield running.server_address[1]
+        running.shutdown()
+        thread.join(5)
+
+
+def configure(folder: Path, port: int, model: str = "good", *, scheme: str = "http", more: str = "") -> None:
+    (folder / "dragoman.yaml").write_text(
+        "server: {port: 1}\n"
+        f"providers:\n  lab: {{dialect: chat, base_url: '{scheme}://127.0.0.1:{port}/v1', api_key: '${{LAB_KEY}}', "
+        f"small: {model}}}\n{more}",
+        "utf-8",
+    )
+
+
+@pytest.fixture(autouse=True)
+def _key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del folder
+    monkeypatch.setenv("LAB_KEY", KEY)
+
+
+def test_all_is_well(run: Run, folder: Path, server: int) -> None:
+    configure(folder, server)
+    result = run("doctor")
+    assert result.exit_code == 0, result.output
+    assert str(folder / "dragoman.yaml") in result.output
+    assert "key present" in result.output
+    assert "reached" in result.output
+    assert "not running" in result.output
+    assert "nothing conflicts" in result.output
+    assert "No problem found" in result.output
+    assert KEY not in result.output
+
+
+def test_live(run: Run, folder: Path, server: int) -> None:
+    configure(folder, server)
+    result = run("doctor", "--live")
+    assert result.exit_code == 0, result.output
+    assert "lab/good  works  answered with 1 tokens, 8 in" in result.output
+    assert KEY not in result.output
+
+
+def test_live_that_fails(run: Run, folder: Path, server: int) -> None:
+    configure(folder, server, model="absent")
+    result = run("doctor", "--live")
+    assert result.exit_code == 1
+    assert "lab/absent  404" in result.output
+    assert "No such model." in result.output
+
+
+@pytest.mark.failure(161)
+def test_an_upstream_that_is_not_there(run: Run, folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    configure(folder, port)
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert "not reached" in result.output
+    assert "1 problem found" in result.output
+
+
+def test_no_tls_there(run: Run, folder: Path, server: int) -> None:
+    configure(folder, server, scheme="https")
+    result = run("doctor")
+    assert "speaks no TLS" in result.output
+
+
+def test_a_missing_key_is_a_problem(run: Run, folder: Path, server: int) -> None:
+    configure(folder, server, more="  deepseek: {}\n")
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert "key missing" in result.output
+    assert "DEEPSEEK_API_KEY" in result.output
+
+
+def test_the_demo_is_no_problem(run: Run) -> None:
+    result = run("doctor", "--live")
+    assert result.exit_code == 0, result.output
+    assert "simulated" in result.output
+
+
+@pytest.mark.failure(158, 160)
+def test_conflicts_are_named_and_counted(run: Run, folder: Path, server: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(folder, server)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "secret-one")
+    monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "secret-two")
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert "ANTHROPIC_API_KEY" in result.output
+    assert "secret-" not in result.output
+
+
+@pytest.mark.failure(150)
+def test_the_proxy_is_shown_without_its_password(
+    run: Run, folder: Path, server: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(folder, server)
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:password@proxy.example:3128")
+    result = run("doctor")
+    assert "http://proxy.example:3128" in result.output
+    assert "password" not in result.output

@@ -1,0 +1,82 @@
+"""`dragoman explain`: the call and every note, without traffic and without a key."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.conftest import Run
+from dragoman.cli.explain import LONGEST, shortened
+
+REQUEST = {
+    "model": "sonnet",
+    "max_tokens": 100,
+    "top_k": 3,
+    "brand_new_field": {"a": 1},
+    "service_tier": "auto",
+    "messages": [{"role": "user", "content": [{"type": "text", "text": "Hello", "novelty": 1}]}],
+}
+
+
+@pytest.fixture
+def configured(folder: Path) -> Path:
+    (folder / "dragoman.yaml").write_text("providers: {deepseek: {}}\nmodels: {sonnet: deepseek/m}\n", "utf-8")
+    return folder
+
+
+@pytest.fixture
+def lab(folder: Path) -> Path:
+    (folder / "dragoman.yaml").write_text(
+        "providers:\n  lab: {dialect: chat, base_url: 'http://127.0.0.1:9/v1'}\n  other: {dialect: chat, base_url: "
+        "'http://127.0.0.1:9/v2'}\nmodels: {sonnet: [lab/m, other/n]}\n",
+        "utf-8",
+    )
+    return folder
+
+
+def test_route_call_and_notes(run: Run, lab: Path) -> None:
+    (lab / "request.json").write_text(json.dumps(REQUEST), "utf-8")
+    result = run("explain", "request.json")
+    assert result.exit_code == 0, result.output
+    assert "-> lab/m" in result.output
+    assert "else other/n" in result.output
+    assert "POST http://127.0.0.1:9/v1/chat/completions" in result.output
+    assert '"content": ' in result.output
+    notes = result.output.partition("Notes")[2]
+    assert "brand_new_field" in notes
+    assert "messages.0.content.0.novelty" in notes
+    assert "top_k" in notes
+    assert "Hello" not in notes
+
+
+def test_from_standard_input_with_another_model(run: Run, lab: Path) -> None:
+    result = run("explain", "-", "--model", "other/big", stdin=json.dumps(REQUEST))
+    assert result.exit_code == 0, result.output
+    assert "-> other/big" in result.output
+    assert '"model": "big"' in result.output
+
+
+def test_the_demo_is_explained_too(run: Run) -> None:
+    result = run("explain", "-", stdin=json.dumps(REQUEST))
+    assert result.exit_code == 0, result.output
+    assert "demo/" in result.output
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [("{", "400 invalid_request_error"), ("{}", "model"), (json.dumps({**REQUEST, "model": "nope"}), "404 not_found")],
+)
+def test_what_the_gateway_would_refuse(run: Run, lab: Path, body: str, says: str) -> None:
+    result = run("explain", "-", stdin=body)
+    assert result.exit_code == 1
+    assert says in result.output
+    assert "Traceback" not in result.output
+
+
+def test_no_such_file(run: Run) -> None:
+    assert run("explain", "absent.json").exit_code == 2
+
+
+def test_long_strings_are_cut() -> None:
+    cut = shortened({"a": ["x" * (LONGEST + 5)], "b": 1})
+    assert cut == {"a": ["x" * LONGEST + "... (2,005 characters)"], "b": 1}
