@@ -1,0 +1,67 @@
+"""Whom the gateway works with. The rooms themselves are chosen where the application is put together."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from dragoman.config.settings import Server
+from dragoman.dialects.contract import Dialect, Target
+from dragoman.gateway.record import Record
+from dragoman.routing.route import Route
+
+
+class RouterLike(Protocol):
+    def route(self, name: str) -> Route:
+        """The targets of a requested model. Raises ApiError("not_found")."""
+        ...
+
+
+class AnswerLike(Protocol):
+    """What an upstream sends back."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Names in lower case."""
+        ...
+
+    async def read(self) -> bytes:
+        """The next bytes as they come, b"" at the end. Raises ApiError when the connection breaks, or is closed."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection at once unless the answer is over. A `read` that waits raises."""
+        ...
+
+    def release(self) -> None:
+        """Nothing more is wanted, and the end is near: keep the connection if it comes soon."""
+        ...
+
+
+class UpstreamLike(Protocol):
+    async def send(self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> AnswerLike:
+        """Raises ApiError. Cancelling it closes the connection."""
+        ...
+
+
+class Mended(Struct, frozen=True):
+    """A target with repairs that worked before."""
+
+    target: Target
+    repairs: tuple[str, ...]
+
+
+class Collaborators(Struct, frozen=True, kw_only=True):
+    """Everything that a journey needs and does not own."""
+
+    dialects: Mapping[str, Dialect]
+    upstream: UpstreamLike
+    sign: Callable[[Target], Sequence[tuple[str, str]]]
+    settings: Server
+    watch: Callable[[Record], None]
+    new_id: Callable[[], str]
+    clock: Callable[[], float]
+    mended: dict[tuple[str, str], Mended]  # by provider and model; an optimisation, bounded by whoever fills it

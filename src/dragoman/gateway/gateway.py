@@ -1,0 +1,63 @@
+"""Where journeys begin: the route is resolved once, and all that a journey needs is handed to it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
+
+from dragoman.config.settings import Server
+from dragoman.dialects.contract import Dialect, Target
+from dragoman.gateway.collaborators import Collaborators, RouterLike, UpstreamLike
+from dragoman.gateway.journey import Journey
+from dragoman.gateway.record import Record
+from dragoman.messages.request import Request
+
+
+class Gateway:
+    """Makes a journey of each request.
+
+    `sign` gives the headers that carry a target's key, and raises ApiError without one. `watch` gets the record of
+    every journey when it is over; what it raises is counted in `watch_failures`. `new_id`: a random legal id, without
+    prefix. `clock`: seconds, only ever going forward.
+    """
+
+    def __init__(
+        self,
+        *,
+        router: RouterLike,
+        dialects: Mapping[str, Dialect],
+        upstream: UpstreamLike,
+        sign: Callable[[Target], Sequence[tuple[str, str]]],
+        settings: Server,
+        watch: Callable[[Record], None],
+        new_id: Callable[[], str],
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.watch_failures = 0
+        self._router = router
+        self._clock = clock
+        self._collaborators = Collaborators(
+            dialects=dialects,
+            upstream=upstream,
+            sign=sign,
+            settings=settings,
+            watch=watch,
+            new_id=new_id,
+            clock=clock,
+            mended={},
+        )
+
+    def begin(self, request: Request, request_id: str) -> Journey:
+        """Resolve the route and start the account. Inside a running loop. Raises ApiError("not_found")."""
+        body = request.body
+        record = Record(
+            request_id=request_id,
+            model=body.model,
+            stream=body.stream is True,
+            started=self._clock(),
+            session=request.session,
+            request_bytes=len(request.raw),
+        )
+        route = self._router.route(body.model)
+        return Journey(self._collaborators, request, route, record, self._count_watch_failure)
+
+    def _count_watch_failure(self) -> None:
+        self.watch_failures += 1

@@ -1,0 +1,295 @@
+"""The journey of one request: held, opened, committed, over. It decides what the caller sees, and when.
+
+Held: nothing was sent, a failure is a real HTTP status. Opened: status 200 and pings, because nothing came for long.
+Committed: the first content was sent. Opened or committed, a failure is one `error` event; no second answer follows.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+import msgspec
+
+from dragoman.gateway.collaborators import Collaborators
+from dragoman.gateway.pursuit import Pursuit
+from dragoman.gateway.record import Record
+from dragoman.messages.errors import ApiError
+from dragoman.messages.events import Event, MessageDelta
+from dragoman.messages.fold import fold
+from dragoman.messages.request import Request
+from dragoman.messages.sse import PING, encode_all
+from dragoman.messages.writer import MessageWriter
+from dragoman.routing.route import Route
+
+CALLER_LEFT = 499  # in the record only: nginx's number for a caller that left before it was told anything
+OFTEN = 10.0  # seconds after which the timer looks again, whatever it waits for
+SHORTEST_TIMER = 0.001  # seconds: timers may fire a little early
+
+Send = Callable[[bytes], Awaitable[None]]
+State = Literal["held", "opened", "committed", "over"]
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Journey:
+    """One request on its way. `message` for a caller that waits; `hold`, then `stream`, for one that streams.
+
+    `close` belongs into the caller's `finally`, whatever happened.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_collaborators",
+        "_failed_to_watch",
+        "_loop",
+        "_ping",
+        "_pursuit",
+        "_request",
+        "_route",
+        "_send",
+        "_sent",
+        "_task",
+        "_timer",
+        "_woken",
+        "record",
+        "state",
+    )
+
+    def __init__(
+        self,
+        collaborators: Collaborators,
+        request: Request,
+        route: Route,
+        record: Record,
+        failed_to_watch: Callable[[], None],
+    ) -> None:
+        """`failed_to_watch` is told when `watch` raises."""
+        self._collaborators = collaborators
+        self._request = request
+        self._route = route
+        self._pursuit = Pursuit(collaborators, request, route, record)
+        self._failed_to_watch = failed_to_watch
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None  # the pursuit, for a caller that streams
+        self._woken: asyncio.Future[None] | None = None
+        self._send: Send | None = None
+        self._sent = record.started  # when the caller last heard something
+        self._ping: asyncio.Task[None] | None = None
+        self._closed = False
+        self.record = record
+        self.state: State = "held"
+
+    async def message(self) -> bytes:
+        """The whole Message as JSON. Raises ApiError."""
+        self._arm()
+        pursuit = self._pursuit
+        try:
+            await pursuit.run()
+            message = fold(pursuit.events)
+            body = _encode(message)
+        except ApiError as error:
+            raise self._failure(error) from None
+        except Exception as crash:
+            raise self._failure(pursuit.crashed(crash)) from crash
+        record = self.record
+        record.usage, record.stop_reason = message.usage, message.stop_reason
+        self._collect_notes()
+        record.status, record.answer_bytes = 200, len(body)
+        self._over(pursuit.events)
+        return body
+
+    async def hold(self) -> bool:
+        """Wait for the first content. True: it is here; False: `open_after` passed, send status 200 and go on.
+
+        Raises ApiError: there is still time for a real HTTP status.
+        """
+        self._arm()
+        task = self._task = self._loop.create_task(self._pursuit.run())
+        woken = self._woken = self._loop.create_future()
+        task.add_done_callback(self._wake)
+        await woken
+        self._woken = None
+        if not task.done():
+            self.state = "opened"
+            self._collect_notes()
+            return False
+        try:
+            task.result()
+        except ApiError as error:
+            raise self._failure(error) from None
+        self._commit()
+        return True
+
+    async def stream(self, send: Send) -> None:
+        """Send the whole answer: what waits, and then everything as it comes. After `hold`.
+
+        `send` takes whole frames, and is awaited before more is read. A failure is told as one error event, and raises
+        nothing; what `send` raises comes through.
+        """
+        self._send = send
+        self.record.status = 200
+        try:
+            if self.state == "opened":
+                await self._wait(send)
+            await self._deliver(send)
+        except ApiError as error:
+            await self._fail(send, error)
+
+    def close(self) -> None:
+        """Leave nothing behind. What is unfinished is closed at once, and the account is settled, once."""
+        if self._closed:
+            return
+        self._closed = True
+        record = self.record
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in (self._task, self._ping):
+            if task is not None and not task.cancel() and not task.cancelled():
+                task.exception()  # looked at, so that asyncio does not report it
+        self._pursuit.close()
+        if self.state != "over":
+            record.caller_left = True
+            record.status = record.status or CALLER_LEFT
+        self._collect_notes()
+        writer = self._pursuit.writer
+        if record.usage is None and writer is not None:
+            record.usage = writer.usage_seen
+        record.ms = (self._collaborators.clock() - record.started) * 1000
+        try:
+            self._collaborators.watch(record)
+        except Exception:  # noqa: BLE001 watching cannot break traffic
+            self._failed_to_watch()
+
+    # The way of a stream
+
+    async def _wait(self, send: Send) -> None:
+        """Opened, and nothing to tell yet."""
+        task = self._task
+        if task is None:
+            return
+        if not task.done():
+            self._begin_ping(send)
+            self._arm()
+            await task
+        task.result()
+        self._commit()
+
+    def _commit(self) -> None:
+        self.state = "committed"
+        self.record.first_token_ms = (self._collaborators.clock() - self.record.started) * 1000
+        self._collect_notes()
+
+    async def _deliver(self, send: Send) -> None:
+        pursuit = self._pursuit
+        record = self.record
+        clock = self._collaborators.clock
+        writer = pursuit.writer
+        events, pursuit.events = pursuit.events, []
+        while True:
+            if events:
+                try:
+                    frames = encode_all(events)
+                except Exception as crash:
+                    raise pursuit.crashed(crash) from crash
+                if self._ping is not None:
+                    await self._end_ping()
+                await send(frames)
+                record.answer_bytes += len(frames)
+                self._sent = clock()
+            if writer is None or writer.ended:
+                break
+            events = await pursuit.more()
+        self._over(events)
+
+    async def _fail(self, send: Send, error: ApiError) -> None:
+        pursuit = self._pursuit
+        writer = pursuit.writer
+        events: list[Event] = []
+        if writer is None:
+            writer = MessageWriter(message_id="", model=self.record.model)
+        elif self.state == "committed":
+            events = writer.take()  # what was made before the failure, in the same read
+        self._failure(error)
+        events.append(writer.fail(error, self.record.request_id))
+        frames = encode_all(events)
+        if self._ping is not None:
+            await self._end_ping()
+        await send(frames)
+        self.record.answer_bytes += len(frames)
+
+    def _failure(self, error: ApiError) -> ApiError:
+        """Over, with an error. The upstream is closed now, not when the caller has read about it."""
+        if self.state == "held":
+            self.record.status = error.status
+        self.record.error = error
+        self.state = "over"
+        self._collect_notes()
+        self._pursuit.close()
+        return error
+
+    def _over(self, last: list[Event]) -> None:
+        """Over, with a whole answer, whose last events are `last`."""
+        self.state = "over"
+        record = self.record
+        for event in reversed(last):
+            if isinstance(event, MessageDelta):
+                record.usage, record.stop_reason = event.usage, event.delta.stop_reason
+                break
+        # After a stop sequence of ours the upstream would go on and on; else its end is a moment away.
+        self._pursuit.finish(soon=record.stop_reason != "stop_sequence")
+
+    def _collect_notes(self) -> None:
+        pursuit = self._pursuit
+        notes = [*self._request.notes, *self._route.notes, *pursuit.notes]
+        if pursuit.writer is not None:
+            notes += pursuit.writer.notes
+        self.record.notes = notes
+
+    # Time
+
+    def _arm(self) -> None:
+        """Set the journey's one timer. It is set again only when it fires, so that a read costs none."""
+        if self._timer is not None:
+            self._timer.cancel()
+        settings = self._collaborators.settings
+        soonest = min(settings.open_after, settings.ping_every, settings.read_idle, OFTEN)
+        self._timer = self._loop.call_later(soonest, self._tick)
+
+    def _tick(self) -> None:
+        now = self._collaborators.clock()
+        settings = self._collaborators.settings
+        after = self._pursuit.overdue(now)
+        if self._woken is not None:
+            left = self.record.started + settings.open_after - now
+            if left <= 0:
+                self._wake()
+            else:
+                after = min(after, left)
+        send = self._send
+        if send is not None and self.state != "over":
+            left = self._sent + settings.ping_every - now
+            if left <= 0 and (self.state == "opened" or self._pursuit.listening):
+                self._begin_ping(send)
+            if left <= 0:
+                left = settings.ping_every
+            after = min(after, left)
+        self._timer = self._loop.call_later(max(after, SHORTEST_TIMER), self._tick)
+
+    def _wake(self, _task: asyncio.Task[None] | None = None) -> None:
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    def _begin_ping(self, send: Send) -> None:
+        if self._ping is None:
+            self._sent = self._collaborators.clock()
+            self._ping = self._loop.create_task(self._send_ping(send))
+
+    async def _send_ping(self, send: Send) -> None:
+        await send(PING)
+        self._ping = None
+
+    async def _end_ping(self) -> None:
+        """Frames are never mixed: the next one waits for the ping before it. Raises what its `send` raised."""
+        if self._ping is not None:
+            await self._ping

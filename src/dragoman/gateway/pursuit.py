@@ -1,0 +1,350 @@
+"""The pursuit of an answer: attempts, retries, repairs and further targets, until there is something to tell.
+
+Nothing in here was shown to the caller yet, so every failure may still be mended.
+"""
+
+import asyncio
+from typing import Any
+
+from dragoman.dialects.contract import Call, Dialect, Reader, Recall, Repair, Target
+from dragoman.gateway.collaborators import AnswerLike, Collaborators, Mended
+from dragoman.gateway.decision import Again, Mend, Next, decide, most_telling
+from dragoman.gateway.record import Attempt, Record
+from dragoman.messages.errors import ApiError
+from dragoman.messages.events import Event
+from dragoman.messages.notes import Note
+from dragoman.messages.request import Request
+from dragoman.messages.writer import MessageWriter
+from dragoman.routing.route import Route
+
+ANSWER_LIMIT = 64 * 1024 * 1024  # bytes of an answer that is not streamed
+ERROR_LIMIT = 256 * 1024  # bytes of an error's body that are read
+FINISHED_IDLE = 10.0  # seconds that an answer which said its finish mark may take to end
+MENDED_LIMIT = 256  # targets whose repairs are remembered
+
+
+class Pursuit:
+    """Goes after the answer of one request. The events that it found are in `events`, not yet sent."""
+
+    __slots__ = (
+        "_answer",
+        "_call",
+        "_clock",
+        "_collaborators",
+        "_errors",
+        "_idle",
+        "_message_id",
+        "_position",
+        "_record",
+        "_request",
+        "_retried",
+        "_route",
+        "_sender",
+        "_target",
+        "_used",
+        "events",
+        "heard",
+        "listening",
+        "notes",
+        "reader",
+        "writer",
+    )
+
+    def __init__(self, collaborators: Collaborators, request: Request, route: Route, record: Record) -> None:
+        self._collaborators = collaborators
+        self._clock = collaborators.clock
+        self._request = request
+        self._route = route
+        self._record = record
+        self._message_id = "msg_" + collaborators.new_id()
+        self._position = -1  # in the route's targets
+        self._target: Target = route.targets[0]
+        self._retried = 0
+        self._used: list[str] = []  # codes of repairs that are in force or were tried
+        self._errors: list[ApiError] = []  # the last one of each target
+        self._call: Call | None = None
+        self._answer: AnswerLike | None = None
+        self._sender: asyncio.Task[Any] | None = None  # waits for the head of an answer
+        self.listening = False  # waits for the body of an answer
+        self._idle = False  # the upstream was silent for too long, and was given up
+        self.heard = 0.0  # when the upstream was last heard, or asked
+        self.events: list[Event] = []
+        self.notes: tuple[Note, ...] = ()
+        self.writer: MessageWriter | None = None
+        self.reader: Reader | None = None
+
+    async def run(self) -> None:
+        """Until the answer is committed, for a caller that streams; until it is whole, for others.
+
+        Raises ApiError: the most telling one of all attempts.
+        """
+        if self._request.body.max_tokens == 0:
+            self._warm_up()
+            return
+        self._take_target()
+        while True:
+            began = self._clock()
+            try:
+                await self._attempt()
+            except ApiError as error:
+                failure = error
+            except Exception as crash:  # noqa: BLE001 a bug of ours must reach the caller in its own language
+                failure = self.crashed(crash)
+            else:
+                self._account(began)
+                self._remember()
+                return
+            self._account(began, failure)
+            await self._after(failure)
+
+    async def more(self) -> list[Event]:
+        """The events of the next bytes. Raises ApiError."""
+        chunk = await self._read()
+        reader, writer = self.reader, self.writer
+        assert reader is not None and writer is not None  # noqa: PT018, S101 only called for an answer that is taken
+        try:
+            if chunk:
+                return reader.feed(chunk)
+            events = reader.close()
+        except ApiError:
+            raise
+        except Exception as crash:
+            raise self.crashed(crash) from crash
+        if not writer.ended:
+            raise ApiError("truncated", "The upstream's answer ended before it was complete.")
+        return events
+
+    def crashed(self, crash: Exception) -> ApiError:
+        """What the caller is told about a bug of ours; the record keeps the bug."""
+        self._record.crash = crash
+        return ApiError("internal", "dragoman failed on this request. Its log has the details.")
+
+    def overdue(self, now: float) -> float:
+        """Give the upstream up when it was silent for too long. Returns the seconds after which to ask again."""
+        limit = self._collaborators.settings.read_idle
+        often = min(limit, FINISHED_IDLE)
+        if self._sender is None and not self.listening:
+            return often
+        if self.writer is not None and self.writer.finished:
+            limit = often
+        left = self.heard + limit - now
+        if left > 0:
+            return min(left, often)
+        self._idle = True
+        if self._sender is not None:
+            self._sender.cancel()
+        elif self._answer is not None:
+            self._answer.close()
+        return often
+
+    def finish(self, *, soon: bool) -> None:
+        """The answer is taken. `soon`: the upstream said its last word, too."""
+        if self._answer is not None:
+            if soon:
+                self._answer.release()
+            else:
+                self._answer.close()
+
+    def close(self) -> None:
+        """Leave: an answer that is not over is closed at once."""
+        if self._answer is not None:
+            self._answer.close()
+
+    # One attempt
+
+    async def _attempt(self) -> None:
+        target = self._target
+        dialect = self._collaborators.dialects[target.dialect]
+        call = self._call
+        if call is None:
+            call = self._call = dialect.call(self._request, target)
+            self._record.endpoint = _endpoint(call.url)
+        self.notes = call.notes
+        answer = self._answer = await self._send(call)
+        if not 200 <= answer.status < 300:
+            raise await self._refusal(dialect, call, answer)
+        writer = self.writer = self._writer(call.recall)
+        reader = self.reader = dialect.reader(call, writer)
+        if _is_stream(answer, call):
+            streams = self._record.stream
+            while not writer.ended and not (streams and writer.committed):
+                self.events += await self.more()
+        else:
+            self.events = reader.whole(await self._body(ANSWER_LIMIT))
+            if not writer.ended:
+                raise ApiError("truncated", "The upstream's answer ended before it was complete.")
+
+    async def _send(self, call: Call) -> AnswerLike:
+        collaborators = self._collaborators
+        headers = [*call.headers, *collaborators.sign(call.target)]
+        self.heard = self._clock()
+        task = self._sender = asyncio.current_task()
+        try:
+            return await collaborators.upstream.send(call.method, call.url, headers, call.body)
+        except asyncio.CancelledError:
+            # Taken back when it was only the idle limit, as asyncio.timeout does it.
+            if self._idle and task is not None and task.uncancel() == 0:
+                raise self._silence() from None
+            raise
+        finally:
+            self._sender = None
+
+    async def _read(self) -> bytes:
+        answer = self._answer
+        assert answer is not None  # noqa: S101 only called after an answer came
+        self.heard = self._clock()
+        self.listening = True
+        try:
+            return await answer.read()
+        except ApiError:
+            if self.writer is not None and self.writer.finished:
+                return b""  # the finish mark came before the connection broke, or fell silent
+            if self._idle:
+                raise self._silence() from None
+            raise
+        finally:
+            self.listening = False
+
+    async def _body(self, limit: int) -> bytes:
+        parts = []
+        size = 0
+        while chunk := await self._read():
+            parts.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                raise ApiError("bad_answer", f"The upstream sent an answer of more than {limit} bytes.")
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _refusal(self, dialect: Dialect, call: Call, answer: AnswerLike) -> ApiError:
+        status = answer.status
+        if status < 400:
+            where = answer.headers.get("location", "").partition("?")[0]
+            text = f"The upstream redirects to {where or 'nowhere'}. Set base_url to where it really is."
+            return ApiError("bad_answer", text, should_retry=False, upstream_status=status)
+        body = bytearray()
+        try:
+            while len(body) < ERROR_LIMIT and (chunk := await self._read()):
+                body += chunk
+        except ApiError:
+            pass  # the status alone says enough
+        error = dialect.error(status, answer.headers, bytes(body[:ERROR_LIMIT]), call)
+        if error.upstream_status is None:
+            error.upstream_status = status
+        return error
+
+    def _writer(self, recall: Recall) -> MessageWriter:
+        return MessageWriter(
+            message_id=self._message_id,
+            model=recall.model,
+            input_tokens=recall.input_tokens,
+            stop_sequences=recall.stop_sequences,
+            names=recall.names,
+            ids=recall.ids,
+            show_thinking=recall.show_thinking,
+            omit_thinking=recall.omit_thinking,
+            asked_thinking=recall.asked_thinking,
+            output_tool=recall.output_tool,
+        )
+
+    def _silence(self) -> ApiError:
+        seconds = self._collaborators.settings.read_idle
+        return ApiError("timeout", f"The upstream was silent for {seconds:g} s. server.read_idle sets this limit.")
+
+    def _warm_up(self) -> None:
+        """`max_tokens: 0` only warms a prompt cache, and asks for no answer."""
+        self.notes = (Note("changed", "cache.not_warmed", "max_tokens"),)
+        self.writer = self._writer(Recall(model=self._record.model))
+        self.writer.finish("max_tokens")
+        self.writer.end()
+        self.events = self.writer.take()
+
+    # After a failure
+
+    async def _after(self, error: ApiError) -> None:
+        """Make ready for the next attempt. Raises the error to tell when there is none."""
+        if self._answer is not None:
+            self._answer.close()
+        self._answer = self.reader = self.writer = None
+        self._idle = False
+        self.events = []
+        if len(self._errors) == self._position:
+            self._errors.append(error)
+        self._errors[self._position] = error
+        repair = self._repair(error)
+        decision = decide(
+            error,
+            retried=self._retried,
+            retries=self._collaborators.settings.retries,
+            elapsed=self._clock() - self._record.started,
+            mendable=repair is not None,
+            others=self._position + 1 < len(self._route.targets),
+        )
+        if isinstance(decision, Mend) and repair is not None:
+            self._used.append(repair.code)
+            self._record.repairs.append(repair.code)
+            self._target, self._call = repair.target, None
+        elif isinstance(decision, Again):
+            self._retried += 1
+            await asyncio.sleep(decision.after)
+        elif isinstance(decision, Next):
+            self._take_target()
+        else:
+            raise most_telling(self._errors)
+
+    def _repair(self, error: ApiError) -> Repair | None:
+        call = self._call
+        offer = getattr(self._collaborators.dialects[self._target.dialect], "repair", None)
+        if call is None or offer is None:
+            return None
+        repair: Repair | None = offer(call, error)
+        return repair if repair is not None and repair.code not in self._used else None
+
+    def _take_target(self) -> None:
+        self._position += 1
+        target = self._route.targets[self._position]
+        self._retried = 0
+        self._call = None
+        self._record.provider = target.provider
+        self._record.upstream_model = target.model
+        mended = self._collaborators.mended.get((target.provider, target.model))
+        self._target = mended.target if mended else target
+        self._used = list(mended.repairs) if mended else []
+        self._record.repairs = list(self._used)
+
+    def _remember(self) -> None:
+        """A repair that worked is used at once next time."""
+        mended = self._collaborators.mended
+        key = (self._target.provider, self._target.model)
+        if self._used and key not in mended:
+            while len(mended) >= MENDED_LIMIT:
+                del mended[next(iter(mended))]
+            mended[key] = Mended(self._target, tuple(self._used))
+
+    def _account(self, began: float, error: ApiError | None = None) -> None:
+        target = self._target
+        answer = self._answer
+        self._record.attempts.append(
+            Attempt(
+                target=f"{target.provider}/{target.model}",
+                ms=(self._clock() - began) * 1000,
+                status=answer.status if answer is not None else None,
+                error=error.kind if error is not None else None,
+                repair=self._used[-1] if self._used else None,
+            )
+        )
+
+
+def _is_stream(answer: AnswerLike, call: Call) -> bool:
+    """What the answer is, by its own word; else what was asked for."""
+    content_type = answer.headers.get("content-type", "").lower()
+    if content_type.startswith("text/event-stream"):
+        return True
+    if content_type.startswith("application/json"):
+        return False
+    return call.stream
+
+
+def _endpoint(url: str) -> str:
+    """Host and path, without query and credentials."""
+    host, slash, path = url.partition("://")[2].partition("?")[0].partition("/")
+    return host.rpartition("@")[2] + slash + path

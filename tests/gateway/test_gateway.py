@@ -1,0 +1,48 @@
+"""gateway/gateway: where journeys begin."""
+
+import json
+
+import pytest
+
+from dragoman.gateway.pursuit import _endpoint
+from dragoman.messages.errors import ApiError
+from dragoman.messages.request import decode
+from playbook.transcript import Playbook
+
+pytestmark = pytest.mark.anyio
+
+BODY = {"model": "claude-test", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]}
+
+
+async def test_a_model_that_nobody_has_begins_no_journey() -> None:
+    playbook = Playbook()
+    with pytest.raises(ApiError) as caught:
+        playbook.gateway.begin(decode(json.dumps(BODY | {"model": "nobody"}).encode()), "req_1")
+    assert caught.value.kind == "not_found"
+    assert playbook.records == []
+
+
+async def test_a_journey_that_never_began_to_travel_is_settled_all_the_same() -> None:
+    playbook = Playbook()
+    raw = json.dumps(BODY).encode()
+    journey = playbook.gateway.begin(decode(raw, session="abc"), "req_7")
+    journey.close()
+    journey.close()
+    record = playbook.record
+    assert record is journey.record
+    assert (record.request_id, record.model, record.stream, record.session) == ("req_7", "claude-test", False, "abc")
+    assert (record.request_bytes, record.status, record.caller_left) == (len(raw), 499, True)
+    assert (record.error_kind, record.error_message, record.provider) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint"),
+    [
+        ("https://api.test/v1/chat/completions?api-version=1&key=dummy", "api.test/v1/chat/completions"),
+        ("http://user:dummy@127.0.0.1:9000/v1", "127.0.0.1:9000/v1"),
+        ("http://api.test", "api.test"),
+        ("http://api.test/a@b", "api.test/a@b"),
+    ],
+)
+def test_an_endpoint_shows_neither_query_nor_credentials(url: str, endpoint: str) -> None:
+    assert _endpoint(url) == endpoint
