@@ -17,7 +17,7 @@ def test_values_know_their_lines() -> None:
     assert not problems
     assert node is not None
     assert isinstance(node.value, dict)
-    flat = {name: (child.line, child.value, child.kind) for name, child in node.value.items() if name not in "b"}
+    flat = {name: (child.line, child.value, child.kind) for name, child in node.value.items() if name != "b"}
     assert flat == {
         "a": (1, 1, "a whole number"),
         "d": (5, "2026-11-20", "a text"),

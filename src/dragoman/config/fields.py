@@ -11,6 +11,7 @@ from dragoman.config.problems import Problem, did_you_mean
 from dragoman.config.variables import ExpansionError, expand
 
 NOTHING = object()
+"""What is left of a value that cannot be used: a problem tells why."""
 
 
 class Sheet:
@@ -51,12 +52,16 @@ class Sheet:
         return value
 
     def value(self, node: Node, kind: Any, path: str) -> Any:
-        """The value as `kind`; `NOTHING` after a problem. A text from a variable may stand for a number."""
+        """The value, expanded, as `kind`; `NOTHING` after a problem. A text may stand for a number."""
         try:
             found = self.plain(node, path)
         except ExpansionError as error:
             self.refuse(node, path, str(error))
             return NOTHING
+        return self.converted(node, found, kind, path)
+
+    def converted(self, node: Node, found: Any, kind: Any, path: str) -> Any:
+        """`found`, the value of `node`, as `kind`; `NOTHING` after a problem."""
         try:
             return msgspec.convert(found, kind)
         except msgspec.ValidationError:
@@ -69,8 +74,8 @@ class Sheet:
         if isinstance(node.value, str) and (words := _words(kind)):
             hint = did_you_mean(node.value, words)
         wanted = allowed(kind)
-        found = "another one" if wanted.startswith(node.kind) else node.kind
-        self.refuse(node, path, f"expected {wanted}, found {found}.{hint}")
+        other = "another one" if wanted.startswith(node.kind) else node.kind
+        self.refuse(node, path, f"expected {wanted}, found {other}.{hint}")
         return NOTHING
 
     def fill(self, kind: type[Struct], node: Node, path: str, *, extra: Iterable[str] = ()) -> dict[str, Any]:

@@ -202,8 +202,8 @@ def _override(server: dict[str, Any], logs: dict[str, Any], sheet: Sheet, variab
         text = variables.get(variable)
         if text:
             kind, into = (Server, server) if section == "server" else (Logs, logs)
-            # A text with `${` in it is taken as it is: only the file's texts are expanded.
-            value = sheet.value(Node(0, text.replace("${", "$")), _type(kind, field), variable)
+            # Taken as it is: only texts of the file are expanded.
+            value = sheet.converted(Node(0, text), text, _type(kind, field), variable)
             if value is not NOTHING:
                 into[field] = value
 
