@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping
 
-from dragoman.dialects.chat import errors, repairs
+from dragoman.dialects.chat import errors, repairs, request
 from dragoman.dialects.chat.answer import ChatReader
-from dragoman.dialects.contract import Call, Repair
+from dragoman.dialects.contract import Call, Repair, Target
 from dragoman.messages.errors import ApiError
+from dragoman.messages.request import Request
 from dragoman.messages.writer import MessageWriter
 
 
 class Chat:
     """The dialect's one object; see `dialects.contract.Dialect` and `Repairs`."""
+
+    def call(self, asked: Request, target: Target) -> Call:
+        return request.call(asked, target)
 
     def reader(self, call: Call, writer: MessageWriter) -> ChatReader:
         return ChatReader(call, writer)

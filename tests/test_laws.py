@@ -1,0 +1,181 @@
+"""The laws, for every dialect in DIALECTS: see "Laws" in CONTRIBUTING.md.
+
+A dialect takes part with an encoder (abstract answer -> its bytes) and a view of its requests.
+"""
+
+import copy
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from answers import AbstractAnswer, answers, expected, told
+from dialects.chat.encoder_chat import ChatEncoder
+from dialects.chat.view_chat import ChatView
+from dragoman.dialects import DIALECTS
+from dragoman.dialects.contract import Call
+from dragoman.messages.errors import ApiError
+from dragoman.messages.events import Event
+from dragoman.messages.fold import fold
+from dragoman.messages.request import decode
+from dragoman.messages.writer import MessageWriter
+from grammar import check
+from histories import bodies, growing
+
+ENCODERS = {"chat": ChatEncoder()}
+VIEWS = {"chat": ChatView}
+
+dialects = pytest.mark.parametrize("name", DIALECTS)
+slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much])
+
+
+def test_every_dialect_takes_part() -> None:
+    assert set(ENCODERS) == set(VIEWS) == set(DIALECTS)
+
+
+def writer_for(call: Call) -> MessageWriter:
+    return MessageWriter(message_id="msg_law", model=call.recall.model, input_tokens=call.recall.input_tokens)
+
+
+def read(name: str, chunks: Iterable[bytes]) -> list[Event]:
+    """Every event of a stream. Raises ApiError; then `events` of the error holds what came before."""
+    call = ENCODERS[name].call()
+    reader = DIALECTS[name].reader(call, writer_for(call))
+    events: list[Event] = []
+    for chunk in chunks:
+        events += reader.feed(chunk)
+        check(events, whole=False)
+    events += reader.close()
+    return events
+
+
+def read_whole(name: str, body: bytes) -> list[Event]:
+    call = ENCODERS[name].call()
+    return DIALECTS[name].reader(call, writer_for(call)).whole(body)
+
+
+def pieces(data: st.DataObject, stream: bytes) -> list[bytes]:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
+    return [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+
+
+@dialects
+@slow
+@given(answer=answers(), data=st.data())
+def test_split(name: str, answer: AbstractAnswer, data: st.DataObject) -> None:
+    """Any cut of the bytes gives the same events."""
+    stream = ENCODERS[name].stream(answer, data.draw(ENCODERS[name].options()))
+    assert read(name, pieces(data, stream)) == read(name, [stream])
+
+
+@dialects
+@slow
+@given(answer=answers(), data=st.data())
+def test_grammar(name: str, answer: AbstractAnswer, data: st.DataObject) -> None:
+    """The stream is legal."""
+    check(read(name, [ENCODERS[name].stream(answer, data.draw(ENCODERS[name].options()))]))
+    check(read_whole(name, ENCODERS[name].whole(answer)))
+
+
+@dialects
+@slow
+@given(answer=answers(), data=st.data())
+def test_fold(name: str, answer: AbstractAnswer, data: st.DataObject) -> None:
+    """The stream and the whole answer add up to what the model said."""
+    streamed = fold(read(name, [ENCODERS[name].stream(answer, data.draw(ENCODERS[name].options()))]))
+    assert told(streamed) == expected(answer)
+    assert told(fold(read_whole(name, ENCODERS[name].whole(answer)))) == expected(answer)
+
+
+@dialects
+@slow
+@given(answer=answers(), data=st.data())
+def test_truncation(name: str, answer: AbstractAnswer, data: st.DataObject) -> None:
+    """A cut before the upstream's finish mark is an error, never a clean stop."""
+    stream, mark = ENCODERS[name].marked(answer, data.draw(ENCODERS[name].options()))
+    cut = data.draw(st.integers(0, mark - 1))
+    with pytest.raises(ApiError) as caught:
+        read(name, [stream[:cut]])
+    assert caught.value.kind in ("truncated", "bad_answer")
+
+
+def call_for(name: str, body: dict[str, Any]) -> Call:
+    return DIALECTS[name].call(decode(msgspec.json.encode(body)), ENCODERS[name].call().target)
+
+
+@dialects
+@slow
+@given(made=bodies())
+def test_request(name: str, made: tuple[dict[str, Any], list[str]]) -> None:
+    """Deterministic, one result a call, no text twice and none out of nowhere."""
+    body, texts = made
+    request = decode(msgspec.json.encode(body))
+    before = copy.deepcopy(request)
+    target = ENCODERS[name].call().target
+    call = DIALECTS[name].call(request, target)
+    assert request == before, "the input was changed"
+    assert DIALECTS[name].call(request, target) == call, "the same request gave another call"
+    view = VIEWS[name](call.body)
+    view.check_pairs()
+    for text in texts:
+        assert view.text.count(text) == (1 if text in json.dumps(body, ensure_ascii=False) else 0), text
+    blocks = sum(len(turn["content"]) for turn in body["messages"] if isinstance(turn["content"], list))
+    assert len(view.text) <= len(json.dumps(body, ensure_ascii=False)) + 200 * blocks
+    assert "<thought" not in view.text, "reasoning became visible text"
+
+
+@dialects
+@slow
+@given(pair=growing())
+def test_append_only(name: str, pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    """All up to the last assistant turn that two requests share is the same bytes in both; tools and knobs are, too.
+
+    A history that *ends* in an assistant turn is not compared: that is a prefill, which is put in other words for
+    servers that cannot continue an answer.
+    """
+    before, after = (VIEWS[name](call_for(name, body).body) for body in pair)
+    assert after.items[: len(before.history)] == before.history
+    assert after.around == before.around
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@dialects
+@slow
+@given(made=bodies(), unknown=st.dictionaries(st.text(min_size=1, max_size=8).map("x_".__add__), JSON, max_size=3))
+def test_unknown_fields_change_nothing(
+    name: str, made: tuple[dict[str, Any], list[str]], unknown: dict[str, Any]
+) -> None:
+    """Fields that nobody knows, anywhere, are legal and do not reach the upstream."""
+    body, _ = made
+    plain = call_for(name, body)
+    odd = {**body, **unknown, "messages": [{**turn, **unknown} for turn in body["messages"]]}
+    odd["messages"] = [
+        {**turn, "content": [{**block, **unknown} for block in turn["content"]]}
+        if isinstance(turn["content"], list)
+        else turn
+        for turn in odd["messages"]
+    ]
+    assert call_for(name, odd).body == plain.body
+
+
+@dialects
+@given(
+    chunks=st.lists(st.binary(max_size=60) | st.sampled_from([b"data: ", b"\n\n", b"{}", b"[DONE]", b'{"choices":']))
+)
+def test_any_bytes_are_an_answer_or_an_error(name: str, chunks: list[bytes]) -> None:
+    """Whatever comes off the wire, nothing but ApiError is raised, and the events so far are legal."""
+    try:
+        events = read(name, chunks)
+    except ApiError:
+        return
+    check(events)
