@@ -113,7 +113,7 @@ class ChatReader:
     def whole(self, body: bytes) -> list[Event]:
         """All events of a completion. A body that is a stream (comments before the JSON, chunks) is read as one."""
         if body.lstrip()[:1] != b"{":
-            return self.feed(body) + self.close()
+            return [*self.feed(body), *self.close()]
         self._completion(body)
         return self._writer.take()
 
