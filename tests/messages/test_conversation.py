@@ -100,7 +100,7 @@ def test_the_attribution_block_is_dropped() -> None:
     assert first[1].cache_control is not None
 
 
-@pytest.mark.failure(1, 2, 3)
+@pytest.mark.failure(1, 3)
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
 def test_the_attribution_line_of_a_string_swallows_nothing(end: str) -> None:
     line = f"x-anthropic-billing-header: cch=71fea;{end}"
@@ -684,6 +684,7 @@ def test_effort_of_the_last_system_turn_wins() -> None:
     assert last_effort(body(messages=[system(**low), user("q"), system("s", **null)])) == "low"
 
 
+@pytest.mark.failure(131)
 def test_only_our_own_state_has_an_owner() -> None:
     packed = state.pack("chat", "openai", {"id": "rs_1"})
     thought = block(type="thinking", thinking="hm", signature=packed)

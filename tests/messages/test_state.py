@@ -110,13 +110,13 @@ def test_sealed_nonsense(body: bytes) -> None:
     assert unpack(sealed(body)) is None
 
 
+@pytest.mark.failure(131)
 @pytest.mark.parametrize("text", ["", "EqQBCkYIBxgCKkB", "dragoman", "dragoman1", "dragomanx.a.b.c", "Dragoman1.a.b.c"])
 def test_signatures_of_others(text: str) -> None:
     assert not ours(text)
     assert unpack(text) is None
 
 
-@pytest.mark.failure(43)
 def test_a_later_version_is_ours_but_not_read() -> None:
     assert ours("dragoman2.chat.s.AAAA")
     assert unpack("dragoman2.chat.s.AAAA") is None
