@@ -231,7 +231,8 @@ class TestLayers:
         assert found.strict
         assert [provider.template.strict for provider in found.providers.values()] == [True, True]
 
-    def test_sections_may_be_empty(self, house: House) -> None:
+    def test_sections_and_settings_may_be_empty(self, house: House) -> None:
+        assert house.load("server: {port: }\nlogs:\n  level:\n")[0].server.port == 8082
         found, _ = house.load("server:\nlogs:\nproviders:\nmodels:\nstrict:\n")
         assert found.demo
 
@@ -485,6 +486,22 @@ class TestProviders:
             databricks, _ = self.one(house, "{}", name="databricks", DATABRICKS_TOKEN="t", DATABRICKS_HOST=host)
             assert databricks.template.base_url == "https://d.example/serving-endpoints"
 
+    def test_quirks_and_facts_may_be_empty(self, house: House) -> None:
+        openai, _ = self.one(house, "{quirks: , facts: , models: }", name="openai", OPENAI_API_KEY="o")
+        assert openai.settled == openai.facts == ()
+        assert openai.models == presets()["openai"].models
+
+
+def test_a_bare_name_may_be_a_destination(house: House) -> None:
+    found, _ = house.load("providers: {lab: {base_url: 'http://x', models: [m]}}\nmodels: {a: m, b: claude/lab/n}\n")
+    assert dict(found.models) == {"a": ("m",), "b": ("claude/lab/n",)}
+
+
+def test_secrets() -> None:
+    secrets = Secrets({"B": CANARY, "A": "x"})
+    assert repr(secrets) == "Secrets(A, B)"
+    assert sorted(secrets.values()) == sorted([CANARY, "x"])
+
 
 class TestDemo:
     def test_it_serves_every_family(self, house: House) -> None:
@@ -493,7 +510,13 @@ class TestDemo:
         demo = shown.providers["demo"]
         assert demo.ready
         assert demo.models == ("echo", "think", "tools")
-        assert {demo.big, demo.small} <= set(demo.models)
+        assert dict(shown.models) == {
+            "opus": ("demo/think",),
+            "sonnet": ("demo/tools",),
+            "haiku": ("demo/echo",),
+            "fable": ("demo/think",),
+            "mythos": ("demo/think",),
+        }
         assert "simulated" in demo.title.lower()
         assert (demo.template.base_url, demo.template.auth) == ("http://127.0.0.1:5/v1", "none")
         assert shown.demo

@@ -44,7 +44,7 @@ def parse(raw: bytes, file: str, problems: list[Problem]) -> Node | None:
         return None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problems.append(Problem(file, mark.line + 1 if mark else 0, "", _explained(error.problem)))
+        problems.append(Problem(file, mark.line + 1 if mark else 0, "", _explained(error.problem or "")))
         return None
     except yaml.YAMLError:
         problems.append(Problem(file, 0, "", "is not YAML: it has a character that YAML does not allow."))
@@ -54,13 +54,13 @@ def parse(raw: bytes, file: str, problems: list[Problem]) -> Node | None:
     return _Walk(file, problems, yaml.constructor.SafeConstructor()).node(root, root.start_mark.line + 1, "", 0)
 
 
-def _explained(problem: str | None) -> str:
-    """The parser's complaint, without anything of the text that it complains of."""
-    if problem and "alias" in problem:
+def _explained(problem: str) -> str:
+    """The parser's complaint, which names what it expected, and of the text at most a character."""
+    if "alias" in problem:
         return "a text that begins with `*` must stand in quotes."
-    if problem and "'" in problem and "character" in problem:
-        return "is not YAML: there is a character that must stand in quotes, or a tab where spaces are needed."
-    return f"is not YAML: {(problem or 'it cannot be read').split(chr(39))[0].strip()}."
+    if "cannot start any token" in problem:
+        return "is not YAML: a tab stands where spaces are needed, or a text must stand in quotes."
+    return f"is not YAML: {problem}."
 
 
 class _Walk:

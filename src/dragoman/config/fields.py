@@ -1,7 +1,7 @@
 """Filling typed settings from the tree of a document. Problems are collected, so that all are told at once."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import msgspec
 from msgspec import Struct, inspect, structs
@@ -88,15 +88,11 @@ class Sheet:
                 continue
             if name not in fields:
                 self.unknown(child, place, "there is no such setting", fields)
-            elif child.value is not None or _takes_none(fields[name].type):
+            elif child.value is not None:  # nothing after the colon: not set
                 value = self.value(child, fields[name].type, place)
                 if value is not NOTHING:
                     found[name] = value
         return found
-
-
-def _takes_none(kind: Any) -> bool:
-    return type(None) in get_args(kind)
 
 
 def allowed(kind: Any) -> str:

@@ -20,6 +20,7 @@ from dragoman.dialects.contract import Target
 from dragoman.providers import state_scope
 
 FILE = "dragoman.yaml"
+DEMO_MODELS = (("opus", "think"), ("sonnet", "tools"), ("haiku", "echo"), ("fable", "think"), ("mythos", "think"))
 
 
 class _Root(Struct, frozen=True, kw_only=True):
@@ -144,8 +145,6 @@ def with_demo(config: Config, base_url: str) -> Config:
         title="Demo (simulated, no real model)",
         ready=True,
         why="simulated answers; no provider is configured",
-        big="tools",
-        small="echo",
         models=("echo", "think", "tools"),
         template=Target(
             provider="demo",
@@ -159,7 +158,9 @@ def with_demo(config: Config, base_url: str) -> Config:
             strict=config.strict,
         ),
     )
-    return structs.replace(config, providers={**config.providers, "demo": demo})
+    mapped = dict(config.models)
+    served = tuple((family, (f"demo/{model}",)) for family, model in DEMO_MODELS if family not in mapped)
+    return structs.replace(config, providers={**config.providers, "demo": demo}, models=(*config.models, *served))
 
 
 def _document(

@@ -25,7 +25,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     max_output: int | None = None  # tokens; a larger max_tokens is clamped
     vision: bool = True  # takes images; assumed unless known otherwise
     files: bool | None = None  # takes PDF files; None leaves it to the provider's quirk
-    tools: bool = True
+    tools: bool = True  # takes tools
     reasoning: bool | None = None  # can think; None: unknown, its knobs are sent when the caller asks for thinking
     efforts: tuple[str, ...] = ()  # accepted reasoning efforts, weakest first; () leaves it to the quirk
     sampling: Sampling = "always"  # when temperature, top_p and top_k are accepted

@@ -1,0 +1,154 @@
+"""Every setting, preset and quirk is documented: the tables in docs/ are made from the source.
+
+`UPDATE_DOCS=1 pytest tests/config/test_config_documentation.py` writes them.
+"""
+
+import ast
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from msgspec import Struct
+
+from dragoman import config
+from dragoman.config import fields, loading, settings
+from dragoman.dialects import contract
+from dragoman.dialects.chat import quirks
+from dragoman.providers import presets
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def comments(module: Any, kind: type[Struct]) -> dict[str, str]:
+    """What the source says about each field: the docstring below it, or the comment behind it."""
+    source = Path(module.__file__).read_text("utf-8")
+    body = next(
+        node.body for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == kind.__name__
+    )
+    found = {}
+    for node, following in zip(body, [*body[1:], None], strict=True):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            said = source.splitlines()[node.lineno - 1].partition("  # ")[2]
+            if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
+                said = str(following.value.value)
+            found[node.target.id] = " ".join(said.split())
+    return found
+
+
+def cell(text: str) -> str:
+    return re.sub(r"(?<![(<])(https://[^\s|)]+[^\s|).,;:])", r"<\1>", text).replace("|", "\\|")
+
+
+def shown(value: Any) -> str:
+    if value is None or value in ("", (), {}):
+        return ""
+    return f"`{msgspec.json.encode(value).decode()}`" if not isinstance(value, str) else f"`{value}`"
+
+
+def rows(module: Any, kind: type[Struct], prefix: str = "") -> Iterator[list[str]]:
+    said = comments(module, kind)
+    for field in msgspec.structs.fields(kind):
+        default = field.default
+        if default is msgspec.NODEFAULT:
+            default = field.default_factory() if field.default_factory is not msgspec.NODEFAULT else None
+        assert said[field.name], f"{kind.__name__}.{field.name} has no docstring"
+        takes = fields.allowed(field.type).replace("a text (numbers and dates in quotes)", "a text")
+        yield [f"`{prefix}{field.name}`", takes, shown(default), cell(said[field.name])]
+
+
+def table(head: list[str], lines: Iterator[list[str]]) -> str:
+    found = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in found)
+
+
+def setting_table(module: Any, kind: type[Struct], prefix: str) -> str:
+    return table(["setting", "takes", "default", "what it does"], rows(module, kind, prefix))
+
+
+def environment_table() -> str:
+    said = comments(loading, loading.Environment)
+    return table(["variable", "what it does"], ([f"`{name}`", cell(text)] for name, text in said.items()))
+
+
+def quirk_table() -> str:
+    return table(["quirk", "takes", "default", "what it does, and why it exists"], rows(quirks, quirks.Quirks))
+
+
+def preset_table(*, local: bool) -> str:
+    def lines() -> Iterator[list[str]]:
+        for name, preset in presets().items():
+            if preset.local is not local:
+                continue
+            variables = (*preset.keys, *preset.base_url_keys) if local else preset.keys
+            own = re.findall(r"\$\{(\w+)\}", preset.base_url)
+            yield [
+                f"`{name}`",
+                f"[{preset.title}]({preset.documentation})",
+                ", ".join(f"`{variable}`" for variable in (*variables, *own)),
+                f"`{preset.base_url}`",
+                *(
+                    []
+                    if local
+                    else [f"`{preset.big}`" if preset.big else "", f"`{preset.small}`" if preset.small else ""]
+                ),
+                ", ".join(f"`{quirk}`" for quirk in preset.quirks),
+            ]
+
+    head = ["name", "provider", "variables", "address", *([] if local else ["big", "small"]), "quirks"]
+    return table(head, lines())
+
+
+TABLES = {
+    "configuration.md": {
+        "sections": lambda: setting_table(loading, loading._Root, ""),
+        "server": lambda: setting_table(settings, settings.Server, "server."),
+        "logs": lambda: setting_table(settings, settings.Logs, "logs."),
+        "providers": lambda: setting_table(settings, settings.Entry, "providers.NAME."),
+        "facts": lambda: setting_table(contract, contract.Facts, "providers.NAME.facts.PATTERN."),
+        "environment": environment_table,
+    },
+    "providers.md": {"hosted": lambda: preset_table(local=False), "local": lambda: preset_table(local=True)},
+    "quirks.md": {"quirks": quirk_table},
+}
+
+
+@pytest.mark.parametrize(("page", "name"), [(page, name) for page, made in TABLES.items() for name in made])
+def test_the_table_in_the_documentation_is_complete(page: str, name: str) -> None:
+    path = ROOT / "docs" / page
+    text = path.read_text("utf-8")
+    before, mark, rest = text.partition(f"<!-- table: {name} -->\n")
+    assert mark, f"docs/{page} has no table {name}"
+    _, end, after = rest.partition("<!-- end -->\n")
+    wanted = f"{before}{mark}\n{TABLES[page][name]()}\n\n{end}{after}"
+    if os.environ.get("UPDATE_DOCS"):
+        path.write_text(wanted, "utf-8")
+    assert path.read_text("utf-8") == wanted, "run: UPDATE_DOCS=1 pytest tests/config/test_config_documentation.py"
+
+
+def test_every_override_is_documented_as_a_variable() -> None:
+    read = {variable for variable, _, _ in loading._OVERRIDES} | {"DRAGOMAN_CONFIG"}
+    assert read == {name for name in loading.Environment.__struct_fields__ if name.startswith("DRAGOMAN_")}
+
+
+def test_the_example_loads(tmp_path: Path) -> None:
+    example = ROOT / "dragoman.example.yaml"
+    variables = dict.fromkeys(re.findall(r"\$\{(\w+)\}", example.read_text("utf-8")), "x")
+    found, _ = config.load(path=example, environ=variables, folder=tmp_path, home=tmp_path)
+    assert found.providers
+    assert found.models
+    tree = yaml.safe_load(example.read_text("utf-8"))
+    assert set(tree) == set(loading._Root.__struct_fields__)
+
+
+@pytest.mark.parametrize("page", [*(f"docs/{page}" for page in TABLES), "README.md"])
+def test_examples_in_the_documentation_load(page: str, tmp_path: Path) -> None:
+    for number, text in enumerate(re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)):
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(text, "utf-8")
+        variables = dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "x")
+        config.load(path=file, environ=variables, folder=tmp_path, home=tmp_path)
