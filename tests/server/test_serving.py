@@ -10,11 +10,11 @@ import threading
 from typing import Any
 
 import pytest
-from server_fixture import ask, listening
 
 from dragoman.config.settings import Server
 from dragoman.server import serving
 from dragoman.server.serving import bind, loop_factory, serve
+from server_fixture import ask, listening
 
 
 async def hello(scope: Any, receive: Any, send: Any) -> None:
@@ -69,6 +69,27 @@ def test_another_address_is_bound_alone() -> None:
     names = [one.getsockname()[0] for one in sockets]
     closed(sockets)
     assert names == ["127.0.0.2"]
+
+
+@pytest.mark.failure(102)
+@pytest.mark.anyio
+async def test_events_do_not_wait_for_acknowledgements() -> None:
+    """asyncio sets TCP_NODELAY only on sockets whose protocol is named."""
+    nodelay = asyncio.get_running_loop().create_future()
+
+    class Protocol(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            peer = transport.get_extra_info("socket")
+            nodelay.set_result(peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            transport.close()
+
+    sockets = bind("127.0.0.2", 0)
+    assert sockets[0].proto == socket.IPPROTO_TCP
+    server = await asyncio.get_running_loop().create_server(Protocol, sock=sockets[0])
+    _, writer = await asyncio.open_connection(*sockets[0].getsockname())
+    assert await nodelay
+    writer.close()
+    server.close()
 
 
 @pytest.mark.failure(152)

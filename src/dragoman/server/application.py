@@ -4,23 +4,38 @@ import asyncio
 import gc
 import logging
 import os
+import sys
 import time
 from collections.abc import Awaitable, Callable
 
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from dragoman.config.settings import Config, Secrets
+from dragoman.dialects import DIALECTS
+from dragoman.dialects.contract import Target
+from dragoman.gateway.gateway import Gateway
+from dragoman.gateway.record import Record
 from dragoman.messages.errors import ApiError
+from dragoman.providers import credentials
+from dragoman.routing.router import Router
 from dragoman.server.door import Door
 from dragoman.server.exchange import CLIENT_LEFT, Exchange
-from dragoman.server.intake import Gone
-from dragoman.server.pages import OPEN
-from dragoman.telemetry.log import Line, Log, error_text
+from dragoman.server.intake import Gone, Intake
+from dragoman.server.messages import Counting, Messages
+from dragoman.server.pages import OPEN, Pages
+from dragoman.telemetry import outlet
+from dragoman.telemetry.log import Line, Log, error_text, note_codes, usage_counts
+from dragoman.telemetry.redaction import Redactor
+from dragoman.upstream.client import Upstream
 
 Endpoint = Callable[[Exchange], Awaitable[None]]
 
 _LIBRARIES = ("uvicorn", "asyncio", "aiohttp")  # loggers whose lines become ours
 _THRESHOLDS = (50_000, 50, 50)  # of the garbage collector: fewer walks over what never dies
+
+MESSAGES = "/v1/messages"
+COUNT_TOKENS = "/v1/messages/count_tokens"
 
 STOPPING = "dragoman is stopping. Try again."
 
@@ -128,6 +143,78 @@ class Application:
             for logger in loggers:
                 logger.removeHandler(handler)
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | None = None) -> Application:
+    """Every room, from the configuration. `write` gets the lines of the log; without it they go to standard output.
+
+    Raises ValueError for a bind address off loopback without a token.
+    """
+    from dragoman.messages import estimate  # noqa: PLC0415 until it is there
+
+    settings = config.server
+    redact = Redactor((*secrets.values(), settings.auth_token))
+    out = outlet.standard() if write is None else None
+    log = Log(
+        out.write if out is not None else write or print,
+        redact=redact,
+        human=outlet.human(config.logs.format, sys.stdout if out is not None else None),
+        level=config.logs.level,
+    )
+    upstream = Upstream(connect_timeout=settings.connect_timeout, proxies=config.proxies, no_proxy=config.no_proxy)
+    router = Router(config)
+
+    def sign(target: Target) -> list[tuple[str, str]]:
+        return credentials.headers(target, secrets)
+
+    def watch(record: Record) -> None:
+        log.request(line(record))
+        if record.crash is not None:
+            log.failure("A request failed inside dragoman.", error=record.crash, request_id=record.request_id)
+
+    async def close() -> None:
+        await upstream.close()
+        if out is not None:
+            await asyncio.to_thread(out.close)
+
+    gateway = Gateway(
+        router=router,
+        dialects=DIALECTS,
+        upstream=upstream,
+        sign=sign,
+        settings=settings,
+        watch=watch,
+        new_id=lambda: os.urandom(12).hex(),
+    )
+    intake = Intake(settings.body_limit, settings.bytes_in_flight)
+    hot: dict[str, Endpoint] = {
+        MESSAGES: Messages(gateway, intake),
+        COUNT_TOKENS: Counting(router, intake, estimate.tokens),
+    }
+    pages = Pages(config, router).router()
+    door = Door(settings.host, settings.auth_token)
+    return Application(door=door, hot=hot, pages=pages, log=log, redact=redact, close=close)
+
+
+def line(record: Record) -> Line:
+    """The log's line of a journey."""
+    error = error_text(record.error) if record.error else None
+    return Line(
+        request_id=record.request_id,
+        path=MESSAGES,
+        model=record.model,
+        provider=record.provider,
+        upstream_model=record.upstream_model,
+        endpoint=record.endpoint,
+        stream=record.stream,
+        status=record.status,
+        ms=round(record.ms, 1),
+        first_token_ms=None if record.first_token_ms is None else round(record.first_token_ms, 1),
+        usage=usage_counts(record.usage),
+        notes=note_codes(record.notes),
+        attempts=len(record.attempts),
+        error=error or ("caller_left: the caller left before the end" if record.caller_left else None),
+    )
 
 
 def canonical(path: str) -> str:

@@ -1,42 +1,17 @@
 """`POST /v1/messages` and `POST /v1/messages/count_tokens`: the hot path."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Callable
 
+from dragoman.gateway.gateway import Gateway
+from dragoman.gateway.journey import Journey
+from dragoman.gateway.record import Record
 from dragoman.messages import notes
 from dragoman.messages.request import Body, Request, decode
-from dragoman.routing.route import Route
+from dragoman.routing.router import Router
 from dragoman.server.exchange import CLIENT_LEFT, Exchange, Headers, ascii_header
 from dragoman.server.intake import Intake
 from dragoman.server.presence import Presence
-
-
-class Record(Protocol):
-    """What is read of the gateway's account of a request."""
-
-    provider: str | None
-    upstream_model: str | None
-    notes: list[notes.Note]
-
-
-class Journey(Protocol):
-    """One request on its way; the gateway's."""
-
-    record: Record
-
-    async def message(self) -> bytes: ...
-    async def hold(self) -> bool: ...
-    async def stream(self, send: Callable[[bytes], Awaitable[None]], /) -> None: ...
-    def close(self) -> None: ...
-
-
-class Gateway(Protocol):
-    def begin(self, request: Request, request_id: str, /) -> Journey: ...
-
-
-class Router(Protocol):
-    def route(self, name: str, /) -> Route: ...
 
 
 class Messages:

@@ -4,33 +4,18 @@ https://platform.claude.com/docs/en/api/models-list
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import msgspec
 from msgspec import Struct
 
 from dragoman.messages.errors import ApiError
+from dragoman.routing.router import Listed
 
 _LINES = ("haiku", "sonnet", "opus", "fable", "mythos")
 _DEFAULT_LIMIT = 20
 _HIGHEST_LIMIT = 1000
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Listed(Protocol):
-    """One model that callers may ask for; the router's."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def display_name(self) -> str: ...
-    @property
-    def created_at(self) -> str: ...
-    @property
-    def max_input_tokens(self) -> int | None: ...
-    @property
-    def max_tokens(self) -> int | None: ...
 
 
 class ModelInfo(Struct, frozen=True, tag="model"):

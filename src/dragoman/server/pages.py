@@ -1,8 +1,5 @@
 """Everything but the hot path: models, health, and the small requests that Claude Code makes by the way."""
 
-from collections.abc import Sequence
-from typing import Protocol
-
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,19 +8,13 @@ from starlette.types import Receive, Scope, Send
 
 from dragoman.config.settings import Config
 from dragoman.messages.errors import ApiError
+from dragoman.routing.router import Router as Models
 from dragoman.server import models
 
 OPEN = frozenset(
     ("/", "/health", "/health/ready", "/api/hello", "/api/event_logging/batch", "/api/event_logging/v2/batch")
 )
 """Paths that need no token and are not logged: probes, and telemetry of the client that ends here."""
-
-
-class Models(Protocol):
-    """What the router tells about the models that callers may ask for."""
-
-    def listing(self) -> Sequence[models.Listed]: ...
-    def find(self, name: str, /) -> models.Listed | None: ...
 
 
 class Pages:

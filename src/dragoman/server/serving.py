@@ -18,6 +18,8 @@ from dragoman.server.door import is_loopback
 KEEP_ALIVE = 75  # seconds; longer than clients keep an idle connection, so that they close it and not we
 BACKLOG = 2048
 
+_DEFAULTS = Server()
+
 
 def bind(host: str, port: int) -> list[socket.socket]:
     """Sockets for `host` and `port`, bound and not yet listening.
@@ -40,7 +42,8 @@ def _bound(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except socket.gaierror as error:
         raise OSError(error.errno, f"{host} is no address of this machine: set server.host to one.") from None
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named because asyncio sets TCP_NODELAY only then, and each event would wait 40 ms without it.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform != "win32":  # there it would let two processes share a port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -73,7 +76,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 async def serve(
     application: Any,
     sockets: Sequence[socket.socket],
-    settings: Server,
+    settings: Server = _DEFAULTS,
     *,
     started: Callable[[], None] | None = None,
     stop: asyncio.Event | None = None,
