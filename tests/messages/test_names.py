@@ -13,7 +13,10 @@ LIMITS = st.integers(16, 128)
 LONG = "mcp__plugin_oh-my-claudecode_omc-tools__lsp_diagnostics_directory"
 
 
-@given(st.lists(st.text(max_size=90) | st.from_regex(r"[a-zA-Z0-9_-]{1,90}", fullmatch=True)), LIMITS)
+NAME = st.text(max_size=90) | st.text("aZ0_-", min_size=1, max_size=90)
+
+
+@given(st.lists(NAME, max_size=6), LIMITS)
 def test_upstream_names_are_legal_and_lead_back(names: list[str], limit: int) -> None:
     found = Names.of(names, limit=limit)
     for name in names:
@@ -24,7 +27,7 @@ def test_upstream_names_are_legal_and_lead_back(names: list[str], limit: int) ->
     assert len({found.out(name) for name in names}) == len(set(names))
 
 
-@given(st.lists(st.text(max_size=80)), st.text(max_size=80), LIMITS)
+@given(st.lists(NAME, max_size=4), NAME, LIMITS)
 def test_a_name_does_not_depend_on_its_neighbours(others: list[str], name: str, limit: int) -> None:
     alone = Names.of([name], limit=limit).out(name)
     assume(alone not in others or alone == name)

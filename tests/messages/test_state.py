@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from dragoman.messages.state import LIMIT, State, ours, pack, unpack
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=50)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
-    max_leaves=12,
+    max_leaves=6,
 )
-WORD = st.from_regex(r"[a-zA-Z0-9_-]{0,20}", fullmatch=True)
+WORD = st.text("aZ0_-", max_size=20)
 
 
 @given(WORD, WORD, JSON)
@@ -54,7 +54,7 @@ def test_a_changed_letter_is_noticed(payload: Any, at: int, letter: int) -> None
     assert found is None or found.payload == payload
 
 
-@given(st.text(max_size=100) | st.from_regex(r"dragoman1\.[a-z.]*\.[a-zA-Z0-9_=-]*", fullmatch=True))
+@given(st.text(max_size=40) | st.text("aB9.=-_", max_size=40).map("dragoman1.chat.".__add__))
 def test_nothing_raises(text: str) -> None:
     assert unpack(text) is None or ours(text)
 
