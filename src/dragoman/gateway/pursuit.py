@@ -99,14 +99,21 @@ class Pursuit:
 
     async def more(self) -> list[Event]:
         """The events of the next bytes. Raises ApiError."""
-        chunk = await self._read()
         reader, writer = self.reader, self.writer
         assert reader is not None and writer is not None  # noqa: PT018, S101 only called for an answer that is taken
+        broken = None
+        try:
+            chunk = await self._read()
+        except ApiError as error:
+            chunk, broken = b"", error
         try:
             if chunk:
                 return reader.feed(chunk)
+            # A connection that broke, or fell silent, after the upstream's finish mark took nothing away.
             events = reader.close()
-        except ApiError:
+        except ApiError as error:
+            if broken is not None and error.kind in ("truncated", "bad_answer"):
+                raise broken from None
             raise
         except Exception as crash:
             raise self.crashed(crash) from crash
@@ -197,8 +204,6 @@ class Pursuit:
         try:
             return await answer.read()
         except ApiError:
-            if self.writer is not None and self.writer.finished:
-                return b""  # the finish mark came before the connection broke, or fell silent
             if self._idle:
                 raise self._silence() from None
             raise
