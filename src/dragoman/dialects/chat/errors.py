@@ -104,11 +104,13 @@ _HOPELESS = frozenset({"upstream_authentication", "billing", "permission"})
 
 _SECRETS = re.compile(
     r"(?i:bearer)\s+[^\s\"',]+"
-    r"|\b(?:sk|pk|rk|gsk|xai|hf|nvapi|csk|fw|pplx|r8|tgp|key|AIza)[-_][^\s\"',)}\]]{6,}"
+    r"|\b(?:sk|pk|rk|gsk|xai|hf|nvapi|csk|fw|pplx|r8|tgp)[-_][A-Za-z0-9*_-]{8,}"
+    r"|\bkey-[A-Za-z0-9]{16,}"
     r"|\bAIza[0-9A-Za-z_-]{10,}"
     r"|(?i:\bapi[-_ ]?key[\"']?\s*[:=]\s*[\"']?)[^\s\"',)}\]]{4,}"
     r"|\b(?=[A-Za-z]*\d)[A-Za-z0-9]{32,}\b"
 )
+_CODE = re.compile(r"[A-Za-z][\w.-]{0,79}", re.ASCII)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -173,7 +175,7 @@ def _report(value: Any) -> Report:
     outer = value if isinstance(value, dict) else {}
     codes = [each for each in (inner.get("code"), inner.get("status"), inner.get("type"), outer.get("code")) if each]
     numbers = [each for each in (_status(each) for each in codes) if each]
-    words = [each.lower() for each in codes if isinstance(each, str) and not each.isdigit()]
+    words = [each.lower() for each in codes if isinstance(each, str) and _CODE.fullmatch(each) and each != "None"]
     kind = inner.get("type")
     return Report(
         text=_text(value) + _more(inner),
@@ -198,11 +200,19 @@ def _text(value: Any, depth: int = 0) -> str:
         for name in _TEXT_NAMES:
             text = _text(value.get(name), depth + 1)
             if text:
-                return text
+                return _place(value.get("loc")) + text
         for name in ("reason", "code", "type", "status"):
             if isinstance(value.get(name), str | int):
                 return str(value[name])
     return ""
+
+
+def _place(loc: Any) -> str:
+    """FastAPI's path to the field, without the "body" that it begins with: "messages.0.role: "."""
+    if not isinstance(loc, list):
+        return ""
+    path = ".".join(str(each) for each in loc[:20] if each != "body" and isinstance(each, str | int))
+    return f"{path}: " if path else ""
 
 
 def _more(inner: dict[str, Any]) -> str:
@@ -235,7 +245,7 @@ def _api_error(found: Report, status: int | None, headers: Mapping[str, str], ca
     target = call.target
     said = _short(_SECRETS.sub("[redacted]", found.text), TEXT_LIMIT)
     should_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", "").lower())
-    code = found.code or found.type or None
+    code = found.code or None
     if status is None or status in (400, 404, 413, 422, 429) or status >= 500:
         message = overflow(found.text, found.body, call)
         if message is not None:
@@ -244,7 +254,9 @@ def _api_error(found: Report, status: int | None, headers: Mapping[str, str], ca
     if found.param and found.param not in said:
         said = f"{said} ({_short(found.param, 100)})"
     answered = f"answered {status}" if status is not None else "answered with an error"
-    message = f"{target.provider}/{target.model} {answered}: {said or 'no explanation'}{_hint(kind, target)}"
+    hint = _hint(kind, target, from_a_page=found.body is None)
+    said = (said.rstrip(".") if hint else said) or "no explanation"
+    message = f"{target.provider}/{target.model} {answered}: {said}{hint}"
     if should_retry is None and kind in _HOPELESS:
         should_retry = False
     return ApiError(
@@ -283,7 +295,7 @@ def _status_kind(status: int | None) -> str:
     return "invalid_request" if 400 <= status < 500 else "upstream_failed"
 
 
-def _hint(kind: str, target: Target) -> str:
+def _hint(kind: str, target: Target, *, from_a_page: bool) -> str:
     """What the reader can do about it."""
     if kind == "upstream_authentication":
         if target.key is None:
@@ -294,6 +306,8 @@ def _hint(kind: str, target: Target) -> str:
     if kind == "billing":
         return f". The account at {target.provider} has no credit left; top it up or route the model elsewhere."
     if kind == "permission":
+        if from_a_page:
+            return ". A firewall may have blocked the request."
         return f". The key {target.key} may not use this model or region." if target.key else ""
     if kind == "bad_answer":
         return f". Check base_url of provider {target.provider!r}."

@@ -108,6 +108,8 @@ def message(numbers: dict[str, int], call: Call) -> str:
     place = f"{call.target.provider}/{call.target.model}"
     limit = numbers.get("limit") or call.target.facts.context
     given, output = numbers.get("input"), numbers.get("output")
+    if output and numbers.get("used"):  # tools may be counted beside the text
+        given = numbers["used"] - output
     if limit and given and output and given + output > limit:
         if given + _ROOM < limit:
             return (

@@ -73,7 +73,7 @@ def _said(message: str, target: Target) -> str:
 
 def _names(said: str, field: str) -> bool:
     """Whether the text refuses `field`, named as a word of its own."""
-    return bool(re.search(rf"(?<![\w.]){re.escape(field)}(?!\w)", said)) and bool(_REFUSED.search(said))
+    return bool(re.search(rf"(?<!\w){re.escape(field)}(?!\w)", said)) and bool(_REFUSED.search(said))
 
 
 def _with(target: Target, **quirks: Any) -> Target:
