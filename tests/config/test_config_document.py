@@ -63,6 +63,7 @@ def test_a_byte_order_mark_is_no_harm() -> None:
         ("\xfc".encode("latin-1"), "f.yaml: is not UTF-8. Save it as UTF-8."),
         ("a: 1".encode("utf-16"), "f.yaml: is not UTF-8. Save it as UTF-8."),
         ("[" * 40 + "]" * 40, "is nested too deep, or too large."),
+        ("[" * 5000 + "]" * 5000, "is nested too deep, or too large."),
     ],
 )
 def test_what_is_refused_and_where(text: str | bytes, told: str) -> None:

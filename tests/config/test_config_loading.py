@@ -3,9 +3,13 @@
 import os
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dragoman import config
 from dragoman.config import Config, ConfigError, Secrets
@@ -191,13 +195,15 @@ class TestWhere:
         assert config.user_folder({"APPDATA": "/a"}, home, windows=True) == Path("/a/dragoman")
         assert config.user_folder({}, home, windows=True) == home / "AppData/Roaming/dragoman"
 
-    def test_here(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.chdir(house.folder)
+    def test_the_environment_of_the_process_is_neither_read_nor_changed(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("DRAGOMAN_PORT", "9999")
+        monkeypatch.setenv("OPENAI_API_KEY", CANARY)
         before = dict(os.environ)
-        (house.folder / ".env").write_text("DRAGOMAN_HOST=::1\nDRAGOMAN_PORT=1\n", "utf-8")
-        found, _ = config.load_here()
-        assert (found.server.host, found.server.port) == ("::1", 9999)
+        (house.folder / ".env").write_text("DRAGOMAN_HOST=::1\nNEW=1\n", "utf-8")
+        found, _ = house.load()
+        assert (found.server.host, found.server.port, found.demo) == ("::1", 8082, True)
         assert dict(os.environ) == before
 
 
@@ -381,6 +387,43 @@ providers:
 models: {{a: "{CANARY}", b: "{CANARY}/x", c: "${{K}}", d: "x/${{K}}"}}
 """
         assert len(house.problems(text, None, K=CANARY, DRAGOMAN_LOG_LEVEL=CANARY)) >= 14
+
+
+NAMES = st.sampled_from(
+    [
+        "server",
+        "port",
+        "providers",
+        "models",
+        "openai",
+        "lab",
+        "base_url",
+        "quirks",
+        "facts",
+        "files",
+        "sonnet",
+        "a",
+        "*",
+    ]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 99999) | st.floats() | NAMES | st.sampled_from(["${X}", "${", "lab/m"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=4).map(yaml.safe_dump) | st.text(max_size=60))
+def test_any_file_is_a_configuration_or_a_list_of_problems(text: str) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "dragoman.yaml"
+        path.write_bytes(text.encode("utf-8", "surrogatepass"))
+        refused: ConfigError | None = None
+        try:
+            config.load(path=path, environ={"K": "1"}, folder=Path(folder), home=Path(folder))
+        except ConfigError as error:
+            refused = error
+    assert refused is None or {problem.file for problem in refused.problems} == {str(path)}
 
 
 class TestProviders:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dragoman.config import kept_token, save_token, state_folder, state_folder_here
+from dragoman.config import kept_token, save_token, state_folder
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
@@ -42,9 +42,3 @@ def test_where() -> None:
     assert state_folder({"XDG_STATE_HOME": "s"}, home, windows=False) == home / ".local/state/dragoman"
     assert state_folder({"LOCALAPPDATA": "/l"}, home, windows=True) == Path("/l/dragoman")
     assert state_folder({}, home, windows=True) == home / "AppData/Local/dragoman"
-
-
-def test_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
-    assert state_folder_here() == tmp_path / "dragoman"

@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dragoman import config
-from dragoman.config import Config
+from dragoman.config import Config, Provider
+from dragoman.dialects.chat.quirks import Quirks
+from dragoman.dialects.contract import Target
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
 from dragoman.routing import Listed, Route, Router
@@ -31,6 +35,16 @@ models:
   deep: fast
   loner: two
 """
+
+
+PIECES = ("claude", "-", "/", "opus", "haiku", "4-8", "[1m]", "@2025", "lab", "one", " ", "*", "gpt-", ".", "anthropic")
+LAB = Target(provider="lab", dialect="chat", base_url="http://127.0.0.1:9", model="", quirks=Quirks(), auth="none")
+SETTLED = Router(
+    Config(
+        providers={"lab": Provider(name="lab", title="Lab", ready=True, why="", models=("one",), template=LAB)},
+        models=(("opus", ("lab/big",)), ("gpt-*", ("one",)), ("claude-*", ("opus",))),
+    )
+)
 
 
 def loaded(tmp_path: Path, text: str = "", **environ: str) -> Config:
@@ -105,6 +119,18 @@ def test_a_family_that_nobody_mapped_takes_sonnets_target_and_says_so(router: Ro
     assert places(route) == ["lab/one"]
     assert route.notes == (UNMAPPED,)
     assert "is not mapped and goes where sonnet goes" in route.steps[0]
+
+
+@given(st.text(max_size=40) | st.lists(st.sampled_from(PIECES), max_size=6).map("".join))
+def test_every_name_has_a_route_or_an_error_that_can_be_told(name: str) -> None:
+    if SETTLED.find(name) is None:
+        assert "model: " in refused(SETTLED, name)
+        return
+    route = SETTLED.route(name)
+    assert route.targets
+    assert route.steps
+    if not name.startswith("claude/"):
+        assert SETTLED.route(f"claude/{name}").targets == route.targets
 
 
 class TestNowhere:

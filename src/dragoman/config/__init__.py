@@ -1,9 +1,9 @@
-"""File, `.env` and environment -> one frozen `Config`. The only room that reads the environment."""
+"""File, `.env` and environment -> one frozen `Config`. The only room that knows what variables mean."""
 
-from dragoman.config.loading import load, load_here, user_folder, with_demo
+from dragoman.config.loading import load, user_folder, with_demo
 from dragoman.config.problems import ConfigError, Problem
 from dragoman.config.settings import Config, Logs, Provider, Secrets, Server
-from dragoman.config.tokens import kept_token, save_token, state_folder, state_folder_here
+from dragoman.config.tokens import kept_token, save_token, state_folder
 
 __all__ = [
     "Config",
@@ -15,10 +15,8 @@ __all__ = [
     "Server",
     "kept_token",
     "load",
-    "load_here",
     "save_token",
     "state_folder",
-    "state_folder_here",
     "user_folder",
     "with_demo",
 ]

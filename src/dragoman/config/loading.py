@@ -1,6 +1,5 @@
 """File, `.env` and environment -> one frozen `Config`, and the keys beside it. All problems are told at once."""
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -123,11 +122,6 @@ def load(*, path: Path | None, environ: Mapping[str, str], folder: Path, home: P
         proxies=_proxies(variables),
         no_proxy=_no_proxy(variables),
     ), Secrets(secrets)
-
-
-def load_here(path: Path | None = None) -> tuple[Config, Secrets]:
-    """`load` with this process's environment, working directory and user. The only reader of `os.environ`."""
-    return load(path=path, environ=os.environ, folder=Path.cwd(), home=Path.home())
 
 
 def user_folder(environ: Mapping[str, str], home: Path, *, windows: bool = sys.platform == "win32") -> Path:

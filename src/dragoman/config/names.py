@@ -38,7 +38,7 @@ class Found(Struct, frozen=True):
 
 def bare(name: str) -> str:
     """`name` without what clients put around it: the suffix `[1m]`, and our own prefix `claude/`."""
-    return _LONG_CONTEXT.sub("", name.strip()).strip().removeprefix(PREFIX)
+    return _LONG_CONTEXT.sub("", name.strip()).strip().removeprefix(PREFIX).lstrip()
 
 
 def claude(name: str, keys: Container[str] = ()) -> Claude | None:

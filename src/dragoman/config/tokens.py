@@ -40,8 +40,3 @@ def save_token(folder: Path, token: str) -> Path:
         Path(temporary).unlink(missing_ok=True)
         raise
     return folder / NAME
-
-
-def state_folder_here() -> Path:
-    """`state_folder` of this process's user."""
-    return state_folder(os.environ, Path.home())
