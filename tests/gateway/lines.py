@@ -54,6 +54,7 @@ class Reader:
         self._writer = writer
         self._rest = b""
         self._tools = 0
+        self._forgets = False
 
     def feed(self, chunk: bytes) -> list[Event]:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
@@ -65,6 +66,8 @@ class Reader:
         return self.feed(body) + self.close()
 
     def close(self) -> list[Event]:
+        if self._forgets:
+            return []
         if not self._writer.finished:
             raise ApiError("truncated", "The upstream's answer ended before it was complete.")
         self._writer.end()
@@ -97,6 +100,8 @@ class Reader:
                 raise ApiError(kind, words)
             case "crash":
                 raise ZeroDivisionError("a bug")
+            case "forget":
+                self._forgets = True
             case "surrogate":
                 writer.text("\ud83d")
             case "" | "#":

@@ -1,5 +1,6 @@
 """gateway/gateway: where journeys begin."""
 
+import asyncio
 import json
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from dragoman.gateway.pursuit import _endpoint
 from dragoman.messages.errors import ApiError
 from dragoman.messages.request import decode
-from playbook.transcript import Playbook
+from playbook.transcript import Head, MemoryAnswer, Playbook
 
 pytestmark = pytest.mark.anyio
 
@@ -33,6 +34,30 @@ async def test_a_journey_that_never_began_to_travel_is_settled_all_the_same() ->
     assert (record.request_id, record.model, record.stream, record.session) == ("req_7", "claude-test", False, "abc")
     assert (record.request_bytes, record.status, record.caller_left) == (len(raw), 499, True)
     assert (record.error_kind, record.error_message, record.provider) == (None, None, None)
+
+
+async def test_an_answer_may_come_between_opening_and_streaming() -> None:
+    playbook = Playbook(open_after=0.01)
+    journey = playbook.gateway.begin(decode(json.dumps(BODY | {"stream": True}).encode()), "req_1")
+    assert await journey.hold() is False
+    assert journey.state == "opened"
+    assert journey.record.provider == "lab"  # for the headers that go out now
+    answer = MemoryAnswer(Head(200))
+    (await playbook.calls.get()).answer.set_result(answer)
+    answer.waiting.put_nowait(b"text Hi\nstop\nend\n")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    sent: list[bytes] = []
+
+    async def send(frames: bytes) -> None:
+        sent.append(frames)
+
+    await journey.stream(send)
+    journey.close()
+    assert len(sent) == 1
+    assert sent[0].startswith(b"event: message_start")
+    assert sent[0].endswith(b'{"type":"message_stop"}\n\n')
+    assert playbook.record.status == 200
 
 
 @pytest.mark.parametrize(

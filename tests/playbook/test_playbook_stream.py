@@ -12,6 +12,7 @@ from playbook.transcript import (
     Closed,
     Cut,
     End,
+    Hang,
     Head,
     Leave,
     Opened,
@@ -616,6 +617,96 @@ async def test_no_ping_into_a_caller_that_does_not_read() -> None:
     assert len(script.sends) <= 1
 
 
+@pytest.mark.failure(99)
+async def test_content_waits_for_the_ping_before_it() -> None:
+    script = await play(
+        Playbook(open_after=0.02)
+        >> Stall()
+        >> Ask()
+        << Called()
+        << Opened()
+        >> Quiet()
+        >> Head(200)
+        >> Said("text Hi", "stop", "end")
+        >> Quiet()
+        >> Resume()
+        << Saw("ping", "message_start", "start 0 text", "delta 0 Hi", *FINISH)
+        << Over()
+    )
+    assert len(script.sends) == 2
+
+
+@pytest.mark.failure(99)
+async def test_an_error_waits_for_the_ping_before_it() -> None:
+    await play(
+        Playbook(open_after=0.02, retries=0)
+        >> Stall()
+        >> Ask()
+        << Called()
+        << Opened()
+        >> Quiet()
+        >> Refused()
+        >> Quiet()
+        >> Resume()
+        << Saw("ping", "error api_error: Cannot connect.")
+        << Over()
+    )
+
+
+async def test_no_second_ping_while_the_first_is_not_read() -> None:
+    script = Playbook(open_after=0.01, ping_every=0.01, read_idle=0.1, retries=0) >> Stall() >> Ask() << Called()
+    await play(script << Opened() << Closed() >> Quiet())
+    assert len(script.sends) == 1
+
+
+@pytest.mark.failure(101)
+@pytest.mark.parametrize("stalled", [True, False])
+async def test_the_caller_leaves_an_opened_stream(stalled: bool) -> None:
+    script = Playbook(open_after=0.01)
+    if stalled:
+        script = script >> Stall()
+    script = script >> Ask() << Called() << Opened() >> Quiet()
+    if not stalled:
+        script = script << Saw("ping")
+    await play(script >> Leave() << Closed())
+    assert (script.record.status, script.record.caller_left) == (200, True)
+
+
+@pytest.mark.failure(101)
+async def test_a_ping_that_cannot_be_written_ends_the_stream() -> None:
+    script = await play(
+        Playbook(open_after=0.01)
+        >> Hang()
+        >> Ask()
+        << Called()
+        << Opened()
+        >> Quiet()
+        >> Head(200)
+        >> Said("text Hi")
+        << Saw("write failed")
+        << Closed()
+    )
+    assert script.record.caller_left
+
+
+@pytest.mark.failure(101)
+async def test_a_ping_that_nobody_waited_for_leaves_no_trace() -> None:
+    """asyncio reports exceptions of tasks that nobody looked at; the suite would fail on it."""
+    await play(Playbook(open_after=0.01) >> Hang() >> Ask() << Called() << Opened() >> Quiet() >> Leave() << Closed())
+
+
+@pytest.mark.failure(101)
+async def test_content_that_cannot_be_written_closes_the_upstream() -> None:
+    script = await play(
+        Playbook() >> Hang() >> Ask() << Called() >> Head(200) >> Said("text Hi") << Saw("write failed") << Closed()
+    )
+    assert (script.record.status, script.record.caller_left) == (200, True)
+
+
+async def test_an_attempt_that_nobody_waits_for_any_more_leaves_no_trace() -> None:
+    await play(Playbook(retries=0) >> Ask() << Called() >> Refused() >> Leave())
+
+
 @pytest.mark.failure(100)
 @pytest.mark.parametrize("words", [(), ("usage 1 0",)])
 async def test_an_upstream_that_never_answers_is_a_timeout(words: tuple[str, ...]) -> None:
@@ -686,13 +777,14 @@ async def test_a_bug_in_the_middle_is_an_error_event(word: str, crash: type[Exce
     assert isinstance(script.record.crash, crash)
 
 
-async def test_a_reader_that_forgets_to_end_is_truncated() -> None:
+@pytest.mark.parametrize("transport", ["unary", "stream"])
+async def test_a_reader_that_forgets_to_end_is_truncated(transport: str) -> None:
     await play(
-        Playbook(target(transport="unary"), retries=0)
-        >> Ask()
+        Playbook(target(transport=transport), retries=0)
+        >> Ask(stream=False)
         << Called()
         >> Head(200)
-        >> Said("text Hi")
+        >> Said("forget", "text Hi")
         >> End()
         << Status(502, "truncated")
     )

@@ -96,6 +96,10 @@ class Resume:
     """The caller reads again."""
 
 
+class Hang:
+    """The caller's connection breaks: the next write raises."""
+
+
 class Quiet:
     """Nothing happens until everybody waits for somebody else."""
 
@@ -178,6 +182,7 @@ class Playbook:
         self.task: asyncio.Task[None] | None = None
         self.reading = asyncio.Event()
         self.reading.set()
+        self.broken = False
         self.sends: list[bytes] = []
         self.targets = targets or (target(),)
         if mended is not None:
@@ -307,8 +312,6 @@ async def play(playbook: Playbook) -> Playbook:
 
 async def _in(playbook: Playbook, step: Step) -> None:
     match step:
-        case Ask():
-            playbook.task = asyncio.create_task(_caller(playbook, step))
         case Head():
             assert playbook.current is not None
             playbook.current.answer.set_result(MemoryAnswer(step))
@@ -325,6 +328,14 @@ async def _in(playbook: Playbook, step: Step) -> None:
             playbook.answers[-1].waiting.put_nowait(b"")
         case Cut():
             playbook.answers[-1].waiting.put_nowait(ApiError("truncated", "The connection broke."))
+        case _:
+            await _caller_in(playbook, step)
+
+
+async def _caller_in(playbook: Playbook, step: Step) -> None:
+    match step:
+        case Ask():
+            playbook.task = asyncio.create_task(_caller(playbook, step))
         case Leave():
             assert playbook.task is not None
             playbook.task.cancel()
@@ -334,6 +345,8 @@ async def _in(playbook: Playbook, step: Step) -> None:
             playbook.reading.clear()
         case Resume():
             playbook.reading.set()
+        case Hang():
+            playbook.broken = True
         case Quiet():
             for _ in range(20):
                 await asyncio.sleep(0)
@@ -386,10 +399,9 @@ async def _fate(playbook: Playbook) -> None:
     """The last call was cut off, whether its answer had begun or not."""
     sent = playbook.current
     assert sent is not None
-    while not sent.answer.done():
+    while not sent.answer.done() or (sent.answer.cancelled() and not sent.cancelled):
         await asyncio.sleep(0)
-    if sent.answer.cancelled():
-        assert sent.cancelled
+    if sent.cancelled:
         return
     answer = sent.answer.result()
     await answer.fate.wait()
@@ -413,6 +425,8 @@ async def _caller(playbook: Playbook, ask: Ask) -> None:
             playbook.seen.put_nowait((await journey.message()).decode())
     except ApiError as error:
         playbook.seen.put_nowait(error)
+    except ConnectionResetError:
+        playbook.seen.put_nowait("write failed")
     finally:
         journey.close()
         journey.close()
@@ -427,6 +441,8 @@ def _sender(playbook: Playbook) -> Callable[[bytes], Awaitable[None]]:
         busy = True
         playbook.sends.append(frames)
         await playbook.reading.wait()
+        if playbook.broken:
+            raise ConnectionResetError("the caller is gone")
         for frame in frames.decode().split("\n\n")[:-1]:
             playbook.seen.put_nowait(short(frame))
         busy = False

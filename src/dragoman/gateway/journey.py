@@ -96,7 +96,7 @@ class Journey:
         record.usage, record.stop_reason = message.usage, message.stop_reason
         self._collect_notes()
         record.status, record.answer_bytes = 200, len(body)
-        self._over(pursuit.events)
+        self._over()
         return body
 
     async def hold(self) -> bool:
@@ -130,8 +130,8 @@ class Journey:
         self._send = send
         self.record.status = 200
         try:
-            if self.state == "opened":
-                await self._wait(send)
+            if self.state == "opened" and self._task is not None:
+                await self._wait(send, self._task)
             await self._deliver(send)
         except ApiError as error:
             await self._fail(send, error)
@@ -163,11 +163,8 @@ class Journey:
 
     # The way of a stream
 
-    async def _wait(self, send: Send) -> None:
+    async def _wait(self, send: Send, task: asyncio.Task[None]) -> None:
         """Opened, and nothing to tell yet."""
-        task = self._task
-        if task is None:
-            return
         if not task.done():
             self._begin_ping(send)
             self._arm()
@@ -193,14 +190,17 @@ class Journey:
                 except Exception as crash:
                     raise pursuit.crashed(crash) from crash
                 if self._ping is not None:
-                    await self._end_ping()
+                    await self._ping
                 await send(frames)
                 record.answer_bytes += len(frames)
                 self._sent = clock()
             if writer is None or writer.ended:
                 break
             events = await pursuit.more()
-        self._over(events)
+        for event in events:
+            if isinstance(event, MessageDelta):
+                record.usage, record.stop_reason = event.usage, event.delta.stop_reason
+        self._over()
 
     async def _fail(self, send: Send, error: ApiError) -> None:
         pursuit = self._pursuit
@@ -208,13 +208,13 @@ class Journey:
         events: list[Event] = []
         if writer is None:
             writer = MessageWriter(message_id="", model=self.record.model)
-        elif self.state == "committed":
+        else:
             events = writer.take()  # what was made before the failure, in the same read
         self._failure(error)
         events.append(writer.fail(error, self.record.request_id))
         frames = encode_all(events)
         if self._ping is not None:
-            await self._end_ping()
+            await self._ping
         await send(frames)
         self.record.answer_bytes += len(frames)
 
@@ -228,16 +228,11 @@ class Journey:
         self._pursuit.close()
         return error
 
-    def _over(self, last: list[Event]) -> None:
-        """Over, with a whole answer, whose last events are `last`."""
+    def _over(self) -> None:
+        """Over, with a whole answer."""
         self.state = "over"
-        record = self.record
-        for event in reversed(last):
-            if isinstance(event, MessageDelta):
-                record.usage, record.stop_reason = event.usage, event.delta.stop_reason
-                break
         # After a stop sequence of ours the upstream would go on and on; else its end is a moment away.
-        self._pursuit.finish(soon=record.stop_reason != "stop_sequence")
+        self._pursuit.finish(soon=self.record.stop_reason != "stop_sequence")
 
     def _collect_notes(self) -> None:
         pursuit = self._pursuit
@@ -286,10 +281,6 @@ class Journey:
             self._ping = self._loop.create_task(self._send_ping(send))
 
     async def _send_ping(self, send: Send) -> None:
+        """In a task of its own; the next frames wait for it, so that frames are never mixed."""
         await send(PING)
         self._ping = None
-
-    async def _end_ping(self) -> None:
-        """Frames are never mixed: the next one waits for the ping before it. Raises what its `send` raised."""
-        if self._ping is not None:
-            await self._ping

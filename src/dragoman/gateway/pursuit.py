@@ -140,8 +140,8 @@ class Pursuit:
         self._idle = True
         if self._sender is not None:
             self._sender.cancel()
-        elif self._answer is not None:
-            self._answer.close()
+        else:
+            self.close()
         return often
 
     def finish(self, *, soon: bool) -> None:
