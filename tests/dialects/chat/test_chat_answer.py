@@ -1,6 +1,7 @@
 """Chat Completions bytes -> Messages events: laws over any answer, and what servers really do."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from answers import AbstractAnswer, answers, expected, told
 from dialects.chat.encoder_chat import ChatEncoder, Options, options
+from dialects.chat.golden_answers import answer_cases, check, golden_answer, read
 from dragoman.dialects.chat.answer import ChatReader
 from dragoman.messages import state
 from dragoman.messages.errors import ApiError
@@ -955,9 +957,9 @@ def test_two_answers_share_nothing() -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_are_an_answer_or_an_error(body: bytes) -> None:
     kinds: set[str] = set()
-    for read in (Reading().stream, Reading().whole, Reading(think_tags=True, reasoning_in="x").stream):
+    for way in (Reading().stream, Reading().whole, Reading(think_tags=True, reasoning_in="x").stream):
         try:
-            read(body)
+            way(body)
         except ApiError as error:
             kinds.add(error.kind)
     assert kinds <= {"bad_answer", "truncated", "upstream_failed"}
@@ -1013,3 +1015,28 @@ def test_any_json_in_any_field_is_an_answer_or_an_error(choices: list[Any], delt
             Reading().whole(json.dumps(payload).encode())
     except ApiError:
         pass
+
+
+# Golden answers, in the style of each server
+
+
+@pytest.mark.parametrize("case", answer_cases(), ids=lambda case: case.stem)
+def test_golden_answers(case: Path) -> None:
+    check(case.with_suffix(".golden.sse"), golden_answer(case))
+
+
+@pytest.mark.failure(93)
+@pytest.mark.parametrize("case", answer_cases(), ids=lambda case: case.stem)
+def test_golden_answers_do_not_depend_on_line_ends(case: Path) -> None:
+    body = case.read_bytes().replace(b"\r\n", b"\n")
+    once = read(case, body)
+    for newline in (b"\r\n", b"\r"):
+        assert read(case, body.replace(b"\n", newline))[0] == once[0]
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in answer_cases() if case.with_suffix(".json").exists()], ids=lambda case: case.stem
+)
+def test_a_golden_completion_is_its_stream(case: Path) -> None:
+    whole = fold(read(case, case.with_suffix(".json").read_bytes(), whole=True)[0])
+    assert whole == fold(read(case, case.read_bytes())[0])
