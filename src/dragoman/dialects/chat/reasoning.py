@@ -107,7 +107,9 @@ def write(chat: ChatBody, asked: Wish, target: Target, notes: list[Note], *, has
             notes.append(Note("changed", "effort.unsupported", "output_config.effort"))
         return thinks(asked, target)
     if asked.thinking == "off":
-        return _off(chat, asked, target, notes)
+        if asked.effort is not None:
+            notes.append(Note("ignored", "effort.without_thinking", "output_config.effort"))
+        return _off(chat, target, notes)
     if asked.thinking == "unsaid" and facts.reasoning is None:
         # Nobody knows whether this model has knobs at all, and its server may refuse them.
         if asked.effort is not None:
@@ -130,7 +132,7 @@ def _without_thinking(chat: ChatBody, asked: Wish, target: Target, notes: list[N
     return False
 
 
-def _off(chat: ChatBody, asked: Wish, target: Target, notes: list[Note]) -> bool:
+def _off(chat: ChatBody, target: Target, notes: list[Note]) -> bool:
     quirks: Quirks = target.quirks
     match quirks.reasoning_out:
         case "thinking_type":
@@ -143,8 +145,6 @@ def _off(chat: ChatBody, asked: Wish, target: Target, notes: list[Note]) -> bool
             chat.chat_template_kwargs = {"enable_thinking": False}
         case _:
             return _least_effort(chat, target, notes)
-    if asked.effort is not None:
-        notes.append(Note("ignored", "effort.without_thinking", "output_config.effort"))
     return False
 
 

@@ -22,7 +22,7 @@ from dragoman.messages.notes import Note
 from dragoman.messages.request import NO_RAW, Block, Body, CacheControl, Source
 
 NO_OUTPUT = "(no output)"
-CONTINUE = "Continue your answer exactly where this beginning of it ends, without repeating any of it:\n\n"
+CONTINUE = "Continue your last message exactly where it ends. Do not repeat any of it, and do not comment on this."
 BREAKPOINTS = 4  # https://platform.openai.com/docs/guides/prompt-caching
 
 # What Google documents for calls whose signature is not known.
@@ -78,16 +78,13 @@ def echo(target: Target) -> str:
 
 
 def _prefill(written: Written, quirks: Quirks, notes: list[Note]) -> None:
-    """An answer that the caller began."""
-    last = written.messages[-1]
+    """An answer that the caller began. It stays where it is, so that what was sent before is still the prefix."""
     if quirks.prefill == "prefix":
-        last.prefix = True
+        written.messages[-1].prefix = True
     elif quirks.prefill == "continue":
         written.continued = True
     else:
-        content = last.content if isinstance(last.content, list) else [Part("text", last.content or "")]
-        text = "\n\n".join(part.text for part in content if part.text)
-        written.messages[-1] = Message("user", CONTINUE + text)
+        written.messages.append(Message("user", CONTINUE))
         notes.append(Note("changed", "prefill.instructed", "messages"))
 
 
@@ -284,7 +281,11 @@ class _Turns:
             if text or (self._echo == "required" and self.calls):
                 setattr(message, field, text)
         elif text and field == "think_tags":
-            parts.insert(0, Part("text", f"<think>\n{text}\n</think>\n"))
+            tagged = f"<think>\n{text}\n</think>\n\n"
+            if parts and parts[0].text is not None:
+                parts[0].text = tagged + parts[0].text
+            else:
+                parts.insert(0, Part("text", tagged))
         elif text and field == "parts":
             parts.insert(0, Part("thinking", thinking=[Part("text", text)], closed=True))
 
