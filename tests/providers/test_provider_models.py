@@ -74,6 +74,9 @@ def test_the_provider_is_configured_and_never_guessed_from_the_model() -> None:
 def test_models_that_differ_from_their_provider() -> None:
     assert made("moonshot", "kimi-k2.6").quirks.reasoning_out == "thinking_type"
     assert made("moonshot", "kimi-k3").quirks.reasoning_out == "effort"
+    assert made("openai", "gpt-5.6-luna").quirks.cache == "breakpoints"
+    assert made("openai", "gpt-5.2").quirks.cache == "none"
+    assert made("openai", "gpt-4o-search-preview").quirks.web_search == "options"
 
 
 def test_what_the_user_says_wins() -> None:

@@ -1,0 +1,55 @@
+"""Every preset's models take the request that Claude Code makes: the rows and the dialect agree."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dragoman import config
+from dragoman.dialects import DIALECTS
+from dragoman.messages.request import decode
+from dragoman.providers import headers, presets
+from dragoman.routing import Router
+
+BODY = {
+    "model": "",
+    "max_tokens": 128_000,
+    "stream": True,
+    "system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}],
+    "thinking": {"type": "adaptive", "display": "omitted"},
+    "output_config": {"effort": "high"},
+    "metadata": {"user_id": '{"session_id":"s"}'},
+    "tools": [
+        {"name": "Read", "input_schema": {"type": "object", "properties": {"p": {"type": "string"}}}},
+    ],
+    "messages": [
+        {"role": "user", "content": "Read a."},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "Read", "input": {"p": "a"}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "b"}]},
+        {"role": "system", "content": "It is Friday."},
+    ],
+}
+
+
+ACCOUNTS = {"CLOUDFLARE_ACCOUNT_ID": "a", "DATABRICKS_HOST": "d.example", "SNOWFLAKE_ACCOUNT": "s"}
+
+
+@pytest.mark.parametrize("name", presets())
+def test_a_turn_of_claude_code(name: str, tmp_path: Path) -> None:
+    """The call is made, goes to the preset's address, and is signed with its key."""
+    (tmp_path / "dragoman.yaml").write_text(f"providers: {{{name}: {{}}}}\n", "utf-8")
+    variables = {key: f"key-of-{key}" for key in presets()[name].keys[:1]} | ACCOUNTS
+    settings, secrets = config.load(path=None, environ=variables, folder=tmp_path, home=tmp_path)
+    preset = presets()[name]
+    for model in dict.fromkeys((preset.big, preset.small, *preset.models, "any-model")):
+        if model is None:
+            continue
+        target = Router(settings).route(f"{name}/{model}").targets[0]
+        body = BODY if target.facts.tools else {key: value for key, value in BODY.items() if key != "tools"}
+        call = DIALECTS[target.dialect].call(decode(json.dumps({**body, "model": model}).encode()), target)
+        sent = json.loads(call.body)
+        assert sent["model"] == model
+        assert call.url == f"{settings.providers[name].template.base_url}/chat/completions"
+        assert sent[target.quirks.max_tokens_field] <= (target.facts.max_output or 128_000)
+        assert "key-of-" not in repr(call)
+        assert headers(target, secrets) == [("authorization", f"Bearer key-of-{key}") for key in preset.keys[:1]]
