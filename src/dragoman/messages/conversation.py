@@ -15,7 +15,7 @@ Notes made here: `text.empty`, `turn.empty`, `tool_id.duplicate`, `tools.deferre
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Literal
 
@@ -98,108 +98,133 @@ def settle(turns: list[Turn], notes: list[Note], *, fold_system: bool) -> list[S
     # between them was empty: a turn that is sent must not change when turns follow it.
     for is_assistant, stretch in groupby(enumerate(turns), _by_assistant):
         if is_assistant:
-            answer = _rows_of_assistant(stretch, taken, notes)
-            calls = answer.calls
-            if answer.rows:
-                settled.append(_turn("assistant", answer.place, answer.rows))
+            part, calls = _answer(stretch, taken, notes)
+            if part.blocks:
+                settled.append(part.settled())
         else:
             settled += _between(stretch, calls, notes, fold_system=fold_system)
             calls = []
     return settled
 
 
-class _Call(Struct, frozen=True):
-    """A call that waits for its result."""
-
-    id: str  # as the caller wrote it
-    sent: str  # unique in the history
-    place: str
+_Call = tuple[str, str, str]  # its id as the caller wrote it, its id as sent, its place
 
 
-_Rows = list[tuple[str, Block]]  # blocks and their places
+class _Part:
+    """A turn in the making."""
 
+    __slots__ = ("blocks", "place", "places", "role")
 
-class _Answer(Struct):
-    """One stretch of assistant turns."""
+    def __init__(self, role: Role, place: str) -> None:
+        self.role = role
+        self.place = place
+        self.blocks: list[Block] = []
+        self.places: list[str] = []
 
-    place: str = ""
-    rows: _Rows = []
-    calls: list[_Call] = []
+    def add(self, place: str, block: Block) -> None:
+        self.blocks.append(block)
+        self.places.append(place)
+
+    def settled(self) -> Settled:
+        return Settled(self.role, (), tuple(self.blocks), self.place, (), tuple(self.places))
 
 
 def _by_assistant(numbered: tuple[int, Turn]) -> bool:
     index, turn = numbered
-    if turn.role not in ("user", "assistant", "system"):
+    role = turn.role
+    if role not in ("user", "assistant", "system"):
         raise ApiError("invalid_request", f"messages.{index}.role: Input should be 'user', 'assistant' or 'system'")
-    return turn.role == "assistant"
+    return role == "assistant"
 
 
-def _rows_of_assistant(stretch: Iterable[tuple[int, Turn]], taken: set[str], notes: list[Note]) -> _Answer:
-    answer = _Answer()
+def _answer(stretch: Iterable[tuple[int, Turn]], taken: set[str], notes: list[Note]) -> tuple[_Part, list[_Call]]:
+    """One stretch of assistant turns, and the calls in it."""
+    part = _Part("assistant", "")
+    calls: list[_Call] = []
     for index, turn in stretch:
-        answer.place = answer.place or f"messages.{index}"
+        part.place = part.place or f"messages.{index}"
         for place, block in _blocks(index, turn, notes):
             if block.type == "tool_use":
-                _required(block.name, f"{place}.name")
-                wanted = _required(block.id, f"{place}.id")
+                _required(block.name, place, "name")
+                wanted = _required(block.id, place, "id")
                 sent = _unique(wanted, taken)
-                if sent != wanted:
+                calls.append((wanted, sent, place))
+                if sent == wanted:
+                    part.add(place, block)
+                else:
                     notes.append(Note("ignored", "tool_id.duplicate", f"{place}.id"))
-                    block = replace(block, id=sent)  # noqa: PLW2901 - the same block under another id
-                answer.calls.append(_Call(wanted, sent, place))
+                    part.add(place, replace(block, id=sent))
             elif block.type == "tool_result":
                 notes.append(Note("changed", "tool_result.misplaced", place))
-                block = _text(as_text(block), block)  # noqa: PLW2901 - the same block as text
-            answer.rows.append((place, block))
-    return answer
+                part.add(place, _text(as_text(block), block))
+            else:
+                part.add(place, block)
+    return part, calls
 
 
 def _between(
     stretch: Iterable[tuple[int, Turn]], calls: list[_Call], notes: list[Note], *, fold_system: bool
 ) -> list[Settled]:
     """User and system turns between two stretches of assistant turns, the results of `calls` first."""
-    found: dict[str, _Rows] = {call.id: [] for call in calls}
-    parts: list[tuple[Role, str, _Rows]] = []
+    found: dict[str, _Rows] = {call[0]: [] for call in calls}
+    parts: list[_Part] = []
     first = ""
     for index, turn in stretch:
         first = first or f"messages.{index}"
         role: Role = "system" if turn.role == "system" and not fold_system else "user"
-        rows = _rows_of_system(index, turn, notes, fold=fold_system) if turn.role == "system" else []
+        part = parts[-1] if parts and parts[-1].role == role else _Part(role, f"messages.{index}")
         if turn.role == "user":
-            rows = _rows_of_user(index, turn, found, notes)
-        if rows and parts and parts[-1][0] == role:
-            parts[-1][2].extend(rows)
-        elif rows:
-            parts.append((role, f"messages.{index}", rows))
+            _add_user(part, index, turn, found, notes)
+        else:
+            _add_system(part, index, turn, notes, fold=fold_system)
+        if part.blocks and (not parts or part is not parts[-1]):
+            parts.append(part)
+    if not calls:
+        return [part.settled() for part in parts]
     results = _results(calls, found, notes)
-    if results and (not parts or parts[0][0] != "user"):
-        parts.insert(0, ("user", first, []))
-    return [
-        _turn(role, first if results and number == 0 else place, rows, results if number == 0 else [])
-        for number, (role, place, rows) in enumerate(parts)
-    ]
+    head = parts.pop(0) if parts and parts[0].role == "user" else _Part("user", first)
+    answered = Settled(
+        "user",
+        tuple([block for _, block in results]),
+        tuple(head.blocks),
+        first,
+        tuple([place for place, _ in results]),
+        tuple(head.places),
+    )
+    return [answered, *[part.settled() for part in parts]]
 
 
-def _rows_of_user(index: int, turn: Turn, found: dict[str, _Rows], notes: list[Note]) -> _Rows:
+_Rows = list[tuple[str, Block]]  # blocks and their places
+
+
+def _add_user(part: _Part, index: int, turn: Turn, found: dict[str, _Rows], notes: list[Note]) -> None:
     """All blocks but the results that `found` waits for, which are put there."""
-    rows: _Rows = []
     for place, block in _blocks(index, turn, notes):
         if block.type == "tool_result":
-            id_ = _required(block.tool_use_id, f"{place}.tool_use_id")
+            id_ = _required(block.tool_use_id, place, "tool_use_id")
             if id_ in found:
                 found[id_].append((place, block))
             else:
                 notes.append(Note("changed", "tool_result.orphan", place))
-                rows += _orphan(place, block)
+                _add_orphan(part, place, block)
         elif block.type == "tool_use":
             notes.append(Note("changed", "tool_use.misplaced", place))
-            rows.append((place, _text(as_text(block), block)))
+            part.add(place, _text(as_text(block), block))
         else:
-            rows.append((place, block))
-    return rows
+            part.add(place, block)
 
 
-def _rows_of_system(index: int, turn: Turn, notes: list[Note], *, fold: bool) -> _Rows:
+def _add_orphan(part: _Part, place: str, block: Block) -> None:
+    """A result without its call, as text of the user; images in it stay images."""
+    if isinstance(block.content, str):
+        part.add(place, _text(as_text(block), block))
+        return
+    part.add(place, _text(_head_of_result(block), block))
+    for number, inner in _numbered_content(block):
+        part.add(f"{place}.content.{number}", inner)
+
+
+def _add_system(part: _Part, index: int, turn: Turn, notes: list[Note], *, fold: bool) -> None:
     rows: _Rows = []
     for place, block in _blocks(index, turn, notes):
         if block.type == "text":
@@ -209,90 +234,78 @@ def _rows_of_system(index: int, turn: Turn, notes: list[Note], *, fold: bool) ->
             if said := as_text(block):
                 rows.append((place, _text(said, block)))
     if not rows:
-        return []
+        return
     if turn.clear_at not in (None, "never"):
         # It would have to vanish from the middle of what was already sent: see "append-only" above.
         notes.append(Note("changed", "system.clear_at", f"messages.{index}.clear_at"))
     if not fold:
-        return rows
+        for place, block in rows:
+            part.add(place, block)
+        return
     notes.append(Note("changed", "system.folded", f"messages.{index}"))
-    text = "\n\n".join(block.text or "" for _, block in rows)
+    text = "\n\n".join([block.text or "" for _, block in rows])
     if not text.startswith("<system-reminder>"):
         text = f"<system-reminder>\n{text}\n</system-reminder>"
     cache_control = next((block.cache_control for _, block in reversed(rows) if block.cache_control), None)
-    return [(f"messages.{index}.content", Block(type="text", text=text, cache_control=cache_control))]
+    part.add(f"messages.{index}.content", Block("text", text, cache_control))
 
 
 def _results(calls: list[_Call], found: dict[str, _Rows], notes: list[Note]) -> _Rows:
     """One result for each call, in their order."""
-    left = Counter(call.id for call in calls)
+    # Calls that share an id share its results, one each; what is left over belongs to the last of them.
+    left = Counter(call[0] for call in calls) if len(found) < len(calls) else {}
     results: _Rows = []
-    for call in calls:
-        left[call.id] -= 1
-        # Calls that share an id share its results, one each; what is left over belongs to the last of them.
-        rows = found[call.id][:1] if left[call.id] else found[call.id][:]
-        del found[call.id][: len(rows)]
+    for wanted, sent, call_place in calls:
+        rows = found[wanted]
+        if left:
+            left[wanted] -= 1
+            if left[wanted]:
+                rows, found[wanted] = rows[:1], rows[1:]
         if not rows:
-            notes.append(Note("changed", "tool_result.missing", call.place))
-            results.append((call.place, Block(type="tool_result", tool_use_id=call.sent, content=NO_RESULT)))
+            notes.append(Note("changed", "tool_result.missing", call_place))
+            results.append((call_place, Block(type="tool_result", tool_use_id=sent, content=NO_RESULT)))
             continue
-        notes += [Note("changed", "tool_result.merged", place) for place, _ in rows[1:]]
-        results.append((rows[0][0], _merged(call, [block for _, block in rows])))
+        place, block = rows[0]
+        if len(rows) > 1:
+            notes += [Note("changed", "tool_result.merged", place) for place, _ in rows[1:]]
+            block = _merged([block for _, block in rows])
+        results.append((place, block if sent == wanted else replace(block, tool_use_id=sent)))
     return results
 
 
-def _merged(call: _Call, results: list[Block]) -> Block:
-    first = results[0]
-    if len(results) > 1:
-        first = replace(
-            first,
-            content=[inner for block in results for inner in content_of(block)],
-            is_error=any(block.is_error for block in results) or first.is_error,
-            cache_control=next((block.cache_control for block in reversed(results) if block.cache_control), None),
-        )
-    return first if first.tool_use_id == call.sent else replace(first, tool_use_id=call.sent)
-
-
-def _orphan(place: str, block: Block) -> _Rows:
-    """A result without its call, as text of the user; images in it stay images."""
-    head = _text(_head_of_result(block), block)
-    if isinstance(block.content, str):
-        return [(place, replace(head, text=as_text(block)))]
-    return [(place, head), *((f"{place}.content.{number}", inner) for number, inner in _numbered_content(block))]
-
-
-def _turn(role: Role, place: str, rows: _Rows, results: _Rows = []) -> Settled:  # noqa: B006 - never written to
-    return Settled(
-        role,
-        tuple(block for _, block in results),
-        tuple(block for _, block in rows),
-        place,
-        tuple(place for place, _ in results),
-        tuple(place for place, _ in rows),
+def _merged(results: list[Block]) -> Block:
+    return replace(
+        results[0],
+        content=[inner for block in results for inner in content_of(block)],
+        is_error=any(block.is_error for block in results) or results[0].is_error,
+        cache_control=next((block.cache_control for block in reversed(results) if block.cache_control), None),
     )
 
 
-def _blocks(index: int, turn: Turn, notes: list[Note]) -> Iterator[tuple[str, Block]]:
+def _blocks(index: int, turn: Turn, notes: list[Note]) -> _Rows:
     """The blocks of a turn that hold anything, with their places."""
     content = turn.content
     if not content:
         if turn.role != "system":  # system turns may be there for their effort alone
             notes.append(Note("ignored", "turn.empty", f"messages.{index}"))
-        return
-    place = f"messages.{index}.content"
+        return []
     if isinstance(content, str):
-        rows = [(place, Block(type="text", text=content))]
-    else:
-        rows = [(f"{place}.{number}", block) for number, block in enumerate(content)]
-    for place, block in rows:
-        if _empty(block):
-            notes.append(Note("ignored", "text.empty", place))
+        if not content.isspace():
+            return [(f"messages.{index}.content", Block("text", content))]
+        notes.append(Note("ignored", "text.empty", f"messages.{index}.content"))
+        return []
+    rows: _Rows = []
+    for number, block in enumerate(content):
+        if block.type == "text" and (not block.text or block.text.isspace()):
+            notes.append(Note("ignored", "text.empty", f"messages.{index}.content.{number}"))
         else:
-            yield place, block
+            rows.append((f"messages.{index}.content.{number}", block))
+    return rows
 
 
 def _unique(wanted: str, taken: set[str]) -> str:
-    id_, number = wanted, 1
+    id_ = wanted
+    number = 1
     while id_ in taken:
         number += 1
         id_ = f"{wanted}_{number}"
@@ -300,9 +313,9 @@ def _unique(wanted: str, taken: set[str]) -> str:
     return id_
 
 
-def _required(value: str | None, place: str) -> str:
+def _required(value: str | None, place: str, field: str) -> str:
     if not value:
-        raise ApiError("invalid_request", f"{place}: Field required")
+        raise ApiError("invalid_request", f"{place}.{field}: Field required")
     return value
 
 
@@ -373,7 +386,7 @@ def loaded_tools(body: Body, notes: list[Note] | None = None) -> list[tuple[int,
         if turn.role == "system":
             _change_tools(index, turn.content, loaded, defined, notes)
         elif deferred:
-            loaded.update(dict.fromkeys(_referenced(turn.content), True))
+            _load_referenced(turn.content, loaded)
     if body.tool_choice and body.tool_choice.name:
         loaded[body.tool_choice.name] = True
     searched = any((tool.type or "").startswith("tool_search_tool") for tool in tools)
@@ -408,16 +421,22 @@ def _change_tools(
             defined[name] = reference.definition
 
 
-def _referenced(blocks: Iterable[Block]) -> Iterator[str]:
+_NO_REFERENCES = frozenset(("text", "thinking", "tool_use", "image"))
+
+
+def _load_referenced(blocks: Iterable[Block], loaded: dict[str, bool]) -> None:
     for block in blocks:
+        if block.type in _NO_REFERENCES:
+            continue
         if block.tool_name and block.type == "tool_reference":
-            yield block.tool_name
+            loaded[block.tool_name] = True
         if block.tool_references:
-            yield from _referenced(block.tool_references)
-        if isinstance(block.content, list):
-            yield from _referenced(block.content)
-        elif isinstance(block.content, Block):
-            yield from _referenced((block.content,))
+            _load_referenced(block.tool_references, loaded)
+        content = block.content
+        if isinstance(content, list):
+            _load_referenced(content, loaded)
+        elif isinstance(content, Block):
+            _load_referenced((content,), loaded)
 
 
 def as_text(block: Block) -> str:

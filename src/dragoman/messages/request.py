@@ -219,6 +219,7 @@ _ROWS = msgspec.json.Decoder(list[dict[str, Raw]])
 _RAWS = msgspec.json.Decoder(list[Raw])
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_SHALLOW = 2 * NESTING_LIMIT  # bytes of JSON that cannot nest deeper: each level takes two brackets
 _MISSING = "Object missing required field `"
 _LONE = re.compile(
     rb"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
@@ -374,15 +375,20 @@ def _check_blocks(blocks: list[Block], place: str, level: int) -> None:
         turn = place.split(".content", maxsplit=1)[0]
         raise ApiError("invalid_request", f"{turn}: nested more than {NESTING_LIMIT} levels deep.")
     for index, block in enumerate(blocks):
-        if block.input is not NO_RAW:
+        if block.type == "text":  # nobody looks for more in it
+            continue
+        if len(block.input) > _SHALLOW:
             _check_raw(block.input, f"{place}.{index}.input")
-        if block.tool is not NO_RAW:
+        if len(block.tool) > _SHALLOW:
             _check_raw(block.tool, f"{place}.{index}.tool")
-        if isinstance(block.source, Source):
-            _check_content(block.source.content, f"{place}.{index}.source.content", level)
+        source = block.source
+        if isinstance(source, Source):
+            _check_content(source.content, place, level)
         if block.tool_references:
-            _check_blocks(block.tool_references, f"{place}.{index}.tool_references", level + 1)
-        _check_content(block.content, f"{place}.{index}.content", level)
+            _check_blocks(block.tool_references, place, level + 1)
+        content = block.content
+        if content is not None and not isinstance(content, str):
+            _check_content(content, f"{place}.{index}.content", level)
 
 
 def _check_content(inner: "str | list[Block] | Block | None", place: str, level: int) -> None:
