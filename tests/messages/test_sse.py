@@ -159,12 +159,12 @@ def test_many_frames_may_be_larger_than_one_frame_may() -> None:
 
 def test_a_large_frame_in_small_pieces_is_not_scanned_again_and_again() -> None:
     reader = FrameReader()
-    began = time.perf_counter()
+    began = time.process_time()
     reader.feed(b"data: ")
     for _ in range(20_000):
         reader.feed(b"x" * 400)
     assert len(reader.feed(b"\n\n")[0].data) == 8_000_000
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 # Bytes of events

@@ -107,10 +107,10 @@ def test_more_than_four_sequences_and_characters_of_patterns() -> None:
 def test_long_streams_are_cheap() -> None:
     """Many pieces that begin like a sequence again and again: no quadratic work, no growing buffer."""
     matcher = StopMatcher(["</block>", "\n\nHuman:", "<" * 200])
-    began = time.perf_counter()
+    began = time.process_time()
     shown = 0
     for _ in range(20_000):
         shown += len(matcher.feed("some words <b>and</b> a new line\n\nH")[0])
     assert shown > 600_000
     assert len(matcher.flush()) < 200
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
