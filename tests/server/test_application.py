@@ -5,13 +5,13 @@ import gzip
 import json
 
 import pytest
-from server_fixture import BODY, House, Routes, connect, head, read_chunk, read_head, read_reply, running
 
 from dragoman.config.settings import Config, Provider, Server
 from dragoman.dialects.contract import Target
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
 from dragoman.server.application import canonical
+from server_fixture import BODY, House, Routes, connect, head, read_chunk, read_head, read_reply, running
 
 pytestmark = pytest.mark.anyio
 
@@ -90,14 +90,14 @@ async def test_a_stream_is_not_held_back_by_anything() -> None:
 
 
 @pytest.mark.failure(179)
-@pytest.mark.parametrize(
-    "path", ["/v1/messages", "/v1/v1/messages", "/anthropic/v1/messages", "//v1/messages", "/anthropic/v1/v1/messages/"]
-)
-async def test_path_prefixes(path: str) -> None:
+async def test_path_prefixes() -> None:
     async with running() as house:
-        assert (await house.ask("POST", path, BODY)).status == 200
-        counted = await house.ask("POST", path.rstrip("/") + "/count_tokens?beta=true", BODY)
-        assert counted.json == {"input_tokens": 7}
+        for prefix in ("/v1", "/v1/v1", "/anthropic/v1", "//v1", "/anthropic/v1/v1"):
+            for tail in ("", "/", "?beta=true", "/?beta=true"):
+                assert (await house.ask("POST", f"{prefix}/messages{tail}", BODY)).status == 200
+                counted = await house.ask("POST", f"{prefix}/messages/count_tokens{tail}", BODY)
+                assert counted.json == {"input_tokens": 7}
+            assert (await house.ask("GET", f"{prefix}/models")).status == 200
 
 
 def test_canonical_paths() -> None:
@@ -129,77 +129,80 @@ async def test_an_error_before_the_first_byte_is_a_real_status() -> None:
         assert all(journey.closed.is_set() for journey in house.script.journeys)
 
 
-@pytest.mark.parametrize(
-    ("error", "told"),
-    [
-        (ApiError("billing", "no money", should_retry=False), "false"),
-        (ApiError("overloaded", "busy", should_retry=True), "true"),
-        (ApiError("upstream_authentication", "our key"), "false"),
-        (ApiError("unsupported", "cannot"), "false"),
-        (ApiError("upstream_failed", "broken"), None),
-    ],
-)
-async def test_whether_to_retry(error: ApiError, told: str | None) -> None:
-    async with running() as house:
-        house.script.refuse = error
-        reply = await house.ask("POST", "/v1/messages", BODY)
-        assert reply.status == error.status
-        assert reply.headers.get("x-should-retry") == told
-        assert house.log[0]["error"] == f"{error.type}: {error.message}"
-        assert house.log[0]["model"] == "sonnet"
-        assert house.log[0]["stream"] is False
+WHETHER_TO_RETRY = [
+    (ApiError("billing", "no money", should_retry=False), "false"),
+    (ApiError("overloaded", "busy", should_retry=True), "true"),
+    (ApiError("upstream_authentication", "our key"), "false"),
+    (ApiError("unsupported", "cannot"), "false"),
+    (ApiError("upstream_failed", "broken"), None),
+]
 
 
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        (b"{", "not valid JSON"),
-        (b"", "not valid JSON"),
-        (b"[]", "Expected `object`"),
-        (b'{"model": 1}', "model: Expected `str`"),
-        (b'{"model":"m","messages":[]}', "max_tokens: Field required"),
-    ],
-)
-async def test_bad_bodies(body: bytes, words: str) -> None:
+async def test_whether_to_retry() -> None:
     async with running() as house:
-        reply = await house.ask("POST", "/v1/messages", body)
-        assert reply.status == 400
-        assert reply.json["error"]["type"] == "invalid_request_error"
-        assert words in reply.json["error"]["message"]
-        assert house.log[0]["status"] == 400
+        for error, told in WHETHER_TO_RETRY:
+            house.script.refuse = error
+            reply = await house.ask("POST", "/v1/messages", BODY)
+            assert reply.status == error.status
+            assert reply.headers.get("x-should-retry") == told
+            assert house.log[-1]["error"] == f"{error.type}: {error.message}"
+            assert house.log[-1]["model"] == "sonnet"
+            assert house.log[-1]["stream"] is False
+
+
+BAD_BODIES = [
+    (b"{", "not valid JSON"),
+    (b"", "not valid JSON"),
+    (b"[]", "Expected `object`"),
+    (b'{"model": 1}', "model: Expected `str`"),
+    (b'{"model":"m","messages":[]}', "max_tokens: Field required"),
+]
+
+
+async def test_bad_bodies() -> None:
+    async with running() as house:
+        for body, words in BAD_BODIES:
+            reply = await house.ask("POST", "/v1/messages", body)
+            assert reply.status == 400
+            assert reply.json["error"]["type"] == "invalid_request_error"
+            assert words in reply.json["error"]["message"]
+            assert house.log[-1]["status"] == 400
+
+
+UNKNOWN_PATHS = ["/v1/complete", "/v1/chat/completions", "/v1/files", "/nothing", "/v1"]
 
 
 @pytest.mark.failure(117)
-@pytest.mark.parametrize("path", ["/v1/complete", "/v1/chat/completions", "/v1/files", "/nothing", "/v1"])
-async def test_unknown_paths(path: str) -> None:
+async def test_unknown_paths() -> None:
     async with running() as house:
-        reply = await house.ask("POST", path, {})
-        assert reply.status == 404
-        assert reply.json["error"]["type"] == "not_found_error"
-        assert "POST /v1/messages" in reply.json["error"]["message"]
-        assert reply.json["request_id"] == reply.headers["request-id"]
+        for path in UNKNOWN_PATHS:
+            reply = await house.ask("POST", path, {})
+            assert reply.status == 404
+            assert reply.json["error"]["type"] == "not_found_error"
+            assert "POST /v1/messages" in reply.json["error"]["message"]
+            assert reply.json["request_id"] == reply.headers["request-id"]
+
+
+WRONG_METHODS = [
+    ("GET", "/v1/messages", "POST"),
+    ("OPTIONS", "/v1/messages", "POST"),
+    ("PUT", "/v1/messages/count_tokens", "POST"),
+    ("POST", "/v1/models", "GET, HEAD"),
+    ("DELETE", "/v1/models/sonnet", "GET, HEAD"),
+    ("GET", "/api/event_logging/batch", "POST"),
+]
 
 
 @pytest.mark.failure(117)
-@pytest.mark.parametrize(
-    ("method", "path", "allowed"),
-    [
-        ("GET", "/v1/messages", "POST"),
-        ("OPTIONS", "/v1/messages", "POST"),
-        ("PUT", "/v1/messages/count_tokens", "POST"),
-        ("POST", "/v1/models", "GET, HEAD"),
-        ("DELETE", "/v1/models/sonnet", "GET, HEAD"),
-        ("GET", "/api/event_logging/batch", "POST"),
-    ],
-)
-async def test_wrong_methods(method: str, path: str, allowed: str) -> None:
+async def test_wrong_methods() -> None:
     async with running() as house:
-        reply = await house.ask(method, path)
-        assert reply.status == 405
-        assert reply.headers["allow"] == allowed
-        assert reply.json["error"]["type"] == "invalid_request_error"
-        assert allowed in reply.json["error"]["message"]
-        assert not any(name.startswith("access-control") for name in reply.headers)
+        for method, path, allowed in WRONG_METHODS:
+            reply = await house.ask(method, path)
+            assert reply.status == 405
+            assert reply.headers["allow"] == allowed
+            assert reply.json["error"]["type"] == "invalid_request_error"
+            assert allowed in reply.json["error"]["message"]
+            assert not any(name.startswith("access-control") for name in reply.headers)
 
 
 async def test_a_failure_of_ours_shows_no_traceback() -> None:
@@ -264,8 +267,8 @@ async def test_counting_is_local_and_stateless() -> None:
         replies = await asyncio.gather(*(house.ask("POST", "/v1/messages/count_tokens", body) for _ in range(26)))
         assert [reply.json for reply in replies] == [{"input_tokens": 21}] * 26
         assert house.script.journeys == []
-        assert house.log[0]["path"] == "/v1/messages/count_tokens"
-        assert (house.log[0]["model"], house.log[0]["stream"], house.log[0]["error"]) == ("sonnet", None, None)
+        assert house.log[-1]["path"] == "/v1/messages/count_tokens"
+        assert (house.log[-1]["model"], house.log[-1]["stream"], house.log[-1]["error"]) == ("sonnet", None, None)
 
 
 @pytest.mark.failure(112)
@@ -276,25 +279,25 @@ async def test_counting_for_an_unknown_model_is_not_found() -> None:
         assert reply.json["error"]["message"] == "no model gpt-0"
 
 
+PROBES_NEED_NO_TOKEN_AND_ARE_NOT_LOGGED = [
+    ("HEAD", "/"),
+    ("GET", "/"),
+    ("HEAD", "/api/hello"),
+    ("GET", "/api/hello"),
+    ("POST", "/api/event_logging/batch"),
+    ("POST", "/api/event_logging/v2/batch"),
+    ("GET", "/health"),
+]
+
+
 @pytest.mark.failure(153)
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("HEAD", "/"),
-        ("GET", "/"),
-        ("HEAD", "/api/hello"),
-        ("GET", "/api/hello"),
-        ("POST", "/api/event_logging/batch"),
-        ("POST", "/api/event_logging/v2/batch"),
-        ("GET", "/health"),
-    ],
-)
-async def test_probes_need_no_token_and_are_not_logged(method: str, path: str) -> None:
+async def test_probes_need_no_token_and_are_not_logged() -> None:
     async with running(config=Config(server=Server(auth_token="t0ken-t0ken"))) as house:
-        reply = await house.ask(method, path, b'{"events":[]}' if method == "POST" else None)
-        assert reply.status == 200
-        assert reply.headers["request-id"].startswith("req_")
-        assert house.lines == []
+        for method, path in PROBES_NEED_NO_TOKEN_AND_ARE_NOT_LOGGED:
+            reply = await house.ask(method, path, b'{"events":[]}' if method == "POST" else None)
+            assert reply.status == 200
+            assert reply.headers["request-id"].startswith("req_")
+            assert house.lines == []
 
 
 async def test_health_says_who_is_ready() -> None:
@@ -327,34 +330,35 @@ async def test_models_over_the_wire() -> None:
         assert house.log[-1]["status"] == 404
 
 
-@pytest.mark.failure(139)
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"authorization": "Bearer t0ken-t0ken"},
-        {"authorization": "bearer  t0ken-t0ken"},
-        {"x_api_key": "t0ken-t0ken"},
-        {"x_dragoman_token": "t0ken-t0ken"},
-        {"x_api_key": "t0ken-t0ken", "authorization": "Bearer sk-ant-left-over"},
-    ],
-)
-async def test_any_one_header_opens(headers: dict[str, str]) -> None:
-    async with running(config=Config(server=Server(auth_token="t0ken-t0ken"))) as house:
-        assert (await house.ask("POST", "/v1/messages", BODY, **headers)).status == 200
+ANY_ONE_HEADER_OPENS = [
+    {"authorization": "Bearer t0ken-t0ken"},
+    {"authorization": "bearer  t0ken-t0ken"},
+    {"x_api_key": "t0ken-t0ken"},
+    {"x_dragoman_token": "t0ken-t0ken"},
+    {"x_api_key": "t0ken-t0ken", "authorization": "Bearer sk-ant-left-over"},
+]
 
 
 @pytest.mark.failure(139)
-@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens", "/v1/models", "/unknown"])
-@pytest.mark.parametrize("headers", [{}, {"x_api_key": "wrong-wrong"}, {"authorization": "Basic t0ken-t0ken"}])
-async def test_without_the_token_nothing_is_read(path: str, headers: dict[str, str]) -> None:
+async def test_any_one_header_opens() -> None:
     async with running(config=Config(server=Server(auth_token="t0ken-t0ken"))) as house:
-        reply = await house.ask("POST", path, BODY, **headers)
-        assert reply.status == 401
-        assert reply.headers["x-should-retry"] == "false"
-        assert reply.json["error"]["type"] == "authentication_error"
-        assert "server.auth_token" in reply.json["error"]["message"]
+        for headers in ANY_ONE_HEADER_OPENS:
+            assert (await house.ask("POST", "/v1/messages", BODY, **headers)).status == 200
+
+
+@pytest.mark.failure(139)
+async def test_without_the_token_nothing_is_read() -> None:
+    async with running(config=Config(server=Server(auth_token="t0ken-t0ken"))) as house:
+        wrong: list[dict[str, str]] = [{}, {"x_api_key": "wrong-wrong"}, {"authorization": "Basic t0ken-t0ken"}]
+        for path in ("/v1/messages", "/v1/messages/count_tokens", "/v1/models", "/unknown"):
+            for headers in wrong:
+                reply = await house.ask("POST", path, BODY, **headers)
+                assert reply.status == 401
+                assert reply.headers["x-should-retry"] == "false"
+                assert reply.json["error"]["type"] == "authentication_error"
+                assert "server.auth_token" in reply.json["error"]["message"]
         assert house.script.journeys == []
-        assert house.log[0]["status"] == 401
+        assert [line["status"] for line in house.log] == [401] * 12
 
 
 @pytest.mark.failure(138)
@@ -442,7 +446,7 @@ async def test_a_caller_who_leaves_inside_the_body() -> None:
         async with asyncio.timeout(5):
             while not house.lines:
                 await asyncio.sleep(0.01)
-        assert house.log[0]["status"] == 499
+        assert house.log[-1]["status"] == 499
         assert house.intake.held == 0
         del reader
 
@@ -490,5 +494,5 @@ async def test_lines_of_libraries_come_through_the_log() -> None:
         writer.write(b"NONSENSE\r\n\r\n")
         assert (await reader.readline()).startswith(b"HTTP/1.1 400")
         writer.close()
-        assert house.log[0]["level"] == "warning"
-        assert "Invalid HTTP request" in house.log[0]["message"]
+        assert house.log[-1]["level"] == "warning"
+        assert "Invalid HTTP request" in house.log[-1]["message"]

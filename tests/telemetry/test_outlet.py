@@ -33,6 +33,24 @@ def test_lines_in_order() -> None:
     assert outlet.dropped == 0
 
 
+def test_writes_are_short_enough_for_a_pipe_that_processes_share() -> None:
+    class Recording(io.StringIO):
+        def write(self, text: str) -> int:
+            sizes.append(len(text))
+            return super().write(text)
+
+    sizes: list[int] = []
+    stream = Recording()
+    outlet = Outlet(stream, gather=0.05)
+    lines = ["x" * 500] * 20 + ["y" * 9000]
+    for line in lines:
+        outlet.write(line)
+    outlet.close()
+    assert stream.getvalue().splitlines() == lines
+    assert len(sizes) >= 4
+    assert sorted(sizes)[-2] <= 4096  # one line alone may be longer
+
+
 def test_a_slow_pipe_costs_lines_and_not_time() -> None:
     stream = Pipe()
     outlet = Outlet(stream, limit=2, gather=0)

@@ -16,6 +16,7 @@ from dragoman.dialects import DIALECTS
 from dragoman.dialects.contract import Target
 from dragoman.gateway.gateway import Gateway
 from dragoman.gateway.record import Record
+from dragoman.messages import estimate
 from dragoman.messages.errors import ApiError
 from dragoman.providers import credentials
 from dragoman.routing.router import Router
@@ -150,8 +151,6 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
 
     Raises ValueError for a bind address off loopback without a token.
     """
-    from dragoman.messages import estimate  # noqa: PLC0415 until it is there
-
     settings = config.server
     redact = Redactor((*secrets.values(), settings.auth_token))
     out = outlet.standard() if write is None else None

@@ -20,6 +20,8 @@ _STREAM = (
 )
 _SETTLED = (401, 501)  # statuses that clients retry although nothing will change; they are told not to
 
+HEADER_LIMIT = 1000  # characters; clients give up on long lines
+
 CLIENT_LEFT = 499  # for the log only: nobody is there to be told
 
 
@@ -128,7 +130,9 @@ class Exchange:
 
 def ascii_header(text: str) -> bytes:
     """`text` as the value of a header: one line of ASCII, whatever it was."""
-    return "".join(char if " " <= char <= "~" else "?" for char in text)[:1000].encode()
+    if len(text) <= HEADER_LIMIT and text.isascii() and text.isprintable():
+        return text.encode()
+    return "".join(char if " " <= char <= "~" else "?" for char in text)[:HEADER_LIMIT].encode()
 
 
 def _retry_headers(error: ApiError) -> list[tuple[bytes, bytes]]:

@@ -4,11 +4,12 @@ import asyncio
 import zlib
 from collections.abc import Mapping
 
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from dragoman.messages.errors import ApiError
 
 IDLE = 60.0  # seconds without a byte of a body
+SMALL = 64 * 1024  # bytes of a body that may be waited for without a limit of time
 SLICE = 256 * 1024  # packed bytes that are looked at between two looks at the event loop
 STEP = 1024 * 1024  # unpacked bytes, likewise
 
@@ -33,11 +34,18 @@ class Intake:
         """
         packed = _is_packed(headers)
         declared = headers.get(b"content-length")
-        if declared is not None and (not declared.isdigit() or int(declared) > self._limit):
+        if declared is not None and (not declared.isdigit() or len(declared) > 15 or int(declared) > self._limit):
             raise self._too_large()
         reserved = int(declared) if declared else 0
         self._reserve(reserved)
         try:
+            if 0 < reserved <= SMALL:
+                # The common case. A timeout would cost more than all the rest, and protect nothing: who wants to
+                # hold a connection can as well send no request at all.
+                chunk, more = await _next(receive)
+                if not more:
+                    return await self._unpack(chunk) if packed else chunk
+                receive = _again(chunk, receive)
             async with asyncio.timeout(self._idle) as deadline:
                 chunk, more = await _next(receive)
                 chunks = [chunk]
@@ -100,6 +108,16 @@ async def _next(receive: Receive) -> tuple[bytes, bool]:
     if message["type"] == "http.disconnect":
         raise Gone
     return message.get("body", b""), message.get("more_body", False)
+
+
+def _again(chunk: bytes, receive: Receive) -> Receive:
+    """`receive`, with a piece that was taken already in front."""
+    taken: list[Message] = [{"type": "http.request", "body": chunk, "more_body": True}]
+
+    async def both() -> Message:
+        return taken.pop() if taken else await receive()
+
+    return both
 
 
 def _is_packed(headers: Mapping[bytes, bytes]) -> bool:

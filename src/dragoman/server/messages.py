@@ -86,7 +86,10 @@ async def _read(exchange: Exchange, intake: Intake, *, counting: bool = False) -
 
 def _betas(exchange: Exchange) -> tuple[str, ...]:
     """All values of all `anthropic-beta` headers."""
-    joined = b",".join(value for name, value in exchange.scope["headers"] if name == b"anthropic-beta")
+    joined = exchange.headers[b"anthropic-beta"]
+    rows = exchange.scope["headers"]
+    if len(rows) != len(exchange.headers):  # some header came more than once
+        joined = b",".join(value for name, value in rows if name == b"anthropic-beta")
     return tuple(beta for part in joined.decode("latin-1").split(",") if (beta := part.strip()))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 GATHER = 0.05  # seconds in which lines are gathered into one write
+ATOMIC = 4000  # characters of one write: pipes mix longer ones with those of other processes
 LIMIT = 10_000  # lines that may wait
 
 
@@ -61,20 +62,34 @@ class Outlet:
             if not self._closing.is_set():
                 time.sleep(self._gather)
             self._wake.clear()
-            try:
-                self._drain()
-            except (OSError, ValueError):  # the reader of our pipe has gone, or the stream is closed
-                self.dropped += len(self._lines) + 1
-                self._lines.clear()
+            self._drain()
             if self._closing.is_set() and not self._lines:
                 return
 
     def _drain(self) -> None:
         lines = [self._lines.popleft() for _ in range(len(self._lines))]
-        if self.dropped > self._told:
-            lines.append(f'{{"event":"dropped","lines":{self.dropped - self._told}}}')
-            self._told = self.dropped
-        self._stream.write("".join(line + "\n" for line in lines))
+        lost = self.dropped - self._told
+        told = [f'{{"event":"dropped","lines":{lost}}}'] if lost else []
+        try:
+            self._put_all([*lines, *told])
+        except (OSError, ValueError):  # the reader of our pipe has gone, or the stream is closed
+            self.dropped += len(lines)
+        else:
+            self._told += lost
+
+    def _put_all(self, lines: list[str]) -> None:
+        piece: list[str] = []
+        size = 0
+        for line in lines:
+            if size + len(line) > ATOMIC:
+                self._put(piece)
+                piece, size = [], 0
+            piece.append(line + "\n")
+            size += len(line) + 1
+        self._put(piece)
+
+    def _put(self, piece: list[str]) -> None:
+        self._stream.write("".join(piece))
         self._stream.flush()
 
 
