@@ -1,6 +1,7 @@
 """Abstract answers: what a model said, in no wire format. Each dialect's test encoder writes them, the laws compare."""
 
 import json
+import string
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,65 +65,74 @@ PROVOKING = (
 )
 
 
+# One object each: a strategy that is built anew for every example costs more than what it draws.
+_PIECES = st.lists(st.one_of(st.text(max_size=12), st.sampled_from(PROVOKING)), min_size=1, max_size=6)
+_TEXTS = _PIECES.map("".join).filter(lambda text: bool(text.strip()))
+_PLAIN = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=8),
+    _TEXTS,
+)
+_VALUES = st.recursive(
+    _PLAIN,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)
+_INPUTS = st.builds(
+    lambda value, ascii_only, chosen: json.dumps(value, ensure_ascii=ascii_only, separators=chosen),
+    st.dictionaries(st.text(max_size=8), _VALUES, max_size=3),
+    st.booleans(),
+    st.sampled_from([(",", ":"), (", ", ": ")]),
+)
+_IDS = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=64)
+_ID_LISTS = st.lists(_IDS, max_size=4, unique=True)
+_KINDS = st.lists(st.sampled_from([Text, Thinking]), max_size=4)
+_STOPS = st.sampled_from(["end_turn", "max_tokens", "refusal"])
+_COUNTS = st.integers(0, 1_000_000)
+_SOME = st.integers(1, 1_000_000)
+
+
 def texts() -> st.SearchStrategy[str]:
     """Text that is not only white space: white space alone makes no block."""
-    pieces = st.lists(st.one_of(st.text(max_size=12), st.sampled_from(PROVOKING)), min_size=1, max_size=6)
-    return pieces.map("".join).filter(lambda text: bool(text.strip()))
-
-
-def _values() -> st.SearchStrategy[Any]:
-    plain = st.one_of(
-        st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), texts(), st.just("")
-    )
-    return st.recursive(
-        plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
-    )
+    return _TEXTS
 
 
 def inputs() -> st.SearchStrategy[str]:
     """Tool inputs as models write them: JSON objects, with and without spaces and escapes."""
-    objects = st.dictionaries(st.text(max_size=8), _values(), max_size=4)
-    separators = st.sampled_from([(",", ":"), (", ", ": ")])
-    return st.builds(
-        lambda value, ascii_only, chosen: json.dumps(value, ensure_ascii=ascii_only, separators=chosen),
-        objects,
-        st.booleans(),
-        separators,
-    )
-
-
-_IDS = st.from_regex(r"[a-zA-Z0-9_-]{1,64}", fullmatch=True)
+    return _INPUTS
 
 
 @st.composite
 def answers(draw: st.DrawFn, *, free: bool = False) -> AbstractAnswer:
     """Any answer. `free`: blocks in any order; else thinking, text, calls: all that Chat Completions can say."""
-    ids = draw(st.lists(_IDS, max_size=4, unique=True))
-    calls = [Call(each, draw(_IDS), draw(inputs())) for each in ids]
+    ids = draw(_ID_LISTS)
+    calls = [Call(each, draw(_IDS), draw(_INPUTS)) for each in ids]
     blocks: list[Text | Thinking | Call] = []
     if free:
-        kinds = draw(st.lists(st.sampled_from([Text, Thinking]), max_size=4))
+        kinds = draw(_KINDS)
         for kind in kinds:
             if not blocks or not isinstance(blocks[-1], kind):  # neighbours of one kind are one block
-                blocks.append(kind(draw(texts())))
+                blocks.append(kind(draw(_TEXTS)))
         for call in calls:
             blocks.insert(draw(st.integers(0, len(blocks))), call)
         blocks = [block for at, block in enumerate(blocks) if at == 0 or not _one_block(blocks[at - 1], block)]
     else:
         if draw(st.booleans()):
-            blocks.append(Thinking(draw(texts())))
+            blocks.append(Thinking(draw(_TEXTS)))
         if draw(st.booleans()):
-            blocks.append(Text(draw(texts())))
+            blocks.append(Text(draw(_TEXTS)))
         blocks += calls
-    stop: StopReason = draw(st.sampled_from(["end_turn", "max_tokens", "refusal"]))
+    stop: StopReason = draw(_STOPS)
     if stop == "end_turn" and calls:
         stop = "tool_use"
-    counts = st.integers(0, 1_000_000)
     usage = Usage(
-        input_tokens=draw(st.integers(1, 1_000_000)),
-        output_tokens=draw(counts),
-        cache_creation_input_tokens=draw(counts),
-        cache_read_input_tokens=draw(counts),
+        input_tokens=draw(_SOME),
+        output_tokens=draw(_COUNTS),
+        cache_creation_input_tokens=draw(_COUNTS),
+        cache_read_input_tokens=draw(_COUNTS),
     )
     return AbstractAnswer(tuple(blocks), stop, usage)
 
