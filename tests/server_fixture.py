@@ -120,6 +120,7 @@ class House:
     lines: list[str]
     port: int
     intake: Intake
+    application: Application
     stop: asyncio.Event
     serving: "asyncio.Task[None]"
 
@@ -191,7 +192,7 @@ async def running(
         close=close,
     )
     async with listening(application, config.server) as (port, stop, serving):
-        yield House(script, lines, port, intake, stop, serving)
+        yield House(script, lines, port, intake, application, stop, serving)
 
 
 async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -488,6 +488,36 @@ async def test_stopping_waits_for_open_streams() -> None:
         assert house.log[-1] == {"event": "closed"}
 
 
+async def test_an_upgrade_to_a_websocket_is_not_taken() -> None:
+    async with running() as house:
+        headers = {
+            "connection": "Upgrade",
+            "upgrade": "websocket",
+            "sec_websocket_key": "x",
+            "sec_websocket_version": "13",
+        }
+        reply = await house.ask("GET", "/v1/messages", None, **headers)
+        assert reply.status == 405
+
+
+async def test_other_protocols_are_left_alone() -> None:
+    async with running() as house:
+        assert await house.application({"type": "websocket"}, None, None) is None  # type: ignore[arg-type]
+
+
+async def test_a_page_knows_no_target_until_there_is_one() -> None:
+    async with running() as house:
+        house.script.record.provider = None
+
+        async def hold() -> bool:
+            raise ApiError("not_found", "nobody")
+
+        house.script.hold = hold
+        reply = await house.ask("POST", "/v1/messages", BODY | {"stream": True})
+        assert reply.status == 404
+        assert "x-dragoman-target" not in reply.headers
+
+
 async def test_lines_of_libraries_come_through_the_log() -> None:
     async with running() as house:
         reader, writer = await connect(house.port)

@@ -135,6 +135,24 @@ async def test_it_serves_and_stops() -> None:
 
 
 @pytest.mark.anyio
+async def test_who_is_told_to_stop_at_once_stops_at_once() -> None:
+    stop = asyncio.Event()
+    stop.set()
+    sockets = bind("127.0.0.1", 0)
+    await asyncio.wait_for(serve(hello, sockets, stop=stop), 5)
+    assert all(one.fileno() == -1 for one in sockets)
+
+
+@pytest.mark.failure(152, 157)
+def test_on_windows_two_processes_cannot_share_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    sockets = bind("127.0.0.2", 0)
+    shared = sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+    closed(sockets)
+    assert not shared
+
+
+@pytest.mark.anyio
 async def test_a_start_that_fails_is_said(caplog: pytest.LogCaptureFixture) -> None:
     sockets = bind("127.0.0.1", 0)
     with pytest.raises(RuntimeError, match="could not start"):
