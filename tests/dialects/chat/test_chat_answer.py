@@ -209,6 +209,21 @@ def test_interleaved_calls_are_told_apart_by_index() -> None:
             id="no index, the id in each piece",
         ),
         pytest.param(
+            [
+                call_delta(None, id="a", name="A", arguments='{"x":'),
+                call_delta(None, id="b", name="B", arguments='{"y":'),
+                call_delta(None, id="a", arguments="1}"),
+                call_delta(None, id="b", arguments="2}"),
+            ],
+            [("A", {"x": 1}), ("B", {"y": 2})],
+            id="no index, two calls in turns",
+        ),
+        pytest.param(
+            [call_delta(None, id="a", name="A", arguments='{"x":'), call_delta(None, id="z", arguments="1}")],
+            [("A", {"x": 1})],
+            id="no index, a new id in each piece",
+        ),
+        pytest.param(
             [call_delta(None, id="a", name="A", arguments='{"x":'), call_delta(None, arguments="1}")],
             [("A", {"x": 1})],
             id="no index, a continuation without anything",
@@ -1004,6 +1019,14 @@ _JSON = st.recursive(
     ),
     max_leaves=20,
 )
+
+
+def test_a_field_nested_too_deeply_costs_the_answer_and_not_the_process() -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    with pytest.raises(ApiError):
+        Reading().stream(frames('{{"choices":[{{"delta":{{"content":"hi"}}}}],"odd":{}}}'.format(deep), STOP))
+    with pytest.raises(ApiError):
+        Reading().stream(frames('{{"choices":[{{"delta":{{"content":"\\ud83d"}}}}],"odd":{}}}'.format(deep), STOP))
 
 
 @given(st.lists(_JSON, max_size=3), st.lists(_JSON, max_size=3))

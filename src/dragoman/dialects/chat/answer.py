@@ -120,9 +120,8 @@ class ChatReader:
     def close(self) -> list[Event]:
         """The end of bytes. Raises ApiError("truncated") without a finish reason or `[DONE]` before it."""
         if not self._done:
-            for frame in self._frames.close():
-                if not self._done:
-                    self._last_frame(frame)
+            for frame in self._frames.close():  # one at most
+                self._last_frame(frame)
         if not self._done:
             if self._reason is None:
                 self._without_finish()
@@ -487,9 +486,8 @@ class ChatReader:
         self._calls.settle()
         reason, sequence = self._stop_reason()
         details = (self._refused or StopDetails()) if reason == "refusal" else None
-        if not writer.ended:
-            writer.finish(reason, stop_sequence=sequence, details=details)
-            writer.end()
+        writer.finish(reason, stop_sequence=sequence, details=details)
+        writer.end()
 
     def _stop_reason(self) -> tuple[StopReason, str | None]:
         """Why the message ended, and the stop sequence if the upstream named it."""

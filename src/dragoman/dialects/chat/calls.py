@@ -70,8 +70,7 @@ class Calls:
         if not call.name:
             raise ApiError("bad_answer", "The upstream sent a tool call without a name.")
         call.announced = True
-        if self._waiting is call:
-            self._waiting = None
+        self._waiting = None  # there is never another: a new call settles the one before
         self._writer.tool(call.key, call.name, call.id)
 
     def _find(self, piece: ToolCall, function: Function) -> PendingCall | None:
