@@ -52,7 +52,16 @@ def supervised(file: Path, *works: Callable[[], None]) -> int:
 
 
 def ended(process: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    """The exit code, once the process has ended; after 20 s it is killed and that is an error."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        found, status = os.waitpid(process, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    raise AssertionError(f"process {process} did not end")
 
 
 def test_workers_are_started_again_and_stopped(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 Json = dict[str, Any]
 
@@ -40,12 +40,15 @@ PARTS = {
 NAME = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
 
 
+USAGE = {"prompt_tokens": 120, "completion_tokens": 30, "total_tokens": 150}
+
+
 class Answer(Struct, kw_only=True):
     """What to send back. `deltas` are the `delta` objects of a stream, `finish` its last word."""
 
     deltas: list[Json] = []
     finish: str = "stop"
-    usage: Json = {"prompt_tokens": 120, "completion_tokens": 30, "total_tokens": 150}
+    usage: Json = field(default_factory=lambda: dict(USAGE))
     status: int = 200
     headers: dict[str, str] = {}
     error: Json | None = None

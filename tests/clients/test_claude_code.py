@@ -148,9 +148,13 @@ def test_against_the_demo(tmp_path: Path) -> None:
     home.mkdir()
     (home / "note.txt").write_text("Meet at the harbour.\n", "utf-8")
     with started(tmp_path / "gateway") as url:
-        lines = run(url, home, f"Use the Read tool with file_path {home / 'note.txt'}", model="demo/tools")
+        note = home / "note.txt"
+        prompt = f'Read {note}, then change "harbour" to "lighthouse" in {note}, then run `cat {note}`.'
+        lines = run(url, home, prompt, model="sonnet")
     assert lines[-1]["is_error"] is False
-    assert "Read" in [block["name"] for block in blocks(lines, "assistant", "tool_use")]
+    assert {"Read", "Edit", "Bash"} <= {block["name"] for block in blocks(lines, "assistant", "tool_use")}
+    assert not [block for block in blocks(lines, "user", "tool_result") if block.get("is_error")]
+    assert note.read_text("utf-8") == "Meet at the lighthouse.\n"
 
 
 def test_dragoman_claude_starts_it(tmp_path: Path) -> None:

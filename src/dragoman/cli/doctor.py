@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import click
-from msgspec import structs
 
 from dragoman import __version__
 from dragoman.cli import claude, configuration, conflicts
@@ -68,7 +67,7 @@ def show_providers(settings: Config, secrets: Secrets) -> int:
     rows = provider_rows(list(settings.providers.values()))
     for row in rows:
         key = settings.providers[row[0]].template.key
-        row.append(faint("no key needed" if key is None else f"key {'present' if key in secrets else 'missing'}"))
+        row.append(faint("" if key is None else "key present" if key in secrets else "key missing"))
     for line in table(rows):
         say(line)
     say()
@@ -110,10 +109,9 @@ def show_live(settings: Config, secrets: Secrets, place: Place) -> int:
 async def _live(settings: Config, secrets: Secrets, place: Place, providers: list[Provider]) -> int:
     from dragoman.server.application import build  # noqa: PLC0415 - only with --live
 
-    quiet = structs.replace(settings, logs=structs.replace(settings.logs, level="error"))
-    quiet, _ = with_token(quiet, place)
+    settings, _ = with_token(settings, place)
     failed = 0
-    async with Live(build(quiet, secrets), quiet.server.auth_token) as gateway:
+    async with Live(build(settings, secrets, write=_quiet), settings.server.auth_token) as gateway:
         models = [f"{each.name}/{each.small or each.big or each.models[0]}" for each in providers]
         replies = await asyncio.gather(*(gateway.ask(model, LIVE_LIMIT) for model in models))
         for model, reply in zip(models, replies, strict=True):
@@ -121,6 +119,11 @@ async def _live(settings: Config, secrets: Secrets, place: Place, providers: lis
             failed += not works
             say(f"  {model}  {good('works') if works else bad(str(reply.status or 'silent'))}  {reply.message()}")
     return failed
+
+
+def _quiet(line: str) -> None:
+    """The log of requests is not for here: what went wrong is in the replies."""
+    del line
 
 
 def show_conflicts(place: Place, url: str) -> int:

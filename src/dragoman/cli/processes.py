@@ -16,6 +16,7 @@ from dragoman.cli.terminal import say
 
 DEATHS = 5  # unplanned ends of workers within
 WITHIN = 60.0  # seconds, after which the parent gives up
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GRACE = 30.0  # seconds that workers get to finish their streams
 
 
@@ -27,7 +28,8 @@ def fork(work: Callable[[], None]) -> int:
     code = FAILED
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         work()
         code = 0
     except KeyboardInterrupt:
@@ -52,10 +54,10 @@ class Supervisor:
 
     def run(self) -> int:
         """Start all, wait for all. Returns the exit code: 0 after SIGTERM or SIGINT."""
-        previous = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        previous = {number: signal.signal(number, self._stop) for number in SIGNALS}
         try:
             for work in self._works:
-                self._children[fork(work)] = work
+                self._start(work)
             while self._children:
                 self._wait()
         finally:
@@ -64,7 +66,7 @@ class Supervisor:
         return FAILED if len(self._deaths) >= DEATHS else 0
 
     def _wait(self) -> None:
-        child, status = os.waitpid(-1, 0)
+        child, status = os.wait()
         work = self._children.pop(child, None)
         if work is None or self._stopping:
             return
@@ -76,14 +78,23 @@ class Supervisor:
             self._stop(signal.SIGTERM, None)
             return
         say(f"A worker ended ({reason}); starting another.", error=True)
-        self._children[fork(work)] = work
+        self._start(work)
+
+    def _start(self, work: Callable[[], None]) -> None:
+        # A signal that comes between the fork and the entry in the table would miss the child.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            if not self._stopping:
+                self._children[fork(work)] = work
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         del frame
         self._stopping = True
         for child in list(self._children):
             try:
-                os.kill(child, signal.SIGTERM if number == signal.SIGTERM else number)
+                os.kill(child, number)
             except ProcessLookupError:
                 continue
 

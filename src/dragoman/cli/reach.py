@@ -1,6 +1,7 @@
 """Can the hosts of providers be reached: a TCP connection, and TLS where it is spoken. Nothing is asked or sent."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -49,5 +50,7 @@ async def _one(config: Config, provider: Provider, limit: float) -> Reached:
     except ssl.SSLError as error:
         return Reached(provider.name, False, f"{place} speaks no TLS ({error.reason}): is base_url right?")
     except OSError as error:
-        return Reached(provider.name, False, f"{place}: {error.strerror or error}")
+        return Reached(
+            provider.name, False, f"{place}: {os.strerror(error.errno) if error.errno and error.errno > 0 else error}"
+        )
     return Reached(provider.name, True, place)

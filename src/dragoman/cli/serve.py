@@ -55,11 +55,13 @@ def command(  # noqa: PLR0917 - click calls it with keywords
     sockets = listen(found.server.host, found.server.port, folder)
     url = address(sockets)
     service = with_demo(Service(found, keys, sockets, []))
-    announce(service.config, url, fresh_token)
-    if with_parent:
-        end_with_parent()
+    # Until the server takes the signal over, it ends this process in the same clean way.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     mark = remember(folder, sockets[0].getsockname()[1])
     try:
+        announce(service.config, url, fresh_token)
+        if with_parent:
+            end_with_parent()
         code = run(service)
     finally:
         if mark is not None:
@@ -111,7 +113,7 @@ def with_demo(service: Service) -> Service:
 def announce(found: Config, url: str, token: str | None) -> None:
     """Tell people everything and programs one line. Standard output stays with the log."""
     if sys.stderr.isatty():
-        for line in banner.full(url, found, rows(Router(found).table()), token):
+        for line in banner.full(url, found, [row[:3] for row in rows(Router(found).table())], token):
             say(line, error=True)
         return
     say(banner.short(url, found), error=True)
@@ -151,9 +153,12 @@ def run(service: Service) -> int:
 
 
 def work(service: Service) -> None:
-    """What one serving process does."""
-    with asyncio.Runner(loop_factory=serving.loop_factory()) as runner:
-        runner.run(serve(service))
+    """What one serving process does. Raises Failure when it cannot start."""
+    try:
+        with asyncio.Runner(loop_factory=serving.loop_factory()) as runner:
+            runner.run(serve(service))
+    except RuntimeError as error:
+        raise Failure(str(error)) from error
 
 
 def work_demo(service: Service) -> None:
