@@ -1,0 +1,313 @@
+"""How many tokens a Messages body holds: a local, stateless estimate. It needs no vocabulary.
+
+Text: every byte has one of 16 classes, and every pair of neighbouring classes has a cost, which tells, for example,
+the middle of a word from its beginning, or an indent from the spaces between words. The costs are fitted to the
+o200k_base vocabulary by `tests/corpus/fit.py`. Long texts are measured on slices at even distances. All of it is done
+by a handful of calls on whole byte strings, since this runs for every request.
+
+Images and PDF files: by Anthropic's formulas, from their first bytes.
+"""
+
+import re
+from binascii import a2b_base64
+from itertools import chain
+from typing import Literal
+from zlib import adler32
+
+from msgspec import Raw
+
+from dragoman.messages.request import Block, Body, Source, Tool
+
+UNIT = 128  # this many units of `_COSTS` are one token
+_SAMPLE = 8_192  # characters measured of a longer text
+_SLICE = 128  # characters of one slice of the sample
+
+_TURN = 3  # tokens around a turn: its role and its borders
+_TOOL = 3  # tokens around a tool
+# Tools that the API knows by type: https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing
+_TYPED_TOOLS = {"bash": 245, "text_editor": 700, "computer": 735}
+_TYPED_TOOL = 300  # the others; an assumption
+
+# Larger images are scaled down to both limits: https://platform.claude.com/docs/en/build-with-claude/vision
+_IMAGE_EDGE = 1568  # pixels of the long edge
+_IMAGE_LIMIT = 1600  # tokens
+_PIXELS_PER_TOKEN = 750
+_JPEG_SEGMENTS = 64  # that are looked through for the size
+
+# 1,500 to 3,000 tokens of text, and an image: https://platform.claude.com/docs/en/build-with-claude/pdf-support
+_PAGE = 3000  # tokens
+_PAGES_LIMIT = 600
+_PDF_PART = 32_768  # base64 characters that are searched at each end of a file for the number of pages
+_PDF_PAGE_BYTES = 60_000  # of a page, when the file does not say how many it has; an assumption
+_PDF_PAGES = re.compile(
+    rb"/Linearized\b[^>]*?/N\s+(\d+)"
+    rb"|/Type\s*/Pages\b[^>]*?/Count\s+(\d+)"
+    rb"|/Count\s+(\d+)(?:(?!/Count)[^>])*?/Type\s*/Pages\b"
+)
+_PDF_PAGE = re.compile(rb"/Type\s*/Page\b(?!s)")
+
+# Classes, by the byte in UTF-8: 0, 1, 2 continuation bytes (80-8F, 90-AF, B0-BF: Cyrillic has its capitals in the
+# second), 3 vowels, 4 consonants, 5 quotes and brackets, 6 capitals, 7 digits, 8 space, 9 line ends and tabs, a other
+# punctuation; first bytes of: b Western accents, and Hebrew to Georgian, c Eastern accents and Greek, d Cyrillic,
+# e symbols and emoji, f Chinese, Japanese and Korean.
+_CLASSES = bytes.fromhex(
+    "0909090909090909090909090909090909090909090909090909090909090909"
+    "080a050a0a0a0a0505050a0a0a0a0a0a070707070707070707070a0a050a050a"
+    "0a0606060606060606060606060606060606060606060606060606050a050a0a"
+    "050304040403040404030404040404030404040404030404040404050a050a09"
+    "0000000000000000000000000000000001010101010101010101010101010101"
+    "0101010101010101010101010101010102020202020202020202020202020202"
+    "0b0b0b0b0c0c0b0b0b0b0b0b0b0b0c0c0d0d0d0d0b0b0b0b0b0b0b0b0b0b0b0b"
+    "0b0b0e0f0f0f0f0f0f0f0f0f0f0f0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e"
+)
+
+# Units of a token for a byte (column: its class) after a byte (row: the class before). Made by `tests/corpus/fit.py`.
+_COSTS = bytes.fromhex(
+    "770011805a285d9100003e000000a26b"
+    "4700003fa2005d9100475e0332573e00"
+    "00002e4b45285d91805395000000ff00"
+    "2e2c16180012777d3b5e6300942e9908"
+    "2e2c1600170340aa26bd3e85122e9a0e"
+    "2e2c1665592f59b3255e60222d2e8b00"
+    "2e2c160a4f191dff006c32332c2e9900"
+    "2e2c164d751ce62243697a222d2e910e"
+    "2e2c1629423a4be60845443a355f9900"
+    "2e2c16477a3e5a366043541f2d2b9b00"
+    "2e2c16295e742e71471f37212d32990e"
+    "3900243953285d912e5356222d2e990e"
+    "3757003953285d912e5356222d2e990e"
+    "00a2003953285d912e5356222d2e990e"
+    "2e2c503953285d912e5356222d2e990e"
+    "103a003953285d912e5356222d2e990e"
+)
+
+
+def tokens(body: Body) -> int:
+    """Input tokens of a whole body: system, turns, tool calls and results, tools with schemas, images, documents."""
+    texts: list[str] = []
+    raws: list[Raw] = []
+    found = _TURN * len(body.messages)
+    if isinstance(body.system, str):
+        texts.append(body.system)
+    elif body.system:
+        found += _blocks(body.system, texts, raws)
+    for turn in body.messages:
+        if isinstance(turn.content, str):
+            texts.append(turn.content)
+        elif turn.content:
+            found += _blocks(turn.content, texts, raws)
+    if body.tools:
+        found += _tools(body, texts, raws)
+    if body.output_config and body.output_config.format:
+        raws.append(body.output_config.format.schema)
+    if body.output_format:
+        raws.append(body.output_format.schema)
+    text, raw = "".join(texts), b"".join(raws)
+    step = max(_SLICE, (len(text) + len(raw)) * _SLICE // _SAMPLE)
+    return found + round((_cost(text, step) + _cost(raw, step)) / UNIT)
+
+
+def output_tokens(text: str) -> int:
+    """Tokens of one text, for an answer whose upstream counts none; 1 or more unless it is empty."""
+    return max(1, round(_cost(text, max(_SLICE, len(text) * _SLICE // _SAMPLE)) / UNIT)) if text else 0
+
+
+def pairs(text: bytes) -> bytes:
+    """For every byte of UTF-8 text its class, and in the upper half the class of the byte before."""
+    classes = int.from_bytes(text.translate(_CLASSES), "little")
+    # Shifted by a byte and a half, each class meets its follower; a text begins as after a line end.
+    return (classes | classes << 12 | 0x90).to_bytes(len(text) + 2, "little")[:-2]
+
+
+def _cost(text: str | bytes, step: int) -> float:
+    """Units of a text, measured on one slice every `step` characters."""
+    total = measured = len(text)
+    if not total:
+        return 0.0
+    if step > _SLICE:
+        slices = [text[start : start + _SLICE] for start in range(0, total, step)]
+        measured = sum(map(len, slices))
+        text = "".join(slices) if isinstance(text, str) else b"".join(slices)  # type: ignore[arg-type]
+    if isinstance(text, str):
+        text = text.encode("utf-8", "surrogatepass")
+    costs = pairs(text).translate(_COSTS)
+    # The lower half of Adler-32 is 1 + the sum of the bytes, modulo 65,521: the fastest sum there is; that of 255 bytes
+    # cannot wrap. https://www.rfc-editor.org/rfc/rfc1950#section-8.2
+    units = sum([(adler32(costs[start : start + 255]) & 0xFFFF) - 1 for start in range(0, len(costs), 255)])
+    return units * total / measured
+
+
+def _blocks(blocks: list[Block], texts: list[str], raws: list[Raw]) -> int:
+    """Adds what is text to `texts` and what is JSON to `raws`; returns the tokens of images and files."""
+    found = 0
+    for block in blocks:
+        kind = block.type
+        if kind == "text" and block.text is not None:
+            texts.append(block.text)
+        elif kind == "tool_use" and block.name is not None:
+            texts.append(block.name)
+            raws.append(block.input)
+        elif kind == "tool_result" and isinstance(block.content, str):
+            texts.append(block.content)
+        else:
+            found += _block(block, texts, raws)
+    return found
+
+
+def _block(block: Block, texts: list[str], raws: list[Raw]) -> int:
+    """A block of any kind. Signatures, encrypted contents and redacted thinking are not text: they cost nothing."""
+    texts += filter(
+        None,
+        (
+            block.text,
+            block.thinking,
+            block.name,
+            block.title,
+            block.context,
+            block.url,
+            block.tool_name,
+            block.stdout,
+            block.stderr,
+            block.error_code,
+        ),
+    )
+    raws += block.input, block.tool
+    found = 0
+    if isinstance(block.source, str):
+        texts.append(block.source)
+    elif block.source:
+        found += _source(block.type, block.source, texts, raws)
+    if isinstance(block.content, str):
+        texts.append(block.content)
+    elif block.content:
+        found += _blocks(block.content if isinstance(block.content, list) else [block.content], texts, raws)
+    return found + (_blocks(block.tool_references, texts, raws) if block.tool_references else 0)
+
+
+def _source(kind: str, source: Source, texts: list[str], raws: list[Raw]) -> int:
+    if isinstance(source.content, str):
+        texts.append(source.content)
+    elif source.content:
+        return _blocks(source.content, texts, raws)
+    if source.type == "text":
+        texts.append(source.data or "")
+        return 0
+    if kind == "image":
+        return image(source.data or "")
+    return pdf(source.data or "") if kind == "document" and source.type != "content" else 0
+
+
+def _tools(body: Body, texts: list[str], raws: list[Raw]) -> int:
+    found = 0
+    loaded: set[str] | None = None
+    for tool in body.tools or ():
+        if tool.defer_loading:
+            # Hidden from the model until a reference names it.
+            loaded = _referenced(body) if loaded is None else loaded
+            if tool.name not in loaded:
+                continue
+        if tool.type is None or tool.type == "custom":
+            texts.append(tool.name or "")
+            if tool.description:
+                texts.append(tool.description)
+            raws += tool.input_schema, tool.input_examples
+            found += _TOOL
+        else:
+            found += _typed(tool)
+    return found
+
+
+def _typed(tool: Tool) -> int:
+    return _TYPED_TOOLS.get((tool.type or "").rpartition("_")[0], _TYPED_TOOL)
+
+
+def _referenced(body: Body) -> set[str]:
+    """Names of the deferred tools that the history has made known."""
+    names: set[str] = set()
+    todo = [block for turn in body.messages if isinstance(turn.content, list) for block in turn.content]
+    while todo:
+        block = todo.pop()
+        if block.tool_name:
+            names.add(block.tool_name)
+        if block.type == "tool_addition":
+            names.update(name.decode() for name in re.findall(rb'"name"\s*:\s*"([^"]*)"', memoryview(block.tool)))
+        inner = block.content
+        todo += chain(
+            [] if inner is None or isinstance(inner, str) else inner if isinstance(inner, list) else [inner],
+            block.tool_references or (),
+        )
+    return names
+
+
+def image(payload: str) -> int:
+    """Tokens of a base64 image (PNG, JPEG, GIF, WebP); of any other, and of none, the most that an image can cost."""
+    try:
+        width, height = _size(payload)
+    except (ValueError, IndexError):
+        return _IMAGE_LIMIT
+    if not width or not height:
+        return _IMAGE_LIMIT
+    scale = min(1.0, _IMAGE_EDGE / max(width, height))
+    return max(1, min(_IMAGE_LIMIT, round(width * height * scale * scale / _PIXELS_PER_TOKEN)))
+
+
+def _size(payload: str) -> tuple[int, int]:
+    """Width and height in pixels. Raises ValueError or IndexError when the first bytes do not tell."""
+    head = a2b_base64(payload[:64])
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return _number(head, 16, 4, "big"), _number(head, 20, 4, "big")
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return _number(head, 6, 2, "little"), _number(head, 8, 2, "little")
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return _webp(head)
+    if head.startswith(b"\xff\xd8"):
+        return _jpeg(payload)
+    raise ValueError("not an image that is known")
+
+
+def _number(head: bytes, start: int, size: int, order: Literal["big", "little"]) -> int:
+    if len(head) < start + size:
+        raise ValueError("the image is cut off")
+    return int.from_bytes(head[start : start + size], order)
+
+
+def _webp(head: bytes) -> tuple[int, int]:
+    """https://developers.google.com/speed/webp/docs/riff_container"""
+    if head[12:16] == b"VP8X":
+        return _number(head, 24, 3, "little") + 1, _number(head, 27, 3, "little") + 1
+    if head[12:16] == b"VP8L":
+        both = _number(head, 21, 4, "little")
+        return (both & 0x3FFF) + 1, (both >> 14 & 0x3FFF) + 1
+    return _number(head, 26, 2, "little") & 0x3FFF, _number(head, 28, 2, "little") & 0x3FFF
+
+
+def _jpeg(payload: str) -> tuple[int, int]:
+    """Goes from segment to segment to the frame header, without decoding what is between.
+
+    https://www.w3.org/Graphics/JPEG/itu-t81.pdf, annex B
+    """
+    place = 2
+    for _ in range(_JPEG_SEGMENTS):
+        start = place // 3
+        segment = a2b_base64(payload[start * 4 : start * 4 + 16])[place - start * 3 :]
+        if segment[0] != 0xFF:
+            break
+        if 0xC0 <= segment[1] <= 0xCF and segment[1] not in (0xC4, 0xC8, 0xCC):
+            return _number(segment, 7, 2, "big"), _number(segment, 5, 2, "big")
+        place += 2 + _number(segment, 2, 2, "big")
+    raise ValueError("no frame header")
+
+
+def pdf(payload: str) -> int:
+    """Tokens of a base64 PDF file, by its number of pages; of one that is not here (a URL, a file id), of one page."""
+    if not payload:
+        return _PAGE
+    try:
+        start = max(_PDF_PART, len(payload) - _PDF_PART) // 4 * 4
+        seen = a2b_base64(payload[:_PDF_PART]) + b"\n" + a2b_base64(payload[start:])
+    except ValueError:
+        seen = b""
+    counts = [int(count) for match in _PDF_PAGES.findall(seen) for count in match if count and len(count) < 7]
+    # Compressed object streams hide the page tree: then the size must do.
+    pages = max(counts, default=0) or max(len(_PDF_PAGE.findall(seen)), len(payload) * 3 // 4 // _PDF_PAGE_BYTES)
+    return _PAGE * min(max(pages, 1), _PAGES_LIMIT)
