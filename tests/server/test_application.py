@@ -522,7 +522,11 @@ async def test_lines_of_libraries_come_through_the_log() -> None:
     async with running() as house:
         reader, writer = await connect(house.port)
         writer.write(b"NONSENSE\r\n\r\n")
-        assert (await reader.readline()).startswith(b"HTTP/1.1 400")
+        reply = await read_reply(reader)
+        assert reply.status == 400
+        assert reply.json["error"]["type"] == "invalid_request_error"
+        assert "https" in reply.json["error"]["message"]
+        assert await reader.read() == b""
         writer.close()
         assert house.log[-1]["level"] == "warning"
         assert "Invalid HTTP request" in house.log[-1]["message"]

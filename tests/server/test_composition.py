@@ -68,6 +68,7 @@ async def demo() -> AsyncIterator[tuple[int, list[str]]]:
             yield gateway, lines
 
 
+@pytest.mark.failure(86, 105)
 async def test_with_nothing_configured_everything_works() -> None:
     async with demo() as (port, lines):
         whole = await ask(port, "POST", "/v1/messages", BODY)
@@ -90,6 +91,30 @@ async def test_with_nothing_configured_everything_works() -> None:
     assert first["first_token_ms"] is None
     assert second["stream"] is True
     assert second["first_token_ms"] is not None
+
+
+@pytest.mark.failure(106)
+async def test_streams_at_the_same_time_do_not_mix() -> None:
+    async with demo() as (port, _):
+
+        async def one(number: int) -> bytes:
+            said = [{"role": "user", "content": f"word{number}word"}]
+            reply = await ask(port, "POST", "/v1/messages", BODY | {"stream": True, "max_tokens": 90, "messages": said})
+            deltas = [json.loads(line[6:]) for line in reply.body.split(b"\n") if b"text_delta" in line]
+            return "".join(delta["delta"]["text"] for delta in deltas).encode()
+
+        answers = await asyncio.gather(*map(one, range(20)))
+    for number, answer in enumerate(answers):
+        assert answer.endswith(f"You said: word{number}word".encode())
+
+
+@pytest.mark.failure(150)
+async def test_a_proxy_of_the_environment_does_not_catch_loopback() -> None:
+    async with listening(build_demo(0)) as (port, _, _):
+        proxies = {"http": "http://127.0.0.1:1", "https": "http://127.0.0.1:1"}
+        config = with_demo(Config(demo=True, proxies=proxies), f"http://127.0.0.1:{port}/v1")
+        async with listening(build(config, Secrets({}), write=lambda _: None)) as (gateway, _, _):
+            assert (await ask(gateway, "POST", "/v1/messages", BODY)).status == 200
 
 
 @pytest.mark.failure(112)

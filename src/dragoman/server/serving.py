@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dragoman.config.settings import Server
+from dragoman.messages.errors import ApiError
 from dragoman.server.door import is_loopback
 
 KEEP_ALIVE = 75  # seconds; longer than clients keep an idle connection, so that they close it and not we
@@ -88,7 +90,7 @@ async def serve(
     server = _Server(
         uvicorn.Config(
             application,
-            http="httptools",
+            http=_Protocol,
             ws="none",
             lifespan="on",
             interface="asgi3",
@@ -112,6 +114,18 @@ async def serve(
             stopping.cancel()
         server.should_exit = True
         await serving
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's, which refuses what is no HTTP in the form that callers know."""
+
+    def send_400_response(self, msg: str) -> None:
+        body = ApiError("invalid_request", f"{msg} Is this http, and not https?").envelope("")
+        self.transport.write(
+            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
+            b"content-length: %d\r\n\r\n%b" % (len(body), body)
+        )
+        self.transport.close()
 
 
 class _Server(uvicorn.Server):
