@@ -81,6 +81,11 @@ def test_independent_calls_go_out_together() -> None:
     assert "x" * 300 + "..." in text
 
 
+def test_arguments_that_are_written_out_are_sent_as_they_are() -> None:
+    (call,) = ask(user('call Bash with {"command": "ls", "timeout": 5}'), tools=TOOLS).calls
+    assert (call.name, json.loads(call.arguments)) == ("Bash", {"command": "ls", "timeout": 5})
+
+
 def test_results_that_nobody_can_explain_are_told_too() -> None:
     called = {"role": "assistant", "tool_calls": [{"function": {"name": "Read"}, "id": "1"}]}
     answer = ask(user("read a.txt"), called, {"role": "tool", "tool_call_id": "2", "content": ""}, tools=TOOLS)

@@ -84,6 +84,17 @@ def test_a_closed_stream_counts_as_lost() -> None:
     assert outlet.dropped == 1
 
 
+def test_one_thread_even_when_two_callers_start_it() -> None:
+    stream = io.StringIO()
+    outlet = Outlet(stream, gather=0)
+    outlet.write("first")
+    thread = outlet._thread
+    outlet._start()
+    assert outlet._thread is thread
+    outlet.close()
+    assert stream.getvalue() == "first\n"
+
+
 def test_close_without_a_line() -> None:
     outlet = Outlet(io.StringIO())
     outlet.close()
