@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
+
 from dragoman.cli.main import main
 
 ROOT = Path(__file__).parent.parent
@@ -275,7 +276,7 @@ def test_every_command_and_option_is_documented() -> None:
         if f"dragoman {name}" not in text:
             missing.append(f"dragoman {name}")
         for parameter in command.params:
-            if isinstance(parameter, click.Option):
+            if isinstance(parameter, click.Option) and not parameter.hidden:
                 longest = max(parameter.opts, key=len)
                 if f"`{longest}" not in text and f" {longest}" not in text:
                     missing.append(f"dragoman {name} {longest}")

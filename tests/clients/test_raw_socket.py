@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -160,3 +161,51 @@ def test_errors_have_anthropics_form(gateway: str, raw: bytes, status: int) -> N
     assert envelope["type"] == "error"
     assert set(envelope["error"]) == {"type", "message"}
     assert envelope["request_id"]
+
+
+def whole(gateway: str, body: Any, path: str) -> Any:
+    """Status and JSON of one request that is not streamed."""
+    with connected(gateway) as connection:
+        connection.sendall(request(json.dumps(body), path=path, more="connection: close\r\n"))
+        seen = b""
+        while chunk := connection.recv(65536):
+            seen += chunk
+    head, _, raw = seen.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(raw)
+
+
+@pytest.mark.failure(107, 108, 110)
+def test_counting_takes_everything_into_account_and_never_fails(gateway: str) -> None:
+    def count(**more: Any) -> int:
+        body = {"model": "sonnet", "messages": [{"role": "user", "content": "Hello"}], **more}
+        status, answer = whole(gateway, body, "/v1/messages/count_tokens?beta=true")
+        assert status == 200, answer
+        assert answer.keys() == {"input_tokens"}
+        return int(answer["input_tokens"])
+
+    bare = count()
+    prose = "The harbour master wrote the names of all ships into a long book. " * 20
+    schema = {"type": "object", "properties": {"city": {"type": "string", "description": prose}}}
+    assert bare > 0
+    assert count(system=prose) > bare + 200
+    assert count(tools=[{"name": "weather", "description": "w", "input_schema": schema}]) > bare + 200
+    call = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": prose}}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": prose}]}
+    turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": [call]}]
+    assert count(messages=[*turns, {"role": "user", "content": [result]}]) > bare + 400
+    pixel = {"type": "base64", "media_type": "image/png", "data": "A" * 400_000}
+    picture = {"type": "image", "source": pixel}
+    assert bare < count(messages=[{"role": "user", "content": [picture]}]) < 10_000
+    odd = [{"type": "never_seen", "payload": [1, None]}, {"type": "document", "source": {"type": "odd"}}]
+    assert count(messages=[{"role": "user", "content": odd}], novelty={"a": 1}) > 0
+
+
+@pytest.mark.failure(180)
+def test_each_text_goes_up_once(gateway: str, upstream: Upstream) -> None:
+    turns = [{"role": ("user", "assistant")[at % 2], "content": f"sentence number {at} ends here"} for at in range(61)]
+    body = {"model": "sonnet", "max_tokens": 20, "system": "the only system prompt", "messages": turns}
+    status, answer = whole(gateway, body, "/v1/messages")
+    assert status == 200, answer
+    sent = json.dumps(upstream.requests[-1])
+    for text in ["the only system prompt", *(turn["content"] for turn in turns)]:
+        assert sent.count(text) == 1, text

@@ -17,6 +17,7 @@ from dragoman.messages.sse import FrameReader
 
 GOLDEN = Path(__file__).parents[1] / "cases" / "answers"
 CASES = {path.relative_to(GOLDEN).as_posix(): path for path in sorted(GOLDEN.rglob("*.golden.sse"))}
+COUNTERS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 NODE = Path(__file__).with_name("fold_sdk.mjs")
 
 
@@ -55,21 +56,30 @@ def bare(value: Any) -> Any:
     return [bare(inner) for inner in value] if isinstance(value, list) else value
 
 
-def compare(folded: dict[str, Any]) -> None:
+def comparable(message: dict[str, Any]) -> Any:
+    """The message with the counters that SDKs take from `message_delta`; the rest of its usage is that of the start."""
+    return bare({**message, "usage": {name: message["usage"].get(name) for name in COUNTERS}})
+
+
+def compare(folded: dict[str, Any], *, unknown: tuple[str, ...] = ()) -> None:
+    """`unknown`: fields of a message that an older SDK does not fold yet."""
     assert folded.keys() == CASES.keys()
     for case, path in CASES.items():
         ours = events(path.read_bytes())
         if any(isinstance(event, ErrorEvent) for event in ours):
             assert "error" in folded[case], case
         else:
-            assert bare(folded[case]["message"]) == bare(msgspec.to_builtins(fold(ours))), case
+            whole = json.loads(msgspec.json.encode(fold(ours)))
+            wanted = {name: value for name, value in whole.items() if name not in unknown}
+            assert comparable(folded[case]["message"]) == comparable(wanted), case
 
 
 @pytest.mark.failure(82, 83, 85, 86, 167, 168)
 @pytest.mark.parametrize("version", ["python-2", "python-0"])
 def test_python(url: str, version: str) -> None:
     python = client(version, "bin", "python")
-    compare(run_json([str(python), str(Path(__file__).with_name("fold_sdk.py")), url, *CASES]))
+    folded = run_json([str(python), str(Path(__file__).with_name("fold_sdk.py")), url, *CASES])
+    compare(folded, unknown=("stop_details",) if version == "python-0" else ())
 
 
 @pytest.mark.failure(82, 83, 85, 86, 167, 168)
