@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from dialects.chat.asking import WEATHER, Json, called, notes, said, sent, target
+from dragoman.dialects.chat.request import call
 from dragoman.messages.errors import ApiError
+from dragoman.messages.request import decode
 
 CLAUDE_CODE_USER = '{"device_id":"d1","account_uuid":"","session_id":"s1"}'
 TITLE: Json = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
@@ -28,6 +30,11 @@ def test_the_limit_has_the_name_that_the_server_knows() -> None:
     body = sent(target(max_tokens_field="max_completion_tokens"), max_tokens=1)
     assert body["max_completion_tokens"] == 1
     assert "max_tokens" not in body
+
+
+def test_counting_has_no_limit() -> None:
+    raw = b'{"model":"m","messages":[{"role":"user","content":"x"}]}'
+    assert "max" not in str(json.loads(call(decode(raw, counting=True), target()).body))
 
 
 @pytest.mark.failure(27)

@@ -43,6 +43,7 @@ PLAIN = (
         (True, {"type": "object", "properties": {}}),
         (None, {"type": "object", "properties": {}}),
         ({"properties": {"a": {}}}, {"type": "object", "properties": {"a": {}}}),
+        ({"properties": {"a": 7}}, {"type": "object", "properties": {"a": 7}}),
         ({"type": ["object", "null"]}, {"type": "object", "properties": {}}),
         ({"type": "object", "properties": None, "required": None}, {"type": "object", "properties": {}}),
         (
@@ -191,6 +192,15 @@ def test_different_types_of_one_parameter_become_a_choice() -> None:
     }
 
 
+def test_one_parameter_of_two_branches_stays_one() -> None:
+    branches = [
+        {"properties": {"a": {"type": "string"}, "b": True}},
+        {"properties": {"a": {"type": "string"}, "b": {}}},
+    ]
+    sent, _ = tidy({"anyOf": branches})
+    assert sent["properties"] == {"a": {"type": "string"}, "b": {"anyOf": [{}, {}]}}
+
+
 def test_all_of_at_the_top_requires_everything() -> None:
     sent, _ = tidy(
         {
@@ -238,10 +248,12 @@ def test_references_are_written_out_where_servers_do_not_follow_them() -> None:
             "three": {"$ref": "#/properties/list/anyOf/1"},
             "list": {"anyOf": [{"type": "null"}, {"type": "boolean"}]},
             "far": {"$ref": "https://example.org/schema"},
+            "yes": True,
+            "no": {"$ref": "#/$defs/no"},
         },
-        "$defs": {"a/b": {"type": "string", "description": "theirs"}, "Two": {"$ref": "#/$defs/a~1b"}},
+        "$defs": {"a/b": {"type": "string", "description": "theirs"}, "Two": {"$ref": "#/$defs/a~1b"}, "no": False},
     }
-    assert tidy(node)[0] == node
+    assert tidy(node)[0]["properties"] == node["properties"] | {"yes": {}}
     sent, notes = tidy(node, inline=True)
     assert sent == {
         "type": "object",
@@ -251,6 +263,8 @@ def test_references_are_written_out_where_servers_do_not_follow_them() -> None:
             "three": {"type": "boolean"},
             "list": {"anyOf": [{"type": "null"}, {"type": "boolean"}]},
             "far": {"$ref": "https://example.org/schema"},
+            "yes": {},
+            "no": {"not": {}},
         },
     }
     assert notes == []

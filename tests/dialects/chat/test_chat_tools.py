@@ -18,7 +18,9 @@ from dialects.chat.asking import (
     use,
     user,
 )
+from dragoman.dialects.chat.request import call
 from dragoman.messages.errors import ApiError
+from dragoman.messages.request import decode
 
 SEARCH: Json = {"type": "web_search_20250305", "name": "web_search", "max_uses": 8}
 LONG = "mcp__plugin_oh-my-claudecode_omc-tools__lsp_diagnostics_directory"
@@ -51,9 +53,6 @@ def test_a_function_of_the_caller_goes_over() -> None:
 def test_schemas_travel_as_they_are_written() -> None:
     spelled = b'{"type":"object","properties":{"b":{"type":"number","default":1e2},"a":{"type":"string"}}}'
     raw = b'{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"x"}],"tools":[{"name":"t","input_schema":'
-    from dragoman.dialects.chat.request import call
-    from dragoman.messages.request import decode
-
     assert spelled in call(decode(raw + spelled + b"}]}"), target()).body
 
 
@@ -133,15 +132,33 @@ def test_long_and_illegal_names_are_shortened_everywhere_and_restored() -> None:
         (
             {"type": "memory_20250818", "name": "memory"},
             "memory",
-            ["command", "path", "view_range", "file_text", "old_str", "new_str"]
-            + ["insert_line", "insert_text", "old_path", "new_path"],
+            [
+                "command",
+                "path",
+                "view_range",
+                "file_text",
+                "old_str",
+                "new_str",
+                "insert_line",
+                "insert_text",
+                "old_path",
+                "new_path",
+            ],
         ),
         ({"type": "computer_20241022"}, "computer", ["action", "coordinate", "text"]),
         (
             {"type": "computer_20250124", "enable_zoom": True},
             "computer",
-            ["action", "coordinate", "start_coordinate", "scroll_direction", "scroll_amount", "duration", "text"]
-            + ["region"],
+            [
+                "action",
+                "coordinate",
+                "start_coordinate",
+                "scroll_direction",
+                "scroll_amount",
+                "duration",
+                "text",
+                "region",
+            ],
         ),
         (
             {"type": "computer_20990101"},
@@ -263,6 +280,7 @@ def test_web_search_becomes_the_servers_own() -> None:
     ]
     plain = {"type": "web_search_20250305", "name": "web_search"}
     assert sent(target(web_search="options"), tools=[plain])["web_search_options"] == {}
+    assert sent(target(web_search="plugin"), tools=[plain])["plugins"] == [{"id": "web"}]
     assert notes(target(web_search="options"), tools=[plain | {"user_location": None}]) == []
 
 

@@ -21,9 +21,11 @@ from dialects.chat.asking import (
     use,
     user,
 )
+from dragoman.dialects.chat.request import call
 from dragoman.dialects.chat.turns import CONTINUE, LOST_SIGNATURE
 from dragoman.messages import state
 from dragoman.messages.errors import ApiError
+from dragoman.messages.request import decode
 
 IMAGE_PART = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
 HEADER = "x-anthropic-billing-header: cc_version=2.1.329.1; cc_entrypoint=cli; cch=71fea;"
@@ -206,9 +208,6 @@ def test_pictures_in_results_follow_in_the_next_user_message() -> None:
 def test_tool_input_travels_as_it_is_written() -> None:
     spelled = '{ "b":1e2, "a":"\\u00fc\\n", "cache_control":{"type":"ephemeral"} }'
     raw = json.dumps({"model": "m", "max_tokens": 5, "messages": [*calls("a"), user(result("a"))]})
-    from dragoman.dialects.chat.request import call
-    from dragoman.messages.request import decode
-
     body = call(decode(raw.replace('"input": {}', f'"input": {spelled}').encode()), target()).body
     assert json.loads(body)["messages"][1]["tool_calls"][0]["function"]["arguments"] == spelled
 

@@ -36,7 +36,7 @@ class Wish(Struct, frozen=True):
     budget: int | None
 
 
-def wish(body: Body) -> Wish:
+def wish(body: Body, notes: list[Note]) -> Wish:
     effort = last_effort(body)
     thinking = body.thinking
     if thinking is None:
@@ -44,6 +44,8 @@ def wish(body: Body) -> Wish:
     if thinking.type == "disabled":
         return Wish("off", effort, None)
     budget = thinking.budget_tokens if thinking.type == "enabled" else None
+    if budget is not None and effort is not None:
+        notes.append(Note("ignored", "thinking.budget", "thinking.budget_tokens"))
     return Wish("on", effort or _of_budget(budget), None if effort else budget)
 
 

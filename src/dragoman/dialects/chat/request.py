@@ -32,6 +32,7 @@ from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.chat.reasoning import Wish
 from dragoman.dialects.contract import Call, Recall, Target
 from dragoman.messages.errors import ApiError
+from dragoman.messages.estimate import tokens
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
 from dragoman.messages.request import Body, Request
@@ -65,7 +66,7 @@ def call(request: Request, target: Target) -> Call:
         tools.force_call(chat, only, quirks, notes, thinks=thinks)
     if offered.search is not None:
         tools.search(chat, offered.search, quirks, notes)
-    estimate = 0
+    estimate = tokens(body)
     knobs.limit(chat, body, target, estimate, notes)
     knobs.sample(chat, body, target, notes, thinks=thinks)
     stop_sequences = knobs.stop(chat, body, quirks, notes)
@@ -120,7 +121,7 @@ def _names(body: Body, offered: tools.Offer, quirks: Quirks) -> Names:
 def _asked(body: Body, target: Target, *, forces: bool, notes: list[Note]) -> Wish:
     """What the caller asks of thinking. A call that must be made wins over thinking, where they exclude each other."""
     quirks: Quirks = target.quirks
-    asked = reasoning.wish(body)
+    asked = reasoning.wish(body, notes)
     forced = forces or (body.tools and body.tool_choice is not None and body.tool_choice.type in ("any", "tool"))
     if not forced or quirks.tool_choice_with_thinking or not reasoning.thinks(asked, target):
         return asked

@@ -105,7 +105,7 @@ class _Plain(_Object, gc=False, tag="object"):
     const: Absent = "\0"
 
 
-_PLAIN = msgspec.json.Decoder(_Plain)
+_PLAIN = msgspec.json.Decoder(_Plain | _String)  # a type alone would do without its tag
 
 
 def parameters(raw: Raw, *, inline: bool, notes: list[Note], place: str) -> Raw:
@@ -155,10 +155,9 @@ def strict_ready(raw: Raw) -> bool:
 def _plain(text: bytes) -> bool:
     """A cheap test; True only if nothing needs a change. Most schemas of real clients pass it."""
     try:
-        _PLAIN.decode(text)
+        return isinstance(_PLAIN.decode(text), _Plain)
     except msgspec.ValidationError:
         return False
-    return True
 
 
 def _object(found: Any, notes: list[Note], place: str) -> dict[str, Any]:
@@ -179,19 +178,17 @@ def _object(found: Any, notes: list[Note], place: str) -> dict[str, Any]:
 
 def _followed(node: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
     """`node` without a reference at its own top; what stands beside a reference wins."""
-    for _ in range(10):
+    for left in reversed(range(10)):
         reference = node.get("$ref")
-        target = _resolved(top, reference) if isinstance(reference, str) else None
-        if target is None:
+        if not isinstance(reference, str) or not reference.startswith("#"):
             break
-        node = target | {key: value for key, value in node.items() if key != "$ref"}
+        beside = {key: value for key, value in node.items() if key != "$ref"}
+        node = ((_resolved(top, reference) or {}) if left else {}) | beside  # in the end a circle is anything
     return node
 
 
 def _resolved(top: Any, reference: str) -> dict[str, Any] | None:
     """The schema that a reference within this document points to. https://datatracker.ietf.org/doc/html/rfc6901"""
-    if not reference.startswith("#"):
-        return None
     found = top
     for word in reference[1:].split("/")[1:]:
         key = word.replace("~1", "/").replace("~0", "~")
@@ -201,6 +198,8 @@ def _resolved(top: Any, reference: str) -> dict[str, Any] | None:
             found = found[int(key)]
         else:
             return None
+    if isinstance(found, bool):
+        return {} if found else {"not": {}}
     return found if isinstance(found, dict) else None
 
 
@@ -278,7 +277,7 @@ def _within(node: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any
         new = value
         if key in _MAPS and isinstance(value, dict):
             new = {name: change(schema) for name, schema in value.items()}
-        elif key in _LISTS and isinstance(value, list):
+        elif isinstance(value, list) and (key in _LISTS or key == "items"):
             new = [change(schema) for schema in value]
         elif (key in _ONE and isinstance(value, dict | bool)) or (key in _OPEN and isinstance(value, dict)):
             new = change(value)

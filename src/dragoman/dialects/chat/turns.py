@@ -238,9 +238,11 @@ class _Turns:
 
     def _other(self, block: Block, place: str) -> Part:
         """A block that has no place of its own in this language."""
-        lost = block.type == "image" or (block.type == "document" and not _is_text(block))
+        shown = as_text(block)
+        # A bare marker, or a document that is no text: the model will not know what was in it.
+        lost = shown == f"[{block.type}]" or (block.type == "document" and not _is_text(block))
         self._notes.append(Note("lost" if lost else "changed", "block.as_text", place))
-        part = Part("text", as_text(block) or f"[{block.type}]")
+        part = Part("text", shown)
         if block.cache_control is not None:
             self._mark(part, block.cache_control)
         return part
