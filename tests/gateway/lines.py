@@ -104,7 +104,7 @@ class Reader:
                 self._forgets = True
             case "surrogate":
                 writer.text("\ud83d")
-            case "" | "#":
+            case "" | "#" | "{":
                 pass
             case _:
                 raise ApiError("bad_answer", f"No such word: {word}")

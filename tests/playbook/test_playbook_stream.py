@@ -325,10 +325,25 @@ async def test_json_where_a_stream_was_asked_for_is_read_whole() -> None:
         >> Ask()
         << Called("lab/small", "small old stream")
         >> Head(200, {"content-type": "Application/JSON; charset=utf-8"})
-        >> Said("text Hi")
+        >> Said("{", "text Hi")
         >> Said("stop")
+        >> Quiet()
         >> End()
         << Saw("message_start", "start 0 text", "delta 0 Hi", *FINISH)
+        << Over()
+    )
+
+
+async def test_a_stream_that_calls_itself_json_is_still_a_stream() -> None:
+    await play(
+        Playbook()
+        >> Ask()
+        << Called("lab/small", "small old stream")
+        >> Head(200, {"content-type": "application/json"})
+        >> Said("text Hi")
+        << Saw("message_start", "start 0 text", "delta 0 Hi")
+        >> Said("stop", "end")
+        << Saw(*FINISH)
         << Over()
     )
 
@@ -344,6 +359,7 @@ async def test_no_upstream_is_called_to_warm_a_cache() -> None:
     assert script.record.attempts == []
     assert "cache.not_warmed" in header(script.record.notes)
     assert script.record.usage is not None
+    assert script.record.usage.input_tokens > 0
     assert script.record.usage.output_tokens == 0
 
 

@@ -144,6 +144,7 @@ class Journey:
         record = self.record
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         for task in (self._task, self._ping):
             if task is not None and not task.cancel() and not task.cancelled():
                 task.exception()  # looked at, so that asyncio does not report it

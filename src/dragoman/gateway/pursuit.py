@@ -11,6 +11,7 @@ from dragoman.gateway.collaborators import AnswerLike, Collaborators, Mended
 from dragoman.gateway.decision import Again, Mend, Next, decide, most_telling
 from dragoman.gateway.record import Attempt, Record
 from dragoman.messages.errors import ApiError
+from dragoman.messages.estimate import tokens
 from dragoman.messages.events import Event
 from dragoman.messages.notes import Note
 from dragoman.messages.request import Request
@@ -21,6 +22,8 @@ ANSWER_LIMIT = 64 * 1024 * 1024  # bytes of an answer that is not streamed
 ERROR_LIMIT = 256 * 1024  # bytes of an error's body that are read
 FINISHED_IDLE = 10.0  # seconds that an answer which said its finish mark may take to end
 MENDED_LIMIT = 256  # targets whose repairs are remembered
+
+_JSON_BEGINS = (b"{", b"[", b"")
 
 
 class Pursuit:
@@ -172,14 +175,17 @@ class Pursuit:
             raise await self._refusal(dialect, call, answer)
         writer = self.writer = self._writer(call.recall)
         reader = self.reader = dialect.reader(call, writer)
-        if _is_stream(answer, call):
-            streams = self._record.stream
-            while not writer.ended and not (streams and writer.committed):
-                self.events += await self.more()
-        else:
-            self.events = reader.whole(await self._body(ANSWER_LIMIT))
-            if not writer.ended:
-                raise ApiError("truncated", "The upstream's answer ended before it was complete.")
+        if not _is_stream(answer, call):
+            first = await self._read()
+            if not call.stream or first.lstrip()[:1] in _JSON_BEGINS:
+                self.events = reader.whole(await self._body(first))
+                if not writer.ended:
+                    raise ApiError("truncated", "The upstream's answer ended before it was complete.")
+                return
+            self.events = reader.feed(first)  # a stream under a wrong name
+        streams = self._record.stream
+        while not writer.ended and not (streams and writer.committed):
+            self.events += await self.more()
 
     async def _send(self, call: Call) -> AnswerLike:
         collaborators = self._collaborators
@@ -210,14 +216,15 @@ class Pursuit:
         finally:
             self.listening = False
 
-    async def _body(self, limit: int) -> bytes:
-        parts = []
-        size = 0
-        while chunk := await self._read():
+    async def _body(self, first: bytes) -> bytes:
+        """The whole body that begins with `first`."""
+        parts = [first]
+        size = len(first)
+        while size <= ANSWER_LIMIT and (chunk := await self._read()):
             parts.append(chunk)
             size += len(chunk)
-            if size > limit:
-                raise ApiError("bad_answer", f"The upstream sent an answer of more than {limit} bytes.")
+        if size > ANSWER_LIMIT:
+            raise ApiError("bad_answer", f"The upstream sent an answer of more than {ANSWER_LIMIT} bytes.")
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _refusal(self, dialect: Dialect, call: Call, answer: AnswerLike) -> ApiError:
@@ -241,7 +248,7 @@ class Pursuit:
         return MessageWriter(
             message_id=self._message_id,
             model=recall.model,
-            input_tokens=recall.input_tokens,
+            input_tokens=recall.input_tokens or tokens(self._request.body),
             stop_sequences=recall.stop_sequences,
             names=recall.names,
             ids=recall.ids,
