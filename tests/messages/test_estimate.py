@@ -133,6 +133,7 @@ def test_texts_are_found_wherever_they_are() -> None:
         {"type": "document", "source": {"type": "content", "content": [inner]}},
         {"type": "document", "title": text, "source": {"type": "content"}},
         {"type": "search_result", "source": text, "content": []},
+        {"type": "compaction", "content": text},
         {"type": "code_execution_tool_result", "content": {"type": "code_execution_result", "stdout": text}},
     ):
         assert of_blocks(block) == pytest.approx(one, abs=2), block["type"]
