@@ -1024,9 +1024,9 @@ _JSON = st.recursive(
 def test_a_field_nested_too_deeply_costs_the_answer_and_not_the_process() -> None:
     deep = "[" * 100_000 + "]" * 100_000
     with pytest.raises(ApiError):
-        Reading().stream(frames('{{"choices":[{{"delta":{{"content":"hi"}}}}],"odd":{}}}'.format(deep), STOP))
+        Reading().stream(frames(f'{{"choices":[{{"delta":{{"content":"hi"}}}}],"odd":{deep}}}', STOP))
     with pytest.raises(ApiError):
-        Reading().stream(frames('{{"choices":[{{"delta":{{"content":"\\ud83d"}}}}],"odd":{}}}'.format(deep), STOP))
+        Reading().stream(frames(f'{{"choices":[{{"delta":{{"content":"\\ud83d"}}}}],"odd":{deep}}}', STOP))
 
 
 @given(st.lists(_JSON, max_size=3), st.lists(_JSON, max_size=3))

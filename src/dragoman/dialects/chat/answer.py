@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from dragoman.dialects.chat import errors, overflow
-from dragoman.dialects.chat.calls import Calls, written
+from dragoman.dialects.chat.calls import Calls, PendingCall, written
+from dragoman.dialects.chat.likeness import Likeness, likeness
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.chat.tags import ThinkTags
 from dragoman.dialects.chat.wire import (
@@ -22,6 +23,7 @@ from dragoman.dialects.chat.wire import (
     Tokens,
     ToolCall,
     decode,
+    decode_text,
     join_halves,
     loose,
     parse,
@@ -65,6 +67,7 @@ STOP_REASON: dict[str, StopReason] = {
 # Reasons that say the answer failed.
 FAILED = frozenset({"error", "network_error", "abort", "malformed_function_call"})
 
+_LEARN_LIMIT = 100  # frames that are looked at for likeness: streams whose frames all differ must not pay for it
 _DONE = (b"[DONE]", b'"[DONE]"', b"[done]")
 _TYPED_FIELDS = frozenset({"reasoning_content", "reasoning", "reasoning_details"})
 _PROMPT, _COMPLETION = PromptDetails(), CompletionDetails()
@@ -85,6 +88,9 @@ class ChatReader:
         self._tags = ThinkTags() if quirks.think_tags else None
         self._calls = Calls(writer)
         self._halves: dict[object, str] | None = None  # lone surrogates that wait for their other half, by stream
+        self._like: Likeness | None = None  # of the last decoded frame that held one text and nothing else
+        self._last_call: PendingCall | None = None
+        self._tries = _LEARN_LIMIT if self._typed else 0
         self._seen = False  # whether any frame was an answer's
         self._done = False
         self._reason: str | None = None  # the last finish reason
@@ -131,13 +137,23 @@ class ChatReader:
 
     def _frame(self, frame: Frame) -> None:
         data = frame.data
+        like = self._like
+        if like is not None and data.startswith(like.head) and data.endswith(like.tail) and not frame.event:
+            try:
+                text = decode_text(data[like.start : like.stop])
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                pass  # more than a string differs, or half a character
+            else:
+                self._say(text)
+                return
+        plain = True
         try:
             chunk = decode(data) if self._typed else loose(msgspec.json.decode(data), self._fields)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             mended = self._mended(data)
             if mended is None:
                 return
-            chunk = mended
+            chunk, plain = mended, False
         if chunk.usage is not None or chunk.x_groq is not None:
             self._usage(chunk)
         if not chunk.choices or chunk.error or frame.event == "error":
@@ -155,6 +171,25 @@ class ChatReader:
             self._finishing(chunk)
         elif choice.usage is not None or choice.error:
             self._extras(chunk)
+        elif plain and self._tries and delta is not None:
+            self._learn(data, chunk)
+
+    def _learn(self, data: bytes, chunk: Chunk) -> None:
+        """Remember what the next frames may have in common with this one."""
+        self._tries -= 1
+        self._like = likeness(data, chunk)
+
+    def _say(self, text: str) -> None:
+        """The text of a frame that is like the last one that was decoded."""
+        field = self._like.field if self._like is not None else None
+        if not text:
+            return
+        if field == "content":
+            self._content(text)
+        elif field == "arguments" and self._last_call is not None:
+            self._calls.add(self._last_call, self._joined(self._last_call.key, text))
+        elif field in self._fields:
+            self._think(self._joined("reasoning", text), str(field))
 
     def _last_frame(self, frame: Frame) -> None:
         """A frame without its blank line: complete, or cut."""
@@ -293,7 +328,8 @@ class ChatReader:
         seal = _thought_signature(piece)
         if self._thinking or seal is not None:
             self._sign(seal)
-        call = self._calls.place(piece, whole=whole)
+        self._like = None  # its text may belong to another call now
+        call = self._last_call = self._calls.place(piece, whole=whole)
         if piece.function is not None and piece.function.arguments:
             text = written(piece.function.arguments)
             self._calls.add(call, self._joined(call.key, text))
