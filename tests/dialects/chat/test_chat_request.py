@@ -13,7 +13,7 @@ from dialects.chat.asking import IMAGE, PDF, WEATHER, Json, ask, called, notes, 
 from dialects.chat.golden_requests import cases, golden, translated
 from dialects.chat.openai_types import problem
 from dragoman.dialects.chat.request import call
-from dragoman.messages import unread
+from dragoman.messages import unknown
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
 from dragoman.messages.request import decode
@@ -279,7 +279,7 @@ def is_elsewhere(path: str) -> bool:
 def test_nothing_in_a_request_disappears_without_a_note() -> None:
     request = ask(**EVERYTHING)
     made = call(request, target(files=True))
-    found = [*made.notes, *unread.notes(request.raw)]
+    found = [*made.notes, *unknown.fields(request.raw)]
     body = made.body.decode().replace("\\", "")
 
     def noted(path: str) -> bool:
