@@ -13,6 +13,7 @@ from dialects.chat.asking import IMAGE, PDF, WEATHER, Json, ask, called, notes, 
 from dialects.chat.golden_requests import cases, golden, translated
 from dialects.chat.openai_types import problem
 from dragoman.dialects.chat.request import call
+from dragoman.dialects.contract import Target
 from dragoman.messages import unknown
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
@@ -30,11 +31,27 @@ def test_goldens_are_what_the_official_types_allow(case: str) -> None:
     assert problem(golden(case)["body"]) is None
 
 
+OPENAI = target(
+    facts={"reasoning": True, "efforts": ("none", "low", "medium", "high"), "sampling": "without_reasoning"},
+    max_tokens_field="max_completion_tokens",
+    system_role="developer",
+    mid_system="keep",
+    empty_content="null",
+    files=True,
+    strict_tools=True,
+    cache="breakpoints",
+    safety_identifier=True,
+    service_tier=True,
+    web_search="options",
+)
+
+
+@pytest.mark.parametrize("to", [target(files=True), OPENAI], ids=["plain", "openai"])
 @given(made=bodies())
-def test_any_body_is_what_the_official_types_allow(made: tuple[Json, list[str]]) -> None:
+def test_any_body_is_what_the_official_types_allow(to: Target, made: tuple[Json, list[str]]) -> None:
     body, texts = made
-    if texts:  # a conversation without any text is refused
-        assert problem(json.loads(call(decode(msgspec.json.encode(body)), target(files=True)).body)) is None
+    if any(each in str(body["messages"]) for each in texts):  # a conversation without any text is refused
+        assert problem(json.loads(call(decode(msgspec.json.encode(body)), to).body)) is None
 
 
 def test_a_minimal_request() -> None:
@@ -297,6 +314,7 @@ def test_nothing_in_a_request_disappears_without_a_note() -> None:
             missing.append(path)
     assert not missing
     assert problem(json.loads(made.body)) is None
+    assert problem(sent(OPENAI, **EVERYTHING)) is None
 
 
 def test_every_note_of_everything() -> None:

@@ -235,7 +235,7 @@ def _person(user: str) -> str:
     if user.startswith("{"):
         try:
             found: Any = msgspec.json.decode(user)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return user
         found.pop("session_id", None)
         return msgspec.json.encode(found, order="sorted").decode()

@@ -11,7 +11,9 @@ What this language cannot carry, and what happens instead:
 - pictures and files inside tool results: they follow in the next user message, with a marker where they were
 - `is_error`: the result begins with "Error: "
 - citations, and the switch that asks for them: left out
-- PDF documents, where the server has no `file` parts: 400 that names the block; documents of the Files API: 400
+- pictures for a model without vision: a marker; pictures of the Files API: 400 that names the block
+- PDF documents, where the server has no `file` parts, and documents of the Files API: 400 that names the block; in
+  turns that were answered before, a marker
 - system turns in the middle, where the server allows one system message: `<system-reminder>` text of the user turn
 - an answer that the caller began (prefill), where the server cannot continue it: an instruction to continue
 - tools that Anthropic runs (web fetch, code execution, tool search, toolsets, MCP servers): left out, or 400 if nothing
