@@ -15,12 +15,10 @@ from dragoman.dialects.chat.calls import Calls, PendingCall, written
 from dragoman.dialects.chat.likeness import Likeness, likeness
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.chat.tags import ThinkTags
+from dragoman.dialects.chat.usage import counted
 from dragoman.dialects.chat.wire import (
     Chunk,
-    CompletionDetails,
     Delta,
-    PromptDetails,
-    Tokens,
     ToolCall,
     decode,
     decode_text,
@@ -31,7 +29,7 @@ from dragoman.dialects.chat.wire import (
 from dragoman.dialects.contract import Call
 from dragoman.messages import state
 from dragoman.messages.errors import ApiError
-from dragoman.messages.events import Event, OutputDetails, StopDetails, StopReason, Usage
+from dragoman.messages.events import Event, StopDetails, StopReason
 from dragoman.messages.notes import Grade, Note
 from dragoman.messages.sse import Frame, FrameReader
 from dragoman.messages.writer import MessageWriter
@@ -70,7 +68,6 @@ FAILED = frozenset({"error", "network_error", "abort", "malformed_function_call"
 _LEARN_LIMIT = 100  # frames that are looked at for likeness: streams whose frames all differ must not pay for it
 _DONE = (b"[DONE]", b'"[DONE]"', b"[done]")
 _TYPED_FIELDS = frozenset({"reasoning_content", "reasoning", "reasoning_details"})
-_PROMPT, _COMPLETION = PromptDetails(), CompletionDetails()
 
 
 class ChatReader:
@@ -234,7 +231,7 @@ class ChatReader:
         if choice.error:
             raise errors.embedded({"error": choice.error}, self._call)
         if choice.usage is not None:
-            self._writer.usage(self._counted(choice.usage, chunk.service_tier))
+            self._writer.usage(counted(choice.usage, chunk.service_tier, self._call))
 
     def _completion(self, body: bytes) -> None:
         """A completion, played as a stream."""
@@ -460,34 +457,7 @@ class ChatReader:
                 raise errors.embedded({"error": chunk.x_groq.error}, self._call)
             tokens = chunk.x_groq.usage
         if tokens is not None and (tokens.prompt_tokens or tokens.completion_tokens):  # zeros are no counts
-            self._writer.usage(self._counted(tokens, chunk.service_tier))
-
-    def _counted(self, tokens: Tokens, tier: str | None) -> Usage:
-        """Their counters as ours: theirs include what a cache gave, ours are disjoint."""
-        details = tokens.prompt_tokens_details or _PROMPT
-        reasoning = (tokens.completion_tokens_details or _COMPLETION).reasoning_tokens or 0
-        prompt = tokens.prompt_tokens or self._call.recall.input_tokens
-        read = (
-            details.cached_tokens
-            or tokens.prompt_cache_hit_tokens
-            or tokens.cached_tokens
-            or tokens.cache_read_input_tokens
-            or 0
-        )
-        write = details.cache_write_tokens or details.cache_creation_tokens or tokens.cache_creation_input_tokens or 0
-        output = tokens.completion_tokens or 0
-        if self._call.target.quirks.reasoning_outside_completion:
-            output += max(reasoning, 0)
-        read = min(max(read, 0), max(prompt, 0))
-        write = min(max(write, 0), max(prompt, 0) - read)
-        return Usage(
-            input_tokens=max(prompt, 0) - read - write,
-            output_tokens=max(output, 0),
-            cache_creation_input_tokens=write,
-            cache_read_input_tokens=read,
-            output_tokens_details=OutputDetails(reasoning) if reasoning > 0 else None,
-            service_tier=None if tier is None else "priority" if tier in ("priority", "fast") else "standard",
-        )
+            self._writer.usage(counted(tokens, chunk.service_tier, self._call))
 
     # The end
 
