@@ -234,7 +234,7 @@ def _more(inner: dict[str, Any]) -> str:
 def filtered(results: Any) -> list[str]:
     """The categories in Azure's content filter results that were filtered.
 
-    https://learn.microsoft.com/en-us/azure/ai-foundry/openai/concepts/content-filter-annotations
+    https://learn.microsoft.com/en-us/azure/ai-services/openai/concepts/content-filter-annotations
     """
     if not isinstance(results, dict):
         return []
