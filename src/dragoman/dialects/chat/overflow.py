@@ -1,7 +1,8 @@
 """Context overflow: every way servers say it, and the words that Claude Code understands.
 
 Claude Code compacts the conversation when the message says `prompt is too long`, and lowers `max_tokens` by itself on
-``input length and `max_tokens` exceed context limit: A + B > C``; with any other text a session is stuck (seen with 2.1.329).
+``input length and `max_tokens` exceed context limit: A + B > C``; with any other text a session is stuck
+(seen with 2.1.329).
 """
 
 import re
