@@ -247,9 +247,7 @@ class MessageWriter:
 
     def take(self) -> list[Event]:
         """Events made since the last call."""
-        events = self._events
-        if events:
-            self._events = []
+        events, self._events = self._events, []
         return events
 
     # Text and thinking

@@ -475,6 +475,8 @@ class ChatReader:
         if isinstance(choice.stop_reason, str):
             self._matched = choice.stop_reason
         self._extras(chunk)
+        # There is little left to say, so the gateway waits less for it; `_conclude` has the last word on the reason.
+        self._writer.finish(STOP_REASON.get(reason, "end_turn"))
 
     def _conclude(self) -> None:
         """The end of the answer, after its last usage."""

@@ -294,38 +294,41 @@ class _Turns:
     # User
 
     def user(self, turn: Settled, *, is_new: bool) -> None:
-        """`is_new`: no answer stands behind it yet, so the caller can still be told what is wrong with it."""
+        """`is_new`: no answer stands behind it yet, so the caller can still be told what is wrong with it.
+
+        Results of tools are never refused: clients keep them, so an error now would come back in every later turn.
+        """
         parts: list[Part] = []
         media = _Media()
         for place, block in zip(turn.result_places, turn.results, strict=True):
-            self._result(block, place, media, parts, is_new=is_new)
+            self._result(block, place, media, parts)
         parts += media.parts
         for place, block in zip(turn.places, turn.blocks, strict=True):
             if block.type == "text":
                 parts.append(self._text(block))
             else:
-                parts += self._user_block(block, place, is_new=is_new)
+                parts += self._user_block(block, place, refusable=is_new)
         if parts:
             self.messages.append(Message("user", self._content(parts)))
 
-    def _user_block(self, block: Block, place: str, *, is_new: bool) -> list[Part]:
+    def _user_block(self, block: Block, place: str, *, refusable: bool) -> list[Part]:
         if block.type == "image":
-            parts = [self._image(block, place)]
+            parts = [self._image(block, place, refusable=refusable)]
         elif block.type == "document":
-            parts = self._document(block, place, is_new=is_new)
+            parts = self._document(block, place, refusable=refusable)
         else:
             return [self._other(block, place)]
         if block.cache_control is not None:
             self._mark(parts[-1], block.cache_control)
         return parts
 
-    def _result(self, block: Block, place: str, media: "_Media", parts: list[Part], *, is_new: bool) -> None:
+    def _result(self, block: Block, place: str, media: "_Media", parts: list[Part]) -> None:
         content = block.content
         if isinstance(content, str):
             text = content
         else:
             inner = content if isinstance(content, list) else [content] if content else []
-            text = "\n".join(self._pieces(inner, place, media, is_new=is_new))
+            text = "\n".join(self._pieces(inner, place, media))
         if not text or text.isspace():
             text = NO_OUTPUT
         if block.is_error:
@@ -343,7 +346,7 @@ class _Turns:
             self._mark(None, block.cache_control)
         self.messages.append(message)
 
-    def _pieces(self, blocks: list[Block], place: str, media: "_Media", *, is_new: bool) -> Iterable[str]:
+    def _pieces(self, blocks: list[Block], place: str, media: "_Media") -> Iterable[str]:
         """The text of a result; what a `tool` message cannot hold goes to `media`."""
         for number, block in enumerate(blocks):
             if block.type not in ("image", "document"):
@@ -352,7 +355,7 @@ class _Turns:
                 yield as_text(block)
                 continue
             inner = f"{place}.content.{number}"
-            parts = self._user_block(block, inner, is_new=is_new)
+            parts = self._user_block(block, inner, refusable=False)
             yield from (part.text for part in parts if part.text is not None)
             carried = [part for part in parts if part.text is None]
             if carried:
@@ -364,34 +367,38 @@ class _Turns:
 
     # Images and documents
 
-    def _image(self, block: Block, place: str) -> Part:
+    def _image(self, block: Block, place: str, *, refusable: bool) -> Part:
         if not self._sees:
             self._notes.append(Note("lost", "image.no_vision", place))
             return Part("text", "[image omitted: the model cannot see images]")
         source = block.source if isinstance(block.source, Source) else Source("none")
         if source.type == "base64" and source.data and source.media_type:
             return Part("image_url", image_url=Url(f"data:{source.media_type};base64,{source.data}"))
-        if source.type == "url" and source.url and _WEB.match(source.url):
-            if not self._quirks.image_urls:
-                raise ApiError("invalid_request", f"{place}.source: this upstream takes no image URLs; send base64.")
-            return Part("image_url", image_url=Url(source.url))
+        is_url = source.type == "url" and source.url and _WEB.match(source.url)
+        if is_url and self._quirks.image_urls:
+            return Part("image_url", image_url=Url(source.url or ""))
+        if not refusable:
+            self._notes.append(Note("lost", "image.unreadable", place))
+            return Part("text", "[image omitted: it cannot be sent to this model]")
+        if is_url:
+            raise ApiError("invalid_request", f"{place}.source: this upstream takes no image URLs; send base64.")
         raise _bad_source(place, source, "an image as base64 with its media_type, or an http(s) url")
 
-    def _document(self, block: Block, place: str, *, is_new: bool) -> list[Part]:
+    def _document(self, block: Block, place: str, *, refusable: bool) -> list[Part]:
         if block.citations is not NO_RAW and _holds(block):
             self._notes.append(Note("changed", "document.citations", place))
         source = block.source if isinstance(block.source, Source) else Source("none")
         if source.type == "text":
             return [Part("text", as_text(block))]
         if source.type == "content":
-            return self._document_of_blocks(block, source, place, is_new=is_new)
+            return self._document_of_blocks(block, source, place, refusable=refusable)
         is_pdf = source.type == "base64" and source.data and source.media_type in (_PDF, None)
         if is_pdf and self._files:
             name = block.title or "document"
             file = File(name if name.endswith(".pdf") else f"{name}.pdf", f"data:{_PDF};base64,{source.data}")
             context = [Part("text", f"[Context of the document: {block.context}]")] if block.context else []
             return [*context, Part("file", file=file)]
-        if not is_new:
+        if not refusable:
             # It was answered once, perhaps by another model; an error now would end the conversation for good.
             self._notes.append(Note("lost", "document.unreadable", place))
             return [Part("text", "[document omitted: the model cannot read it]")]
@@ -399,7 +406,7 @@ class _Turns:
             raise ApiError("invalid_request", f"{place}: this upstream takes no PDF documents; send their text.")
         raise _bad_source(place, source, "a PDF as base64, or text")
 
-    def _document_of_blocks(self, block: Block, source: Source, place: str, *, is_new: bool) -> list[Part]:
+    def _document_of_blocks(self, block: Block, source: Source, place: str, *, refusable: bool) -> list[Part]:
         if not isinstance(source.content, list):
             return [Part("text", as_text(block))]
         head = f"[Document: {block.title}]" if block.title else "[Document]"
@@ -408,7 +415,7 @@ class _Turns:
             if inner.type == "text":
                 parts += [self._text(inner)] if inner.text else []
             else:
-                parts += self._user_block(inner, f"{place}.source.content.{number}", is_new=is_new)
+                parts += self._user_block(inner, f"{place}.source.content.{number}", refusable=refusable)
         return parts
 
 
