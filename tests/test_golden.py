@@ -1,0 +1,79 @@
+"""Golden cases: what comes out for a file, beside the file. `UPDATE_GOLDENS=1` writes it; read the difference.
+
+cases/requests/<case>.json                     a client's body; <case>.<dialect>.golden.json the call, notes included
+cases/answers/<dialect>/<case>.{sse,json}      an upstream's answer; <case>.golden.sse the events
+cases/errors/<dialect>/<status>-<case>.json    an upstream's error; <case>.golden.json ours
+
+Every request has a golden for every dialect, or a line with the reason in `WITHOUT`.
+"""
+
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import pytest
+
+from dialects.chat import golden_answers, golden_requests
+from dragoman.dialects import DIALECTS
+
+CASES = Path(__file__).parent / "cases"
+
+
+class Goldens(NamedTuple):
+    """The modules that translate a dialect's cases."""
+
+    requests: ModuleType
+    answers: ModuleType
+
+
+GOLDENS = {"chat": Goldens(golden_requests, golden_answers)}
+
+# (case, dialect) -> why there is no golden
+WITHOUT: dict[tuple[str, str], str] = {}
+
+
+def requests() -> list[tuple[str, str]]:
+    names = sorted(path.stem for path in (CASES / "requests").glob("*.json") if ".golden" not in path.name)
+    return [(name, dialect) for name in names for dialect in DIALECTS if (name, dialect) not in WITHOUT]
+
+
+def inputs(kind: str, suffix: str) -> list[tuple[str, Path]]:
+    return [
+        (dialect, path)
+        for dialect in DIALECTS
+        for path in sorted((CASES / kind / dialect).glob(f"*{suffix}"))
+        if ".golden" not in path.name
+    ]
+
+
+def name(value: object) -> str:
+    return value.stem if isinstance(value, Path) else str(value)
+
+
+@pytest.mark.parametrize(("case", "dialect"), requests())
+def test_request(case: str, dialect: str) -> None:
+    module = GOLDENS[dialect].requests
+    assert module.translated(case) == module.golden(case)
+
+
+@pytest.mark.parametrize(("dialect", "case"), inputs("answers", ".sse"), ids=name)
+def test_answer(dialect: str, case: Path) -> None:
+    module = GOLDENS[dialect].answers
+    module.check(case.with_suffix(".golden.sse"), module.golden_answer(case))
+
+
+@pytest.mark.failure(119, 175)
+@pytest.mark.parametrize(("dialect", "case"), inputs("errors", ".json"), ids=name)
+def test_error(dialect: str, case: Path) -> None:
+    module = GOLDENS[dialect].answers
+    module.check(case.with_suffix(".golden.json"), module.golden_error(case))
+
+
+def test_no_golden_is_left_over() -> None:
+    """A golden whose case is gone checks nothing."""
+    for golden in CASES.rglob("*.golden.*"):
+        folder, stem = golden.parent, golden.name.partition(".golden.")[0]
+        if folder.name == "requests":
+            stem = stem.rpartition(".")[0]
+        assert any((folder / f"{stem}{suffix}").exists() for suffix in (".json", ".sse")), golden
+    assert all(case in {name for name, _ in requests()} for case, _ in WITHOUT)
