@@ -13,14 +13,14 @@ LIMITS = {
     "messages": 100.0,
     "dialects": 100.0,
     "providers": 100.0,
-    "config": 95.0,
-    "upstream": 95.0,
-    "routing": 95.0,
-    "gateway": 95.0,
-    "telemetry": 95.0,
-    "server": 92.0,
-    "demo": 90.0,
-    "cli": 85.0,
+    "config": 99.0,
+    "upstream": 99.0,
+    "routing": 99.0,
+    "gateway": 99.0,
+    "telemetry": 99.0,
+    "server": 99.0,
+    "demo": 99.0,
+    "cli": 93.0,
 }
 SOURCE = Path("src/dragoman")
 

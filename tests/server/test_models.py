@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from server_fixture import Listed
 
 from dragoman.messages.errors import ApiError
 from dragoman.server.models import one, page
+from server_fixture import Listed
 
 LISTING = [Listed(f"m{number}") for number in range(25)]
 

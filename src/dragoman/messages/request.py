@@ -6,6 +6,8 @@ Fields: https://platform.claude.com/docs/en/api/messages
 """
 
 import re
+from functools import lru_cache
+from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
@@ -18,12 +20,12 @@ NESTING_LIMIT = 100  # levels of JSON that a tool schema or a tool input may hav
 NO_RAW = Raw()  # an absent raw field; an explicit null is Raw(b"null")
 
 
-class CacheControl(Struct, frozen=True):
+class CacheControl(Struct, frozen=True, gc=False):
     type: str = "ephemeral"
     ttl: str | None = None
 
 
-class Source(Struct, frozen=True):
+class Source(Struct, frozen=True, gc=False):
     """Where an image or a document comes from: base64, url, file, text or content."""
 
     type: str
@@ -34,7 +36,7 @@ class Source(Struct, frozen=True):
     content: "str | list[Block] | None" = None
 
 
-class Block(Struct, frozen=True):
+class Block(Struct, frozen=True, gc=False):
     """One content block of any type; the fields of all types side by side, absent ones at their default."""
 
     type: str
@@ -70,7 +72,7 @@ class Block(Struct, frozen=True):
     tool_references: "list[Block] | None" = None
 
 
-class Effort(Struct, frozen=True):
+class Effort(Struct, frozen=True, gc=False):
     """`output_config` of the request or of one system turn."""
 
     effort: str | None = None
@@ -78,20 +80,20 @@ class Effort(Struct, frozen=True):
     task_budget: Raw = NO_RAW
 
 
-class Format(Struct, frozen=True):
+class Format(Struct, frozen=True, gc=False):
     type: str
     schema: Raw = NO_RAW
     name: str | None = None
 
 
-class Turn(Struct, frozen=True):
+class Turn(Struct, frozen=True, gc=False):
     role: str
     content: str | list[Block] | None = None
     output_config: Effort | None = None
     clear_at: str | None = None
 
 
-class Tool(Struct, frozen=True):
+class Tool(Struct, frozen=True, gc=False):
     name: str | None = None  # toolsets have none
     type: str | None = None  # None and "custom" are functions of the caller
     description: str | None = None
@@ -121,23 +123,23 @@ class Tool(Struct, frozen=True):
         return self.type in (None, "custom")
 
 
-class ToolChoice(Struct, frozen=True):
+class ToolChoice(Struct, frozen=True, gc=False):
     type: str
     name: str | None = None
     disable_parallel_tool_use: bool | None = None
 
 
-class Thinking(Struct, frozen=True):
+class Thinking(Struct, frozen=True, gc=False):
     type: str  # enabled, adaptive, disabled, between_tools
     budget_tokens: int | None = None
     display: str | None = None  # summarized, omitted, updates
 
 
-class Metadata(Struct, frozen=True):
+class Metadata(Struct, frozen=True, gc=False):
     user_id: str | None = None
 
 
-class Body(Struct, frozen=True):
+class Body(Struct, frozen=True, gc=False):
     """`POST /v1/messages` and `/v1/messages/count_tokens`."""
 
     model: Annotated[str, Meta(min_length=1)]
@@ -213,6 +215,28 @@ TYPES = frozenset(
 """Block types whose fields are known here; a wrong type in them is the caller's mistake."""
 
 _BODY = msgspec.json.Decoder(Body)
+_TOOLS = msgspec.json.Decoder(list[Tool] | None)
+_LARGE = 8192  # bytes of a body whose tools are worth being decoded apart
+_MEMO_LIMIT = 512 * 1024  # bytes of a tool list that is remembered
+
+# A body whose tools are still JSON: agents send the same tools with every request, and they are half of it.
+_APART = msgspec.json.Decoder(
+    msgspec.defstruct(
+        "_Apart",
+        [
+            (
+                field.name,
+                Raw if field.name == "tools" else field.type,
+                NO_RAW if field.name == "tools" else field.default,
+            )
+            for field in msgspec.structs.fields(Body)
+        ],
+        frozen=True,
+        gc=False,
+    )
+)
+_parts = attrgetter(*Body.__struct_fields__)
+_TOOLS_AT = Body.__struct_fields__.index("tools")
 _BLOCK = msgspec.json.Decoder(Block)
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _ROWS = msgspec.json.Decoder(list[dict[str, Raw]])
@@ -266,12 +290,14 @@ def decode(
         raise ApiError("invalid_request", f"The request body is not valid JSON: {error}") from None
     if body.max_tokens is None and not counting:
         raise ApiError("invalid_request", "max_tokens: Field required")
-    _check_nesting(body)
+    _check_nesting(body, tools=len(raw) <= _LARGE)
     return Request(body, raw, version, betas, query, session or session_of(body), notes)
 
 
 def _body(raw: bytes) -> tuple[Body, tuple[Note, ...]]:
     try:
+        if len(raw) > _LARGE:
+            return _with_known_tools(raw), ()
         return _BODY.decode(raw), ()
     except msgspec.ValidationError:
         # A block type that is not known here may give our fields other shapes. Looked at only when decoding failed.
@@ -279,6 +305,27 @@ def _body(raw: bytes) -> tuple[Body, tuple[Note, ...]]:
         if not notes:
             raise
         return _BODY.decode(known), notes
+
+
+def _with_known_tools(raw: bytes) -> Body:
+    apart = _APART.decode(raw)
+    values = _parts(apart)
+    text = bytes(values[_TOOLS_AT]) or b"null"
+    try:
+        tools = _known_tools(text) if len(text) <= _MEMO_LIMIT else _checked_tools(text)
+    except msgspec.ValidationError:
+        return _BODY.decode(raw)  # fails too, and names the place in the whole body
+    return Body(*(*values[:_TOOLS_AT], tools, *values[_TOOLS_AT + 1 :]))
+
+
+def _checked_tools(text: bytes) -> list[Tool] | None:
+    tools: list[Tool] | None = _TOOLS.decode(text)
+    _check_tools(tools)
+    return tools
+
+
+# The same bytes give the same tools, so a memory of them changes nothing but the time it takes.
+_known_tools = lru_cache(maxsize=64)(_checked_tools)
 
 
 def _with_known_shapes(raw: bytes) -> tuple[bytes, tuple[Note, ...]]:
@@ -356,9 +403,14 @@ def depth(raw: bytes) -> int:
     return deepest
 
 
-def _check_nesting(body: Body) -> None:
-    for index, tool in enumerate(body.tools or ()):
+def _check_tools(tools: list[Tool] | None) -> None:
+    for index, tool in enumerate(tools or ()):
         _check_raw(tool.input_schema, f"tools.{index}.input_schema")
+
+
+def _check_nesting(body: Body, *, tools: bool) -> None:
+    if tools:
+        _check_tools(body.tools)
     if body.output_config and body.output_config.format:
         _check_raw(body.output_config.format.schema, "output_config.format.schema")
     if body.output_format:
@@ -366,8 +418,30 @@ def _check_nesting(body: Body) -> None:
     if isinstance(body.system, list):
         _check_blocks(body.system, "system", 1)
     for index, turn in enumerate(body.messages):
-        if isinstance(turn.content, list):
+        if isinstance(turn.content, list) and not _are_flat(turn.content):
             _check_blocks(turn.content, f"messages.{index}.content", 1)
+
+
+def _are_flat(blocks: list[Block]) -> bool:
+    """A quick look at what nearly all blocks are: text, small inputs, results with text in them."""
+    for block in blocks:
+        kind = block.type
+        if kind == "tool_use":
+            if len(block.input) > _SHALLOW:
+                text = memoryview(block.input).tobytes()
+                if text.count(b"{") + text.count(b"[") > NESTING_LIMIT:
+                    return False
+        elif kind == "tool_result":
+            content = block.content
+            if content is not None and not isinstance(content, str):
+                if not isinstance(content, list):
+                    return False
+                for inner in content:
+                    if inner.type != "text":
+                        return False
+        elif kind != "text":
+            return False
+    return True
 
 
 def _check_blocks(blocks: list[Block], place: str, level: int) -> None:

@@ -8,6 +8,7 @@ https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -105,6 +106,7 @@ class _Plain(_Object, gc=False, tag="object"):
     const: Absent = "\0"
 
 
+_MEMO_LIMIT = 16 * 1024  # bytes of a schema that is remembered
 _PLAIN = msgspec.json.Decoder(_Plain | _String)  # a type alone would do without its tag
 
 
@@ -117,11 +119,10 @@ def parameters(raw: Raw, *, inline: bool, notes: list[Note], place: str) -> Raw:
     if raw is NO_RAW:
         return EMPTY
     text = memoryview(raw).tobytes()
-    if b'"$schema"' in text:
-        found = _FIRST.match(text)
-        text = b"{" + text[found.end() :] if found else _LAST.sub(b"}", text)
-    if _plain(text):
-        return Raw(text)
+    plain = _known_plain(text) if len(text) <= _MEMO_LIMIT else _as_plain(text)
+    if plain is not None:
+        return plain
+    text = _without_dialect(text)
     given = msgspec.json.decode(text)
     node = _object(given, notes, place)
     if inline:
@@ -150,6 +151,23 @@ def strict_ready(raw: Raw) -> bool:
     Every object must require all its properties and forbid others, and only the keywords of strict mode are used.
     """
     return is_object(raw) and _strict(msgspec.json.decode(raw))
+
+
+def _without_dialect(text: bytes) -> bytes:
+    """The schema without a `$schema` at its beginning or end, where it mostly is."""
+    if b'"$schema"' not in text:
+        return text
+    found = _FIRST.match(text)
+    return b"{" + text[found.end() :] if found else _LAST.sub(b"}", text)
+
+
+def _as_plain(text: bytes) -> Raw | None:
+    text = _without_dialect(text)
+    return Raw(text) if _plain(text) else None
+
+
+# Agents send the same tools with every request; the same bytes give the same schema, remembered or not.
+_known_plain = lru_cache(maxsize=512)(_as_plain)
 
 
 def _plain(text: bytes) -> bool:
