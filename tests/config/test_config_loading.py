@@ -225,8 +225,8 @@ class TestLayers:
         assert found.sources == (str(house.file), str(house.folder / ".env"), "environment")
 
     def test_variables_stand_for_numbers_and_choices_too(self, house: House) -> None:
-        found, _ = house.load('server: {port: "${P}", fetch_models: "${F:-true}", read_idle: "${I:-5}"}\n', None, P="9")
-        assert (found.server.port, found.server.fetch_models, found.server.read_idle) == (9, True, 5.0)
+        found, _ = house.load('strict: "${F:-true}"\nserver: {port: "${P}", read_idle: "${I:-5}"}\n', None, P="9")
+        assert (found.server.port, found.strict, found.server.read_idle) == (9, True, 5.0)
 
     def test_a_token(self, house: House) -> None:
         assert house.load('server: {auth_token: "${T}"}', None, T=CANARY)[0].server.auth_token == CANARY

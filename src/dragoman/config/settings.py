@@ -58,9 +58,6 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stop_after: Seconds = 20.0
     """Seconds that open streams get to end after the signal to stop."""
 
-    fetch_models: bool = False
-    """Whether `GET /v1/models` also lists what active providers list. Off: only what the configuration names."""
-
 
 class Logs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`logs:` in dragoman.yaml."""
