@@ -17,8 +17,10 @@ import pytest
 
 from cli.conftest import Run
 from clients.conftest import clean_environment, wait_for_url
-from dragoman.cli import banner, serve
-from dragoman.config.settings import Config, Provider, Server
+from dragoman.cli import banner, configuration, serve
+from dragoman.cli.failure import Failure
+from dragoman.config import with_demo
+from dragoman.config.settings import Config, Provider, Secrets, Server
 from dragoman.dialects.contract import Target
 
 ASK = {"model": "sonnet", "max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]}
@@ -247,3 +249,40 @@ def test_addresses_that_people_can_use(host: str, url: str) -> None:
         pytest.skip("this machine has no IPv6")
     with found:
         assert serve.address([found]) == url.format(found.getsockname()[1])
+
+
+def test_a_state_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No reason not to serve on loopback; off loopback the token has no place, and that is said."""
+    blocked = tmp_path / "file"
+    blocked.write_text("", "utf-8")
+    assert serve.remember(blocked / "dragoman", 8082) is None
+    monkeypatch.setenv("XDG_STATE_HOME", str(blocked))
+    config = Config(server=Server(host="0.0.0.0"))
+    with pytest.raises(Failure, match=r"Set server\.auth_token"):
+        serve.with_token(config, configuration.here())
+
+
+def test_workers_need_fork(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "fork")
+    result = run("serve", "--workers", "2", "--verbose")
+    assert result.exit_code == 1
+    assert "--workers 1" in result.output
+
+
+def test_a_terminal_gets_the_whole_banner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
+    serve.announce(with_demo(Config(demo=True), "http://127.0.0.1:9/v1"), "http://127.0.0.1:8082", None)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "demo/tools" in said.err
+    assert "dragoman claude" in said.err
+
+
+def test_an_application_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: serve.Service) -> None:
+        raise RuntimeError("The server could not start; its log says why.")
+
+    monkeypatch.setattr(serve, "serve", fail)
+    with pytest.raises(Failure, match="could not start"):
+        serve.work(serve.Service(Config(), Secrets({}), [], []))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import Run
+from dragoman.cli import explain
 from dragoman.cli.explain import LONGEST, shortened
 
 REQUEST = {
@@ -16,12 +17,6 @@ REQUEST = {
     "service_tier": "auto",
     "messages": [{"role": "user", "content": [{"type": "text", "text": "Hello", "novelty": 1}]}],
 }
-
-
-@pytest.fixture
-def configured(folder: Path) -> Path:
-    (folder / "dragoman.yaml").write_text("providers: {deepseek: {}}\nmodels: {sonnet: deepseek/m}\n", "utf-8")
-    return folder
 
 
 @pytest.fixture
@@ -80,3 +75,30 @@ def test_no_such_file(run: Run) -> None:
 def test_long_strings_are_cut() -> None:
     cut = shortened({"a": ["x" * (LONGEST + 5)], "b": 1})
     assert cut == {"a": ["x" * LONGEST + "... (2,005 characters)"], "b": 1}
+
+
+def test_a_request_that_loses_nothing(run: Run, lab: Path) -> None:
+    plain = {"model": "sonnet", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
+    assert "none: everything is carried over" in run("explain", "-", stdin=json.dumps(plain)).output
+
+
+def test_the_name_of_the_key_and_never_the_key(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "canary")
+    (folder / "dragoman.yaml").write_text("providers: {deepseek: {}}\nmodels: {sonnet: deepseek/m}\n", "utf-8")
+    output = run("explain", "-", stdin=json.dumps(REQUEST)).output
+    assert "authorization (from " in output
+    assert "canary" not in output
+
+
+def test_colours_on_a_terminal(run: Run, lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explain, "colourful", lambda _: True)
+    output = run("explain", "-", stdin=json.dumps(REQUEST)).output
+    assert '"model"' in output
+    assert '"m"' in output
+
+
+def test_a_request_that_is_too_large(run: Run, lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explain, "LIMIT", 10)
+    result = run("explain", "-", stdin=json.dumps(REQUEST))
+    assert result.exit_code == 1
+    assert "64 MB" in result.output

@@ -135,3 +135,19 @@ def test_stop_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Failure, match="kill -9 12345"):
         processes.stop(12345, 0.1)
     assert sent == [signal.SIGTERM]
+
+
+def test_a_worker_that_fails_plainly_shows_no_traceback(tmp_path: Path) -> None:
+    def work() -> None:
+        sys.stderr = (tmp_path / "stderr").open("w")
+        raise Failure("No luck.")
+
+    assert ended(processes.fork(work)) == 1
+    assert (tmp_path / "stderr").read_text() == "Error: No luck.\n"
+
+
+def test_a_worker_that_is_interrupted_ends_well() -> None:
+    def work() -> None:
+        raise KeyboardInterrupt
+
+    assert ended(processes.fork(work)) == 0

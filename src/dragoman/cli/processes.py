@@ -34,6 +34,8 @@ def fork(work: Callable[[], None]) -> int:
         code = 0
     except KeyboardInterrupt:
         code = 0
+    except Failure as error:
+        error.show()
     except BaseException:  # noqa: BLE001 - the last frame of a child: report, never return into the parent's code
         sys.excepthook(*sys.exc_info())
     finally:

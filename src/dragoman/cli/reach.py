@@ -48,7 +48,7 @@ async def _one(config: Config, provider: Provider, limit: float) -> Reached:
         advice = "set SSL_CERT_FILE to your company's certificates"
         return Reached(provider.name, False, f"{place}: certificate refused ({error.verify_message}): {advice}")
     except ssl.SSLError as error:
-        return Reached(provider.name, False, f"{place} speaks no TLS ({error.reason}): is base_url right?")
+        return Reached(provider.name, False, f"{place} speaks no TLS ({error.strerror}): is base_url right?")
     except OSError as error:
         return Reached(
             provider.name, False, f"{place}: {os.strerror(error.errno) if error.errno and error.errno > 0 else error}"
