@@ -33,6 +33,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     reasons_by_default: bool = False  # thinks when no effort is sent
     system_role: Literal["system", "developer"] | None = None  # None leaves it to the quirk
     reasoning_echo: bool | None = None  # earlier reasoning must come back; None leaves it to the quirk
+    dialect: str | None = None  # the language it is asked in, where its provider speaks several
     source: str = ""  # link that says so
 
 
@@ -46,10 +47,12 @@ class Target(Struct, frozen=True, kw_only=True):
     quirks: Any  # the dialect's own typed quirks, e.g. `dialects.chat.quirks.Quirks`
     facts: Facts = Facts()
     key: str | None = None  # name under which `Secrets` knows the key; None: no key is needed
-    auth: Literal["bearer", "x-api-key", "api-key", "none"] = "bearer"
+    auth: Literal["bearer", "x-api-key", "api-key", "entra", "none"] = "bearer"
     headers: tuple[tuple[str, str], ...] = ()  # fixed extra headers of the provider; never secrets
     state_scope: str = ""  # which deployments can read state made here; see `messages.state`
     strict: bool = False  # a `lost` note becomes a 400
+    query: str = ""  # of every URL, without "?": "api-version=2024-10-21"
+    other: "Target | None" = None  # the same model in another language of its provider; a repair may switch to it
 
 
 class Recall(Struct, frozen=True, kw_only=True):
@@ -121,3 +124,15 @@ class Repairs(Protocol):
     """Optional: a dialect that can mend a refused call."""
 
     def repair(self, call: Call, error: ApiError) -> Repair | None: ...
+
+
+class Counts(Protocol):
+    """Optional: a dialect whose upstreams count the input tokens of a request."""
+
+    def count(self, request: Request, target: Target) -> Call:
+        """The call that asks. Raises ApiError as `Dialect.call` does."""
+        ...
+
+    def counted(self, body: bytes) -> int:
+        """Input tokens in its answer. Raises ApiError("bad_answer")."""
+        ...
