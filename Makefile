@@ -41,12 +41,12 @@ fix: $(READY) ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-coverage: $(READY) ## tests with line and branch coverage, and the limits per floor
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-branch --cov-report= $(ARGS)
+coverage: $(READY) ## the tests with line and branch coverage, and the limits per floor
+	@$(MAKE) --no-print-directory test ARGS="--cov --cov-branch --cov-report= $(ARGS)"
 	@$(BIN)/python tests/coverage_limits.py
 
-laws: $(READY) ## the laws with 10,000 examples each (slow)
-	@HYPOTHESIS_PROFILE=laws $(BIN)/python -m pytest -n 2 tests/test_laws.py
+laws: $(READY) ## the laws with 10,000 examples each (slow; make laws PROFILE=ci for 1,000)
+	@HYPOTHESIS_PROFILE=$(or $(PROFILE),laws) $(BIN)/python -m pytest -n 2 tests/test_laws.py
 
 mutants: $(READY) ## put known bugs back in and show that the tests notice
 	@$(BIN)/python tests/mutants.py
