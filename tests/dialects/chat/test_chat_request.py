@@ -71,6 +71,12 @@ def test_where_it_goes_is_the_targets_business() -> None:
     assert ("x-title", "dragoman") in made.headers
 
 
+@pytest.mark.failure(173)
+def test_the_url_carries_the_targets_query() -> None:
+    to = msgspec.structs.replace(target(), query="api-version=2024-10-21")
+    assert called(to).url == "http://127.0.0.1:9/v1/chat/completions?api-version=2024-10-21"
+
+
 def test_notes_of_decoding_come_along() -> None:
     raw = b'{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"\\ud83d"}]}'
     assert call(decode(raw), target()).notes == (Note("changed", "unicode.repaired"),)

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from dragoman.dialects.chat import schema
 from dragoman.dialects.chat.body import ChatBody, JsonSchema, ObjectFormat, SchemaFormat
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.chat.tools import Offered
 from dragoman.dialects.contract import Target
+from dragoman.messages import schema
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Grade, Note
 from dragoman.messages.request import NO_RAW, Body, Format

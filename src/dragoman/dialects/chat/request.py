@@ -87,7 +87,7 @@ def call(request: Request, target: Target) -> Call:
         _refuse_losses(unique)
     thinking = body.thinking
     return Call(
-        url=target.base_url + quirks.chat_path,
+        url=target.base_url + quirks.chat_path + ("?" + target.query if target.query else ""),
         body=knobs.encode(chat, quirks),
         stream=stream,
         target=target,

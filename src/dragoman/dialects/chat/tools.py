@@ -8,11 +8,11 @@ https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-reference
 import msgspec
 from msgspec import Raw, Struct
 
-from dragoman.dialects.chat import schema
 from dragoman.dialects.chat.body import ChatBody, Function, FunctionName, FunctionTool, NamedChoice
-from dragoman.dialects.chat.client_tools import client_tool
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
+from dragoman.messages import schema
+from dragoman.messages.client_tools import client_tool
 from dragoman.messages.conversation import loaded_tools
 from dragoman.messages.errors import ApiError
 from dragoman.messages.names import Names

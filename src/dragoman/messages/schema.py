@@ -1,4 +1,4 @@
-"""JSON schemas in the form that Chat Completions servers take.
+"""JSON schemas in the form that OpenAI-type servers take.
 
 One odd schema fails the whole request: an object without `properties`, an array without `items`, a union at the top.
 Meaning is kept: nothing is required or forbidden that was not, except where a note says so. A schema that needs no

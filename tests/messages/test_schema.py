@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from dragoman.dialects.chat import schema
+from dragoman.messages import schema
 from dragoman.messages.notes import Note
 from dragoman.messages.request import NO_RAW
 
