@@ -1,6 +1,9 @@
-"""CPU per request and per event of the gateway, beside plain nginx that translates nothing, in one interleaved run.
+"""CPU per request and per event of the gateway, beside two that translate nothing, in one interleaved run.
 
     python bench/run.py [--quick] [--rounds N] [--gateway COMMAND]
+
+The two are plain nginx, which the goals are measured in, and the floor (`floor.py`): a pass-through on the gateway's
+own stack, which tells the price of the stack from the price of what the gateway does.
 
 The proxies run on CPU 0, the canned upstream (`mock.c`) and the client (`loadgen.c`) on CPU 1. What counts is the CPU
 time of the proxy's processes, not the clock: it stays comparable on a machine that does other things too. Ratios of one
@@ -32,6 +35,7 @@ import bodies
 HERE = Path(__file__).parent
 BUILD = HERE.parent / ".build" / "bench"
 GATEWAY = shlex.join([str(HERE.parent / ".venv/bin/dragoman"), "serve"]) + " --config {config} --port {port}"
+FLOOR = [str(HERE.parent / ".venv/bin/python"), str(HERE / "floor.py")]
 PROXY_CPU, LOAD_CPU = "0", "1"
 START_GOAL, MEMORY_GOAL = 0.8, 70  # seconds; MB
 
@@ -150,20 +154,30 @@ def bench(folder: Path, chosen: argparse.Namespace) -> dict[str, Any]:
     mock_port = free_port()
     with running([str(mock), str(mock_port)], LOAD_CPU, folder):
         wait_for(mock_port, "/")
-        with nginx(folder, mock_port) as plain, gateway(folder, mock_port, chosen.gateway) as ours:
+        with (
+            nginx(folder, mock_port) as plain,
+            floor(folder, mock_port) as stack,
+            gateway(folder, mock_port, chosen.gateway) as ours,
+        ):
             for number in range(rounds):
                 for load in LOADS:
                     if load.pace is not None:
                         fetch(mock_port, f"/set?events=500&pace={load.pace}")
-                    for proxy in (plain, ours):
+                    for proxy in (plain, stack, ours):
                         run = measure(loadgen, proxy, load, files[load.body], load.seconds * pace_of_run)
                         proxy.runs.setdefault(load.name, []).append(run)
                         if run["errors"]:
                             print(f"{proxy.name}, {load.name}: {run['errors']} errors, {run['error']}", file=sys.stderr)
                 print(f"round {number + 1} of {rounds} done", file=sys.stderr)
-    show(plain, ours)
+    show(plain, stack, ours)
     rest = at_rest(folder, chosen.gateway, 1 if chosen.quick else 3)
-    return {"at_rest": rest, "loads": [asdict(load) for load in LOADS], "nginx": plain.runs, "gateway": ours.runs}
+    return {
+        "at_rest": rest,
+        "loads": [asdict(load) for load in LOADS],
+        "nginx": plain.runs,
+        "floor": stack.runs,
+        "gateway": ours.runs,
+    }
 
 
 def built(name: str) -> Path:
@@ -254,6 +268,15 @@ def nginx(folder: Path, mock_port: int) -> Iterator[Proxy]:
 
 
 @contextlib.contextmanager
+def floor(folder: Path, mock_port: int) -> Iterator[Proxy]:
+    port = free_port()
+    upstream = f"http://127.0.0.1:{mock_port}/v1/messages"
+    with running([*FLOOR, "--upstream", upstream, "--port", str(port)], PROXY_CPU, folder) as process:
+        wait_for(port, "/")
+        yield Proxy("floor", port, family(process.pid))
+
+
+@contextlib.contextmanager
 def gateway(folder: Path, mock_port: int, command: str) -> Iterator[Proxy]:
     port = free_port()
     config = folder / "dragoman.yaml"
@@ -280,14 +303,15 @@ def measure(loadgen: Path, proxy: Proxy, load: Load, body: Path, seconds: float)
     return found
 
 
-def show(plain: Proxy, ours: Proxy) -> None:
-    print(f"\n{'CPU, microseconds (median)':34}{'nginx':>9}{'dragoman':>10}{'ratio':>8}{'goal':>8}")
+def show(plain: Proxy, stack: Proxy, ours: Proxy) -> None:
+    head = f"{'nginx':>9}{'floor':>9}{'dragoman':>10}{'/nginx':>8}{'/floor':>8}{'goal':>6}"
+    print(f"\n{'CPU, microseconds (median)':34}{head}")
     for load in LOADS:
-        one, other = plain.cost(load), ours.cost(load)
-        ratio = other / one if one else 0.0
+        one, two, three = plain.cost(load), stack.cost(load), ours.cost(load)
+        ratio = three / one if one else 0.0
         goal = f"{load.goal:.1f}" if load.goal else ""
         print(
-            f"{load.name:34}{one:9.1f}{other:10.1f}{ratio:8.1f}{goal:>8}"
+            f"{load.name:34}{one:9.1f}{two:9.1f}{three:10.1f}{ratio:8.1f}{three / two if two else 0.0:8.1f}{goal:>6}"
             f"{'  over' if load.goal and ratio > load.goal else ''}"
         )
 
