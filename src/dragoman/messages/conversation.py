@@ -16,7 +16,6 @@ Notes made here: `text.empty`, `turn.empty`, `tool_id.duplicate`, `tools.deferre
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from itertools import groupby
 from typing import Literal
 
 import msgspec
@@ -38,22 +37,55 @@ _ATTRIBUTION = "x-anthropic-billing-header:"
 _NOT_IN_TYPES = re.compile(r"[^a-zA-Z0-9_.-]")
 
 
-class Settled(Struct, frozen=True):
-    """One turn of a well-formed conversation.
+Spot = tuple[int, ...]
+"""Where a block is, as numbers: of the turn, of the block in it, of a block inside that. `path` makes text of it."""
 
-    `places[i]` is the path of `blocks[i]` in the caller's body ("messages.3.content.1"; "messages.3.content" for a
-    turn that was a string), `result_places[i]` that of `results[i]` (of the call, when the result was missing).
+
+def path(spot: Spot) -> str:
+    """The path of a block in the caller's body, as notes and errors name it.
+
+    (3, 1) is "messages.3.content.1", and (3,) is "messages.3.content", for a turn that was a string. Only few blocks
+    are ever named, so the text is made when it is needed.
     """
+    return f"messages.{'.content.'.join(map(str, spot))}" if len(spot) > 1 else f"messages.{spot[0]}.content"
+
+
+class Settled(Struct, frozen=True):
+    """One turn of a well-formed conversation."""
 
     role: Role
     results: tuple[Block, ...] = ()
     """User turns only: the tool_result blocks, exactly one for each of `calls` of the turn before, in their order."""
     blocks: tuple[Block, ...] = ()
     """Everything else, in the caller's order; no empty text, no tool_result. In system turns all are text."""
-    place: str = ""
-    """Path of the first of the caller's turns in it: "messages.3"."""
-    result_places: tuple[str, ...] = ()
-    places: tuple[str, ...] = ()
+    turn: int = 0
+    """Number of the first of the caller's turns in it."""
+    spots: tuple[Spot, ...] = ()
+    """Where the results (the call, when its result was missing) and then the blocks were in the caller's body; nothing
+    when they are the content of `turn` as it is."""
+
+    def spot(self, number: int) -> Spot:
+        """Where `blocks[number]` was."""
+        return self.result_spot(len(self.results) + number)
+
+    def result_spot(self, number: int) -> Spot:
+        """Where `results[number]` was."""
+        return self.spots[number] if self.spots else (self.turn, number)
+
+    @property
+    def place(self) -> str:
+        """Path of the first of the caller's turns in it: "messages.3"."""
+        return f"messages.{self.turn}"
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Paths of `blocks`. All of them are made: the `path` of one `spot` costs less."""
+        return tuple([path(self.spot(number)) for number in range(len(self.blocks))])
+
+    @property
+    def result_places(self) -> tuple[str, ...]:
+        """Paths of `results`."""
+        return tuple([path(self.result_spot(number)) for number in range(len(self.results))])
 
     @property
     def calls(self) -> tuple[Block, ...]:
@@ -94,85 +126,132 @@ def settle(turns: list[Turn], notes: list[Note], *, fold_system: bool) -> list[S
     settled: list[Settled] = []
     taken: set[str] = set()
     calls: list[_Call] = []
+    answers = [turn.role == "assistant" for turn in turns]
+    end = 0
     # Assistant turns, and what lies between them, each as one stretch. Two stretches never merge, even when the one
     # between them was empty: a turn that is sent must not change when turns follow it.
-    for is_assistant, stretch in groupby(enumerate(turns), _by_assistant):
-        if is_assistant:
-            part, calls = _answer(stretch, taken, notes)
-            if part.blocks:
-                settled.append(part.settled())
+    while end < len(turns):
+        start, is_answer = end, answers[end]
+        while end < len(turns) and answers[end] is is_answer:
+            end += 1
+        content = turns[start].content if end == start + 1 else None
+        stretch = range(start, end)
+        if is_answer:
+            turn, calls = _usual_answer(start, content, taken) or _answer(turns, stretch, taken, notes)
+            settled += turn
         else:
-            settled += _between(stretch, calls, notes, fold_system=fold_system)
+            usual = _usual_question(start, content, calls) if turns[start].role == "user" else None
+            settled += usual or _between(turns, stretch, calls, notes, fold_system=fold_system)
             calls = []
     return settled
 
 
-_Call = tuple[str, str, str]  # its id as the caller wrote it, its id as sent, its place
+_Call = tuple[str, str, Spot]  # its id as the caller wrote it, its id as sent, where it is
+
+
+def _usual_answer(
+    index: int, content: str | list[Block] | None, taken: set[str]
+) -> tuple[list[Settled], list[_Call]] | None:
+    """One assistant turn, if nothing in it needs a change: that is nearly always so, and much quicker to find out."""
+    if not content or isinstance(content, str):
+        return None
+    calls: list[_Call] = []
+    for number, block in enumerate(content):
+        kind = block.type
+        if kind == "text":
+            if not block.text or block.text.isspace():
+                return None
+        elif kind == "tool_use":
+            id_ = block.id
+            if not id_ or not block.name:
+                return None
+            calls.append((id_, id_, (index, number)))
+        elif kind == "tool_result":
+            return None
+    if calls:
+        ids = {call[0] for call in calls}
+        if len(ids) < len(calls) or not taken.isdisjoint(ids):
+            return None
+        taken |= ids
+    return [Settled("assistant", (), tuple(content), index)], calls
+
+
+def _usual_question(index: int, content: str | list[Block] | None, calls: list[_Call]) -> list[Settled] | None:
+    """One user turn behind `calls`, if their results come first, in their order, and nothing needs a change."""
+    if not content or isinstance(content, str):
+        return None
+    size = len(calls)
+    for number, block in enumerate(content):
+        kind = block.type
+        if number < size:
+            wanted, sent, _ = calls[number]
+            if kind != "tool_result" or block.tool_use_id != wanted or sent != wanted:
+                return None
+        elif kind == "text":
+            if not block.text or block.text.isspace():
+                return None
+        elif kind in ("tool_result", "tool_use"):
+            return None
+    if len(content) < size:
+        return None
+    return [Settled("user", tuple(content[:size]), tuple(content[size:]), index)]
 
 
 class _Part:
     """A turn in the making."""
 
-    __slots__ = ("blocks", "place", "places", "role")
+    __slots__ = ("blocks", "role", "spots", "turn")
 
-    def __init__(self, role: Role, place: str) -> None:
+    def __init__(self, role: Role, turn: int) -> None:
         self.role = role
-        self.place = place
+        self.turn = turn
         self.blocks: list[Block] = []
-        self.places: list[str] = []
+        self.spots: list[Spot] = []
 
-    def add(self, place: str, block: Block) -> None:
+    def add(self, spot: Spot, block: Block) -> None:
         self.blocks.append(block)
-        self.places.append(place)
+        self.spots.append(spot)
 
     def settled(self) -> Settled:
-        return Settled(self.role, (), tuple(self.blocks), self.place, (), tuple(self.places))
+        return Settled(self.role, (), tuple(self.blocks), self.turn, tuple(self.spots))
 
 
-def _by_assistant(numbered: tuple[int, Turn]) -> bool:
-    index, turn = numbered
-    role = turn.role
-    if role not in ("user", "assistant", "system"):
-        raise ApiError("invalid_request", f"messages.{index}.role: Input should be 'user', 'assistant' or 'system'")
-    return role == "assistant"
-
-
-def _answer(stretch: Iterable[tuple[int, Turn]], taken: set[str], notes: list[Note]) -> tuple[_Part, list[_Call]]:
-    """One stretch of assistant turns, and the calls in it."""
-    part = _Part("assistant", "")
+def _answer(turns: list[Turn], stretch: range, taken: set[str], notes: list[Note]) -> tuple[list[Settled], list[_Call]]:
+    """One stretch of assistant turns as one turn, if anything is in it, and the calls in it."""
+    part = _Part("assistant", stretch.start)
     calls: list[_Call] = []
-    for index, turn in stretch:
-        part.place = part.place or f"messages.{index}"
-        for place, block in _blocks(index, turn, notes):
+    for index in stretch:
+        for spot, block in _blocks(index, turns[index], notes):
             if block.type == "tool_use":
-                _required(block.name, place, "name")
-                wanted = _required(block.id, place, "id")
+                _required(block.name, spot, "name")
+                wanted = _required(block.id, spot, "id")
                 sent = _unique(wanted, taken)
-                calls.append((wanted, sent, place))
+                calls.append((wanted, sent, spot))
                 if sent == wanted:
-                    part.add(place, block)
+                    part.add(spot, block)
                 else:
-                    notes.append(Note("ignored", "tool_id.duplicate", f"{place}.id"))
-                    part.add(place, replace(block, id=sent))
+                    notes.append(Note("ignored", "tool_id.duplicate", f"{path(spot)}.id"))
+                    part.add(spot, replace(block, id=sent))
             elif block.type == "tool_result":
-                notes.append(Note("changed", "tool_result.misplaced", place))
-                part.add(place, _text(as_text(block), block))
+                notes.append(Note("changed", "tool_result.misplaced", path(spot)))
+                part.add(spot, _text(as_text(block), block))
             else:
-                part.add(place, block)
-    return part, calls
+                part.add(spot, block)
+    return [part.settled()] if part.blocks else [], calls
 
 
 def _between(
-    stretch: Iterable[tuple[int, Turn]], calls: list[_Call], notes: list[Note], *, fold_system: bool
+    turns: list[Turn], stretch: range, calls: list[_Call], notes: list[Note], *, fold_system: bool
 ) -> list[Settled]:
     """User and system turns between two stretches of assistant turns, the results of `calls` first."""
     found: dict[str, _Rows] = {call[0]: [] for call in calls}
     parts: list[_Part] = []
-    first = ""
-    for index, turn in stretch:
-        first = first or f"messages.{index}"
+    for index in stretch:
+        turn = turns[index]
+        if turn.role not in ("user", "system"):
+            raise ApiError("invalid_request", f"messages.{index}.role: Input should be 'user', 'assistant' or 'system'")
         role: Role = "system" if turn.role == "system" and not fold_system else "user"
-        part = parts[-1] if parts and parts[-1].role == role else _Part(role, f"messages.{index}")
+        part = parts[-1] if parts and parts[-1].role == role else _Part(role, index)
         if turn.role == "user":
             _add_user(part, index, turn, found, notes)
         else:
@@ -182,72 +261,71 @@ def _between(
     if not calls:
         return [part.settled() for part in parts]
     results = _results(calls, found, notes)
-    head = parts.pop(0) if parts and parts[0].role == "user" else _Part("user", first)
+    head = parts.pop(0) if parts and parts[0].role == "user" else _Part("user", stretch.start)
     answered = Settled(
         "user",
         tuple([block for _, block in results]),
         tuple(head.blocks),
-        first,
-        tuple([place for place, _ in results]),
-        tuple(head.places),
+        stretch.start,
+        tuple([spot for spot, _ in results] + head.spots),
     )
     return [answered, *[part.settled() for part in parts]]
 
 
-_Rows = list[tuple[str, Block]]  # blocks and their places
+_Rows = list[tuple[Spot, Block]]  # where blocks are, and the blocks
 
 
 def _add_user(part: _Part, index: int, turn: Turn, found: dict[str, _Rows], notes: list[Note]) -> None:
     """All blocks but the results that `found` waits for, which are put there."""
-    for place, block in _blocks(index, turn, notes):
+    for spot, block in _blocks(index, turn, notes):
         if block.type == "tool_result":
-            id_ = _required(block.tool_use_id, place, "tool_use_id")
+            id_ = _required(block.tool_use_id, spot, "tool_use_id")
             if id_ in found:
-                found[id_].append((place, block))
+                found[id_].append((spot, block))
             else:
-                notes.append(Note("changed", "tool_result.orphan", place))
-                _add_orphan(part, place, block)
+                notes.append(Note("changed", "tool_result.orphan", path(spot)))
+                _add_orphan(part, spot, block)
         elif block.type == "tool_use":
-            notes.append(Note("changed", "tool_use.misplaced", place))
-            part.add(place, _text(as_text(block), block))
+            notes.append(Note("changed", "tool_use.misplaced", path(spot)))
+            part.add(spot, _text(as_text(block), block))
         else:
-            part.add(place, block)
+            part.add(spot, block)
 
 
-def _add_orphan(part: _Part, place: str, block: Block) -> None:
+def _add_orphan(part: _Part, spot: Spot, block: Block) -> None:
     """A result without its call, as text of the user; images in it stay images."""
     if isinstance(block.content, str):
-        part.add(place, _text(as_text(block), block))
+        part.add(spot, _text(as_text(block), block))
         return
-    part.add(place, _text(_head_of_result(block), block))
+    part.add(spot, _text(_head_of_result(block), block))
     for number, inner in _numbered_content(block):
-        part.add(f"{place}.content.{number}", inner)
+        part.add((*spot, number), inner)
 
 
 def _add_system(part: _Part, index: int, turn: Turn, notes: list[Note], *, fold: bool) -> None:
     rows: _Rows = []
-    for place, block in _blocks(index, turn, notes):
+    for spot, block in _blocks(index, turn, notes):
         if block.type == "text":
-            rows.append((place, block))
+            rows.append((spot, block))
         elif block.type not in ("tool_addition", "tool_removal"):  # those are for `loaded_tools`
-            notes.append(Note("changed", "system.block", place))
+            notes.append(Note("changed", "system.block", path(spot)))
             if said := as_text(block):
-                rows.append((place, _text(said, block)))
+                rows.append((spot, _text(said, block)))
     if not rows:
         return
     if turn.clear_at not in (None, "never"):
         # It would have to vanish from the middle of what was already sent: see "append-only" above.
         notes.append(Note("changed", "system.clear_at", f"messages.{index}.clear_at"))
     if not fold:
-        for place, block in rows:
-            part.add(place, block)
+        for spot, block in rows:
+            part.add(spot, block)
         return
     notes.append(Note("changed", "system.folded", f"messages.{index}"))
     text = "\n\n".join([block.text or "" for _, block in rows])
     if not text.startswith("<system-reminder>"):
         text = f"<system-reminder>\n{text}\n</system-reminder>"
     cache_control = next((block.cache_control for _, block in reversed(rows) if block.cache_control), None)
-    part.add(f"messages.{index}.content", Block("text", text, cache_control))
+    part.add((index,), Block("text", text, cache_control))
 
 
 def _results(calls: list[_Call], found: dict[str, _Rows], notes: list[Note]) -> _Rows:
@@ -255,21 +333,21 @@ def _results(calls: list[_Call], found: dict[str, _Rows], notes: list[Note]) -> 
     # Calls that share an id share its results, one each; what is left over belongs to the last of them.
     left = Counter(call[0] for call in calls) if len(found) < len(calls) else {}
     results: _Rows = []
-    for wanted, sent, call_place in calls:
+    for wanted, sent, call_spot in calls:
         rows = found[wanted]
         if left:
             left[wanted] -= 1
             if left[wanted]:
                 rows, found[wanted] = rows[:1], rows[1:]
         if not rows:
-            notes.append(Note("changed", "tool_result.missing", call_place))
-            results.append((call_place, Block(type="tool_result", tool_use_id=sent, content=NO_RESULT)))
+            notes.append(Note("changed", "tool_result.missing", path(call_spot)))
+            results.append((call_spot, Block(type="tool_result", tool_use_id=sent, content=NO_RESULT)))
             continue
-        place, block = rows[0]
+        spot, block = rows[0]
         if len(rows) > 1:
-            notes += [Note("changed", "tool_result.merged", place) for place, _ in rows[1:]]
+            notes += [Note("changed", "tool_result.merged", path(spot)) for spot, _ in rows[1:]]
             block = _merged([block for _, block in rows])
-        results.append((place, block if sent == wanted else replace(block, tool_use_id=sent)))
+        results.append((spot, block if sent == wanted else replace(block, tool_use_id=sent)))
     return results
 
 
@@ -283,7 +361,7 @@ def _merged(results: list[Block]) -> Block:
 
 
 def _blocks(index: int, turn: Turn, notes: list[Note]) -> _Rows:
-    """The blocks of a turn that hold anything, with their places."""
+    """The blocks of a turn that hold anything, and where they are."""
     content = turn.content
     if not content:
         if turn.role != "system":  # system turns may be there for their effort alone
@@ -291,7 +369,7 @@ def _blocks(index: int, turn: Turn, notes: list[Note]) -> _Rows:
         return []
     if isinstance(content, str):
         if not content.isspace():
-            return [(f"messages.{index}.content", Block("text", content))]
+            return [((index,), Block("text", content))]
         notes.append(Note("ignored", "text.empty", f"messages.{index}.content"))
         return []
     rows: _Rows = []
@@ -299,7 +377,7 @@ def _blocks(index: int, turn: Turn, notes: list[Note]) -> _Rows:
         if block.type == "text" and (not block.text or block.text.isspace()):
             notes.append(Note("ignored", "text.empty", f"messages.{index}.content.{number}"))
         else:
-            rows.append((f"messages.{index}.content.{number}", block))
+            rows.append(((index, number), block))
     return rows
 
 
@@ -313,9 +391,9 @@ def _unique(wanted: str, taken: set[str]) -> str:
     return id_
 
 
-def _required(value: str | None, place: str, field: str) -> str:
+def _required(value: str | None, spot: Spot, field: str) -> str:
     if not value:
-        raise ApiError("invalid_request", f"{place}.{field}: Field required")
+        raise ApiError("invalid_request", f"{path(spot)}.{field}: Field required")
     return value
 
 

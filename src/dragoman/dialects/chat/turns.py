@@ -15,7 +15,7 @@ from msgspec import UNSET, Struct, UnsetType
 from dragoman.dialects.chat.body import CalledFunction, File, Message, Part, ToolCall, Url
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
-from dragoman.messages.conversation import Settled, as_text, settle, system_text, thinking_owner
+from dragoman.messages.conversation import Settled, Spot, as_text, path, settle, system_text, thinking_owner
 from dragoman.messages.errors import ApiError
 from dragoman.messages.names import Names, tool_id
 from dragoman.messages.notes import Note
@@ -98,6 +98,7 @@ class _Turns:
         self.calls: list[ToolCall] = []  # of the last assistant turn
         self._target = target
         self._quirks = quirks
+        self._takes_tools = target.facts.tools
         self._names = names
         self._sent_names: dict[str, str] = {}
         self._sent_ids: dict[str, str] = {}
@@ -172,18 +173,19 @@ class _Turns:
         parts: list[Part] = []
         self.calls = []
         thoughts = _Thoughts()
-        for place, block in zip(turn.places, turn.blocks, strict=True):
-            match block.type:
-                case "text":
-                    parts.append(self._text(block))
-                case "tool_use":
-                    self._call(block, place, thoughts, parts)
-                case "thinking" | "redacted_thinking":
-                    self._thought(block, thoughts)
-                case _:
-                    parts.append(self._other(block, place))
+        for number, block in enumerate(turn.blocks):
+            kind = block.type
+            if kind == "text":
+                parts.append(self._text(block))
+            elif kind == "tool_use":
+                self._call(block, turn.spot(number), thoughts, parts)
+            elif kind in ("thinking", "redacted_thinking"):
+                self._thought(block, thoughts)
+            else:
+                parts.append(self._other(block, path(turn.spot(number))))
         message = Message("assistant")
-        self._write_thoughts(message, thoughts, parts)
+        if thoughts.found or self._echo == "required":
+            self._write_thoughts(message, thoughts, parts)
         if parts:
             message.content = self._content(parts)
         if self.calls:
@@ -204,23 +206,24 @@ class _Turns:
             case _:
                 return ""
 
-    def _call(self, block: Block, place: str, thoughts: "_Thoughts", parts: list[Part]) -> None:
-        self.ids.append(block.id or "")
-        if not self._target.facts.tools:
-            parts.append(self._other(block, place))
+    def _call(self, block: Block, spot: Spot, thoughts: "_Thoughts", parts: list[Part]) -> None:
+        id_ = block.id or ""
+        self.ids.append(id_)
+        if not self._takes_tools:
+            parts.append(self._other(block, path(spot)))
             return
         raw = block.input
         arguments = "{}" if raw is NO_RAW else str(memoryview(raw), "utf-8")
         if not arguments.startswith("{"):  # what weak models made of it; every server wants an object
             arguments = "{}" if arguments == "null" else f'{{"input":{arguments}}}'
-            self._notes.append(Note("changed", "tool_use.input", place))
+            self._notes.append(Note("changed", "tool_use.input", path(spot)))
         if block.cache_control is not None:
             self._mark(parts[-1] if parts else None, block.cache_control)
         name = block.name or ""
         sent = self._sent_names.get(name)
         if sent is None:
             sent = self._sent_names[name] = self._names.out(name)
-        call = ToolCall(self._sent_id(block.id or ""), CalledFunction(sent, arguments))
+        call = ToolCall(self._sent_ids.get(id_) or self._sent_id(id_), CalledFunction(sent, arguments))
         seal = thoughts.seal
         if seal is None and self._quirks.lost_call_signature and not self.calls:
             seal = LOST_SIGNATURE
@@ -230,10 +233,8 @@ class _Turns:
         self.calls.append(call)
 
     def _sent_id(self, id_: str) -> str:
-        sent = self._sent_ids.get(id_)
-        if sent is None:
-            sent = tool_id(id_, limit=self._quirks.tool_id_limit, style=self._quirks.tool_id)
-            self._sent_ids[id_] = sent
+        """The upstream's form of an id that was not met before; `_sent_ids` has the others."""
+        sent = self._sent_ids[id_] = tool_id(id_, limit=self._quirks.tool_id_limit, style=self._quirks.tool_id)
         return sent
 
     def _other(self, block: Block, place: str) -> Part:
@@ -259,6 +260,7 @@ class _Turns:
         if found is None or not found.fits("chat", self._target.state_scope) or not isinstance(found.payload, dict):
             self._notes.append(Note("ignored", "thinking.dropped"))
             return
+        thoughts.found = True
         payload = found.payload
         seal = payload.get("g")
         if isinstance(seal, str):
@@ -299,15 +301,16 @@ class _Turns:
         Results of tools are never refused: clients keep them, so an error now would come back in every later turn.
         """
         parts: list[Part] = []
-        media = _Media()
-        for place, block in zip(turn.result_places, turn.results, strict=True):
-            self._result(block, place, media, parts)
-        parts += media.parts
-        for place, block in zip(turn.places, turn.blocks, strict=True):
+        if turn.results:
+            media = _Media()
+            for number, block in enumerate(turn.results):
+                self._result(block, turn.result_spot(number), media, parts)
+            parts += media.parts
+        for number, block in enumerate(turn.blocks):
             if block.type == "text":
                 parts.append(self._text(block))
             else:
-                parts += self._user_block(block, place, refusable=is_new)
+                parts += self._user_block(block, path(turn.spot(number)), refusable=is_new)
         if parts:
             self.messages.append(Message("user", self._content(parts)))
 
@@ -322,22 +325,17 @@ class _Turns:
             self._mark(parts[-1], block.cache_control)
         return parts
 
-    def _result(self, block: Block, place: str, media: "_Media", parts: list[Part]) -> None:
-        content = block.content
-        if isinstance(content, str):
-            text = content
-        else:
-            inner = content if isinstance(content, list) else [content] if content else []
-            text = "\n".join(self._pieces(inner, place, media))
+    def _result(self, block: Block, spot: Spot, media: "_Media", parts: list[Part]) -> None:
+        text = self._result_text(block.content, spot, media)
         if not text or text.isspace():
             text = NO_OUTPUT
         if block.is_error:
             text = f"Error: {text}"
-        if not self._target.facts.tools:
+        if not self._takes_tools:
             parts.append(Part("text", f"[Result of a tool]\n{text}"))
             return
-        message = Message("tool", text)
-        message.tool_call_id = self._sent_id(block.tool_use_id or "")
+        id_ = block.tool_use_id or ""
+        message = Message("tool", text, tool_call_id=self._sent_ids.get(id_) or self._sent_id(id_))
         if self._marks:
             message.content = [Part("text", text)]
             if block.cache_control is not None:
@@ -345,6 +343,14 @@ class _Turns:
         elif block.cache_control is not None:
             self._mark(None, block.cache_control)
         self.messages.append(message)
+
+    def _result_text(self, content: str | list[Block] | Block | None, spot: Spot, media: "_Media") -> str:
+        if isinstance(content, str):
+            return content
+        inner = content if isinstance(content, list) else [content] if content else []
+        if len(inner) == 1 and inner[0].type == "text" and inner[0].cache_control is None:  # nearly always
+            return inner[0].text or ""
+        return "\n".join(self._pieces(inner, path(spot), media))
 
     def _pieces(self, blocks: list[Block], place: str, media: "_Media") -> Iterable[str]:
         """The text of a result; what a `tool` message cannot hold goes to `media`."""
@@ -422,9 +428,10 @@ class _Turns:
 class _Thoughts:
     """The reasoning of one assistant turn that goes back."""
 
-    __slots__ = ("details", "seal", "text")
+    __slots__ = ("details", "found", "seal", "text")
 
     def __init__(self) -> None:
+        self.found = False
         self.text = ""
         self.details: list[Any] = []
         self.seal: str | None = None  # Gemini's signature of the call that comes next
