@@ -34,7 +34,7 @@ FLOORS = {
 LIBRARIES = {
     "messages": {"msgspec"},
     "dialects": {"msgspec"},
-    "providers": {"msgspec"},
+    "providers": {"msgspec", "azure"},
     "config": {"msgspec", "yaml", "dotenv"},
     "upstream": {"msgspec", "aiohttp"},
     "routing": {"msgspec"},

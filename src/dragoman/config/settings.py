@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from dragoman.dialects.contract import Target
+from dragoman.providers import Identity
 
-Auth = Literal["bearer", "x-api-key", "api-key", "none"]
+Auth = Literal["bearer", "x-api-key", "api-key", "entra", "none"]
 Seconds = Annotated[float, Meta(ge=0)]
 
 
@@ -54,6 +55,10 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     retries: Annotated[int, Meta(ge=0, le=10)] = 2
     """How often one target is tried again before anything was sent to the caller."""
+
+    count_tokens: Literal["estimate", "upstream"] = "estimate"
+    """Who counts for `/v1/messages/count_tokens`: `estimate` is dragoman itself, within milliseconds; `upstream` asks
+    the provider where it can count, and estimates where it cannot or fails. Clients ask very often."""
 
     stop_after: Seconds = 20.0
     """Seconds that open streams get to end after the signal to stop."""
@@ -126,6 +131,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     preset: str | None = None  # the row that it was made of; facts about models are looked up by it
     facts: tuple[tuple[str, dict[str, Any]], ...] = ()  # the user's own: pattern of a model's name -> fields of Facts
     settled: tuple[str, ...] = ()  # quirks that the user set: facts about models do not change them
+    identity: Identity | None = None  # who asks for tokens, where `template.auth` is "entra"
     template: Target  # with model "" ; `providers.target` fills model and facts
 
 
@@ -141,6 +147,11 @@ class Config(Struct, frozen=True, kw_only=True):
     sources: tuple[str, ...] = ()  # what was read, for `doctor`, weakest first: files, then "environment"
     proxies: dict[str, str] = {}  # scheme -> proxy URL, from the environment
     no_proxy: tuple[str, ...] = ()
+
+    @property
+    def identities(self) -> dict[str, Identity]:
+        """Provider -> who asks for its tokens, for `providers.Credentials`."""
+        return {name: each.identity for name, each in self.providers.items() if each.identity is not None}
 
 
 class Secrets:

@@ -9,11 +9,12 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from dragoman.dialects.chat.quirks import Quirks
+from dragoman.dialects.chat.quirks import Quirks as ChatQuirks
+from dragoman.dialects.responses.quirks import Quirks as ResponsesQuirks
 
 Auth = Literal["bearer", "x-api-key", "api-key", "none"]
 
-QUIRKS: MappingProxyType[str, type[Struct]] = MappingProxyType({"chat": Quirks})
+QUIRKS: MappingProxyType[str, type[Struct]] = MappingProxyType({"chat": ChatQuirks, "responses": ResponsesQuirks})
 """The type of the quirks of each dialect."""
 
 
