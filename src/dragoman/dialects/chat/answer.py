@@ -6,11 +6,12 @@ matches them), and often no usage (estimated, with a note).
 https://platform.openai.com/docs/api-reference/chat/streaming
 """
 
+from collections.abc import Hashable
 from typing import Any
 
 import msgspec
 
-from dragoman.dialects.chat import errors, overflow
+from dragoman.dialects.chat import errors
 from dragoman.dialects.chat.calls import Calls, PendingCall, written
 from dragoman.dialects.chat.likeness import Likeness, likeness
 from dragoman.dialects.chat.quirks import Quirks
@@ -22,14 +23,13 @@ from dragoman.dialects.chat.wire import (
     ToolCall,
     decode,
     decode_text,
-    join_halves,
     loose,
-    parse,
 )
 from dragoman.dialects.contract import Call
-from dragoman.messages import state
+from dragoman.messages import refusals, state
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import Event, StopDetails, StopReason
+from dragoman.messages.lenient import Halves, parse
 from dragoman.messages.notes import Grade, Note
 from dragoman.messages.sse import Frame, FrameReader
 from dragoman.messages.writer import MessageWriter
@@ -84,7 +84,7 @@ class ChatReader:
         self._typed = _TYPED_FIELDS.issuperset(self._fields)
         self._tags = ThinkTags() if quirks.think_tags else None
         self._calls = Calls(writer)
-        self._halves: dict[object, str] | None = None  # lone surrogates that wait for their other half, by stream
+        self._halves: Halves | None = None  # once a frame needed mending
         self._like: Likeness | None = None  # of the last decoded frame that held one text and nothing else
         self._last_call: PendingCall | None = None
         self._tries = _LEARN_LIMIT if self._typed else 0
@@ -208,12 +208,12 @@ class ChatReader:
         try:
             value = parse(data)
         except ValueError as error:
-            said = errors.report(text[:1000]).text
+            said = refusals.report(text[:1000]).text
             raise ApiError("bad_answer", f"{self._name()} sent a frame that is no JSON: {said[:200]}") from error
         if errors.is_error(value):
             raise errors.embedded(value, self._call)
         if self._halves is None:
-            self._halves = {}
+            self._halves = Halves()
         return loose(value, self._fields)
 
     def _without_choices(self, chunk: Chunk, frame: Frame) -> None:
@@ -421,24 +421,18 @@ class ChatReader:
 
     # Lone surrogates
 
-    def _joined(self, stream: object, text: str) -> str:
+    def _joined(self, stream: Hashable, text: str) -> str:
         """`text` with a surrogate half from the end of the last piece; a half at its own end waits."""
         if self._halves is None:
             return text
-        text = self._halves.pop(stream, "") + text
-        if text and "\ud800" <= text[-1] <= "\udbff":
-            self._halves[stream] = text[-1]
-            text = text[:-1]
-        if text.isascii():
-            return text
-        joined = join_halves(text)
-        if joined.count("\ufffd") > text.count("\ufffd"):
+        joined = self._halves.join(stream, text)
+        if self._halves.replaced:
             self._note("changed", "surrogate.replaced")
         return joined
 
-    def _flush_halves(self) -> None:
+    def _flush_halves(self, halves: Halves) -> None:
         """Halves whose other half never came."""
-        for stream in list(self._halves or {}):
+        for stream in halves.left():
             if stream == "reasoning":
                 self._think("\ufffd", "reasoning")
             elif isinstance(stream, str):
@@ -469,7 +463,7 @@ class ChatReader:
             told = choice.error or {"message": f"the answer ended with finish_reason {reason!r}"}
             raise errors.embedded({"error": told}, self._call)
         if reason == "content_filter":
-            names = errors.filtered(choice.content_filter_results)
+            names = refusals.filtered(choice.content_filter_results)
             told = f"The provider's content filter stopped the answer: {', '.join(names)}." if names else None
             self._refused = StopDetails(explanation=told)
         if isinstance(choice.stop_reason, str):
@@ -487,8 +481,8 @@ class ChatReader:
             return
         if self._tags is not None:
             self._tagged(self._tags, None)
-        if self._halves:
-            self._flush_halves()
+        if self._halves is not None:
+            self._flush_halves(self._halves)
         if self._thinking:
             self._sign()
         self._calls.settle()
@@ -529,7 +523,7 @@ class ChatReader:
             if stray[:1] == b"{":
                 self._completion(stray)
                 return
-            said = errors.report(stray)
+            said = refusals.report(stray)
             if errors.is_error(said.body):
                 raise errors.embedded(said.body, self._call)
             raise ApiError(
@@ -542,7 +536,7 @@ class ChatReader:
         window = self._call.target.facts.context
         if window is not None and self._call.recall.input_tokens > window:
             # llama-cpp-python answers an overflow like that.
-            raise ApiError("context_overflow", overflow.message({}, self._call))
+            raise errors.overflowed(self._call)
         raise ApiError("bad_answer", f"{self._name()} sent an empty answer. Some servers do when a prompt is too long.")
 
     def _name(self) -> str:

@@ -6,11 +6,12 @@ cost a whole answer.
 https://platform.openai.com/docs/api-reference/chat/streaming
 """
 
-import json
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+
+from dragoman.messages.lenient import clean, count, dicts, text
 
 
 class Function(Struct):
@@ -92,26 +93,6 @@ decode = msgspec.json.Decoder(Chunk).decode
 decode_text = msgspec.json.Decoder(str).decode
 
 
-def parse(body: bytes) -> Any:
-    """JSON as plain values, with lone surrogates in its strings if there are any. Raises ValueError when it is no JSON.
-
-    `json` takes what msgspec refuses: lone surrogates (`"\\ud83d"`), NaN.
-    """
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        try:
-            text = body.decode("utf-8", "surrogatepass")
-        except UnicodeDecodeError:
-            text = body.decode("utf-8", "replace")
-        try:
-            return json.loads(text)
-        except RecursionError as error:
-            raise ValueError("nested too deeply") from error
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
 def loose(value: Any, reasoning_fields: tuple[str, ...] = ()) -> Chunk:
     """A chunk out of plain values: each field that has a usable type, nothing for the others."""
     if not isinstance(value, dict):
@@ -119,28 +100,12 @@ def loose(value: Any, reasoning_fields: tuple[str, ...] = ()) -> Chunk:
     groq = value.get("x_groq")
     choices = value.get("choices")
     return Chunk(
-        choices=[_choice(each, reasoning_fields) for each in _dicts(choices)] if choices is not None else None,
+        choices=[_choice(each, reasoning_fields) for each in dicts(choices)] if choices is not None else None,
         usage=_tokens(value.get("usage")),
-        service_tier=_text(value.get("service_tier")),
+        service_tier=text(value.get("service_tier")),
         error=clean(value.get("error")),
         x_groq=Groq(_tokens(groq.get("usage")), clean(groq.get("error"))) if isinstance(groq, dict) else None,
     )
-
-
-def clean(value: Any) -> Any:
-    """The same values with U+FFFD for each lone surrogate: what cannot be written as UTF-8 must not travel on."""
-    if isinstance(value, str):
-        return join_halves(value) if not value.isascii() else value
-    if isinstance(value, list):
-        return [clean(each) for each in value]
-    if isinstance(value, dict):
-        return {clean(name): clean(each) for name, each in value.items()}
-    return value
-
-
-def join_halves(text: str) -> str:
-    """`text` with neighbouring surrogate halves as one character, and U+FFFD for each half that is alone."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _choice(value: dict[str, Any], reasoning_fields: tuple[str, ...]) -> Choice:
@@ -148,8 +113,8 @@ def _choice(value: dict[str, Any], reasoning_fields: tuple[str, ...]) -> Choice:
     return Choice(
         delta=_delta(delta, reasoning_fields) if isinstance(delta, dict) else None,
         message=_delta(message, reasoning_fields) if isinstance(message, dict) else None,
-        finish_reason=_text(value.get("finish_reason")),
-        stop_reason=_text(value.get("stop_reason")),
+        finish_reason=text(value.get("finish_reason")),
+        stop_reason=text(value.get("stop_reason")),
         usage=_tokens(value.get("usage")),
         error=clean(value.get("error")),
         content_filter_results=clean(results) if isinstance(results, dict) else None,
@@ -160,13 +125,13 @@ def _delta(value: dict[str, Any], reasoning_fields: tuple[str, ...]) -> Delta:
     content, calls = value.get("content"), value.get("tool_calls")
     return Delta(
         content=[content] if isinstance(content, dict) else content if isinstance(content, str | list) else None,
-        reasoning_content=_text(value.get("reasoning_content")),
-        reasoning=_text(value.get("reasoning")),
-        tool_calls=[_tool_call(call) for call in _dicts(calls)] or None,
-        reasoning_details=clean(_dicts(value.get("reasoning_details"))) or None,
-        thinking_blocks=clean(_dicts(value.get("thinking_blocks"))) or None,
-        refusal=_text(value.get("refusal")),
-        annotations=clean(_dicts(value.get("annotations"))) or None,
+        reasoning_content=text(value.get("reasoning_content")),
+        reasoning=text(value.get("reasoning")),
+        tool_calls=[_tool_call(call) for call in dicts(calls)] or None,
+        reasoning_details=clean(dicts(value.get("reasoning_details"))) or None,
+        thinking_blocks=clean(dicts(value.get("thinking_blocks"))) or None,
+        refusal=text(value.get("refusal")),
+        annotations=clean(dicts(value.get("annotations"))) or None,
         function_call=_function(value.get("function_call")),
         other_reasoning={name: value[name] for name in reasoning_fields if isinstance(value.get(name), str)} or None,
     )
@@ -175,8 +140,8 @@ def _delta(value: dict[str, Any], reasoning_fields: tuple[str, ...]) -> Delta:
 def _tool_call(value: dict[str, Any]) -> ToolCall:
     index, extra = value.get("index"), value.get("extra_content")
     return ToolCall(
-        index=_count(index),
-        id=clean(_text(value.get("id"))),
+        index=count(index),
+        id=clean(text(value.get("id"))),
         function=_function(value.get("function")),
         extra_content=clean(extra) if isinstance(extra, dict) else None,
     )
@@ -188,14 +153,14 @@ def _function(value: Any) -> Function | None:
     arguments = value.get("arguments")
     if isinstance(arguments, list | int | float):
         arguments = {"_raw": arguments}  # a call's input is an object; what came stays visible
-    return Function(clean(_text(value.get("name"))), arguments if isinstance(arguments, str | dict) else None)
+    return Function(clean(text(value.get("name"))), arguments if isinstance(arguments, str | dict) else None)
 
 
 def _tokens(value: Any) -> Tokens | None:
     if not isinstance(value, dict):
         return None
     details, more = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
-    counts = {name: _count(value.get(name)) for name in Tokens.__struct_fields__ if not name.endswith("_details")}
+    counts = {name: count(value.get(name)) for name in Tokens.__struct_fields__ if not name.endswith("_details")}
     return Tokens(
         **counts,
         prompt_tokens_details=PromptDetails(**_counts(PromptDetails, details)) if isinstance(details, dict) else None,
@@ -206,23 +171,4 @@ def _tokens(value: Any) -> Tokens | None:
 
 
 def _counts(struct: type[Struct], value: dict[str, Any]) -> dict[str, int | None]:
-    return {name: _count(value.get(name)) for name in struct.__struct_fields__}
-
-
-def _count(value: Any) -> int | None:
-    """A number that is one, also written as `12.0` or `"12"`; None for everything else."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
-        return int(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and -1e15 < value < 1e15:
-        return int(value)
-    return None
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    if isinstance(value, dict):  # one where a list belongs
-        return [value]
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    return {name: count(value.get(name)) for name in struct.__struct_fields__}

@@ -8,9 +8,20 @@ Claude Code compacts the conversation when the message says `prompt is too long`
 import re
 from typing import Any
 
-from dragoman.dialects.contract import Call
+from msgspec import Struct
 
 _ROOM = 1000  # tokens that Claude Code keeps free when it lowers max_tokens
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """Who was asked, as far as the text of an error needs it."""
+
+    provider: str
+    model: str  # what the upstream calls it
+    key: str | None = None  # name of the key
+    context: int | None = None  # tokens of its window
+    input_tokens: int = 0  # an estimate of the prompt
+
 
 # used: input or all; limit: the window; input and output: the two parts of the sum.
 NUMBERS = tuple(
@@ -80,7 +91,7 @@ _OVER_MINUTE = re.compile(r"request too large.{0,200}tokens per min", re.IGNOREC
 _CODES = frozenset({"1261"})  # Z.AI: prompt exceeds max length
 
 
-def overflow(text: str, body: Any, call: Call) -> str | None:
+def overflow(text: str, body: Any, asked: Asked) -> str | None:
     """Our message for an error that says the context overflowed, in whatever words; None for any other error."""
     fields = body if isinstance(body, dict) else {}
     codes = " ".join(str(fields.get(name))[:200] for name in ("code", "type", "reason") if fields.get(name))
@@ -92,7 +103,7 @@ def overflow(text: str, body: Any, call: Call) -> str | None:
     for name, field in (("used", "n_prompt_tokens"), ("limit", "n_ctx")):  # llama.cpp
         if isinstance(fields.get(field), int):
             numbers.setdefault(name, fields[field])
-    return message(numbers, call)
+    return message(numbers, asked)
 
 
 def _numbers(text: str) -> dict[str, int]:
@@ -103,10 +114,10 @@ def _numbers(text: str) -> dict[str, int]:
     return {}
 
 
-def message(numbers: dict[str, int], call: Call) -> str:
+def message(numbers: dict[str, int], asked: Asked) -> str:
     """The words for what is known: used, limit, input, output, in tokens."""
-    place = f"{call.target.provider}/{call.target.model}"
-    limit = numbers.get("limit") or call.target.facts.context
+    place = f"{asked.provider}/{asked.model}"
+    limit = numbers.get("limit") or asked.context
     given, output = numbers.get("input"), numbers.get("output")
     if output and numbers.get("used"):  # tools may be counted beside the text
         given = numbers["used"] - output
@@ -118,8 +129,8 @@ def message(numbers: dict[str, int], call: Call) -> str:
             )
         numbers = {**numbers, "used": given if given > limit else given + output}
     used = numbers.get("used") or given
-    if limit and not used and call.recall.input_tokens > limit:
-        used = call.recall.input_tokens
+    if limit and not used and asked.input_tokens > limit:
+        used = asked.input_tokens
     if limit and used:
         return f"prompt is too long: {used} tokens > {limit} maximum ({place})"
     if limit:

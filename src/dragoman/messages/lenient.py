@@ -1,0 +1,92 @@
+"""JSON as servers get it wrong: lone surrogates, broken UTF-8, a number where a string belongs.
+
+One odd field must not cost a whole answer: what makes sense is kept, and what cannot be written as UTF-8 stays behind.
+"""
+
+import json
+from collections.abc import Hashable
+from typing import Any
+
+import msgspec
+
+
+def parse(body: bytes) -> Any:
+    """JSON as plain values, with lone surrogates in its strings if there are any. Raises ValueError when it is no JSON.
+
+    `json` takes what msgspec refuses: lone surrogates (`"\\ud83d"`), NaN.
+    """
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        try:
+            text = body.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            text = body.decode("utf-8", "replace")
+        try:
+            return json.loads(text)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def clean(value: Any) -> Any:
+    """The same values with U+FFFD for each lone surrogate: what cannot be written as UTF-8 must not travel on."""
+    if isinstance(value, str):
+        return join_halves(value) if not value.isascii() else value
+    if isinstance(value, list):
+        return [clean(each) for each in value]
+    if isinstance(value, dict):
+        return {clean(name): clean(each) for name, each in value.items()}
+    return value
+
+
+def join_halves(text: str) -> str:
+    """`text` with neighbouring surrogate halves as one character, and U+FFFD for each half that is alone."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+class Halves:
+    """Joins characters that were cut between their surrogate halves, each in another piece of the same stream."""
+
+    def __init__(self) -> None:
+        self.replaced = False  # a half stayed alone and became U+FFFD
+        self._waiting: dict[Hashable, str] = {}
+
+    def join(self, stream: Hashable, text: str) -> str:
+        """`text` behind the half that the last piece of `stream` ended with; a half at its own end waits."""
+        text = self._waiting.pop(stream, "") + text
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            self._waiting[stream] = text[-1]
+            text = text[:-1]
+        if text.isascii():
+            return text
+        joined = join_halves(text)
+        if joined.count("\ufffd") > text.count("\ufffd"):
+            self.replaced = True
+        return joined
+
+    def left(self) -> list[Hashable]:
+        """The streams whose last half waits in vain."""
+        return list(self._waiting)
+
+
+def count(value: Any) -> int | None:
+    """A number that is one, also written as `12.0` or `"12"`; None for everything else."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
+        return int(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and -1e15 < value < 1e15:
+        return int(value)
+    return None
+
+
+def text(value: Any) -> str | None:
+    """A string that is one."""
+    return value if isinstance(value, str) else None
+
+
+def dicts(value: Any) -> list[dict[str, Any]]:
+    """The objects in a list; one object where a list belongs is a list of one."""
+    if isinstance(value, dict):
+        return [value]
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
