@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from corpus import truth
 from corpus.bodies import HALVES, Dice, bodies, session, written
 from dragoman.messages import estimate
-from dragoman.messages.request import Body, decode
+from dragoman.messages.request import Body, KnownTools, decode
 
 CORPUS = [(half, name, body) for half in HALVES for name, body in bodies(half)]
 
@@ -162,6 +162,18 @@ def test_tools_that_the_api_knows_have_documented_costs() -> None:
     assert tokens(tools=[{"type": "web_search_20260318", "name": "web_search"}]) == 300
     custom = {"type": "custom", "name": "bash", "description": "Runs a command.", "input_schema": {}}
     assert tokens(tools=[custom]) == tokens(tools=[{**custom, "type": None}]) < 20
+
+
+def test_tools_that_are_remembered_count_as_others_do() -> None:
+    tool = {"name": "late", "description": text_of(300), "input_schema": {}}
+    bash = {"type": "bash_20250124", "name": "bash"}
+    small = tokens(tools=[tool | {"description": text_of(1)}, bash])
+    assert isinstance(body_of({"tools": [tool, bash]}).tools, KnownTools)
+    assert tokens(tools=[tool, bash]) - small == pytest.approx(299 * 10, rel=0.1)
+    late = [tool | {"defer_loading": True}, bash]
+    assert tokens(tools=late) == tokens(tools=[bash])
+    called = {"role": "user", "content": [{"type": "tool_reference", "tool_name": "late"}]}
+    assert tokens(tools=late, messages=[called]) > tokens(tools=late) + 2500
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from dragoman.messages.request import (
     Block,
     Body,
     CacheControl,
+    KnownTools,
     Request,
     Source,
     Thinking,
@@ -559,3 +560,13 @@ def test_the_header_wins_over_the_user_id() -> None:
     assert decode(raw, session="header").session == "header"
     assert decode(raw_body()).session is None
     assert decode(raw_body(metadata={})).session is None
+
+
+def test_the_tools_of_a_large_body_are_the_same_object_again() -> None:
+    tools = [{"name": "Write", "description": "x" * 9000, "input_schema": {"type": "object"}}]
+    first, again = (body(tools=tools, max_tokens=number).tools for number in (1, 2))
+    assert isinstance(first, KnownTools)
+    assert first is again
+    assert msgspec.json.decode(first.json) == tools
+    assert first == msgspec.json.decode(raw_body(tools=tools), type=Body).tools
+    assert body(tools=None, system="x" * 9000).tools is None

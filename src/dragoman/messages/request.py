@@ -123,6 +123,20 @@ class Tool(Struct, frozen=True, gc=False):
         return self.type in (None, "custom")
 
 
+class KnownTools(list[Tool]):
+    """The tools of a large body, decoded once and remembered.
+
+    `json`: their text, the same object whenever they are the same. Its hash is computed once, so what follows from the
+    tools alone can be remembered by it at next to no cost.
+    """
+
+    __slots__ = ("json",)
+
+    def __init__(self, tools: list[Tool], json: bytes) -> None:
+        super().__init__(tools)
+        self.json = json
+
+
 class ToolChoice(Struct, frozen=True, gc=False):
     type: str
     name: str | None = None
@@ -312,7 +326,7 @@ def _with_known_tools(raw: bytes) -> Body:
     values = _parts(apart)
     text = bytes(values[_TOOLS_AT]) or b"null"
     try:
-        tools = _known_tools(text) if len(text) <= _MEMO_LIMIT else _checked_tools(text)
+        tools = known_tools(text) if len(text) <= _MEMO_LIMIT else _checked_tools(text)
     except msgspec.ValidationError:
         return _BODY.decode(raw)  # fails too, and names the place in the whole body
     return Body(*(*values[:_TOOLS_AT], tools, *values[_TOOLS_AT + 1 :]))
@@ -324,8 +338,11 @@ def _checked_tools(text: bytes) -> list[Tool] | None:
     return tools
 
 
-# The same bytes give the same tools, so a memory of them changes nothing but the time it takes.
-_known_tools = lru_cache(maxsize=64)(_checked_tools)
+@lru_cache(maxsize=64)  # the same bytes give the same tools, so a memory of them changes nothing but the time it takes
+def known_tools(text: bytes) -> KnownTools | None:
+    """The tools in the JSON `text`. Raises msgspec.ValidationError, and ApiError for schemas that nest too deeply."""
+    tools = _checked_tools(text)
+    return None if tools is None else KnownTools(tools, text)
 
 
 def _with_known_shapes(raw: bytes) -> tuple[bytes, tuple[Note, ...]]:
