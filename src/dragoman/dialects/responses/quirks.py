@@ -11,10 +11,6 @@ from msgspec import Struct
 class Quirks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Differences between servers. A docstring under each field says what it does and why it exists."""
 
-    system: Literal["instructions", "message"] = "instructions"
-    """Where the system prompt goes: `instructions`, or a message at the head of the input, for servers that do not know
-    that field, and for cache breakpoints, which need parts. https://docs.x.ai/docs/guides/responses-api"""
-
     system_role: Literal["system", "developer"] = "developer"
     """Role of system turns. https://platform.openai.com/docs/guides/text#message-roles-and-instruction-following"""
 
@@ -28,8 +24,8 @@ class Quirks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     https://platform.openai.com/docs/guides/your-data"""
 
     encrypted_reasoning: bool = True
-    """Whether `include: ["reasoning.encrypted_content"]` is understood.
-    https://platform.openai.com/docs/guides/reasoning#encrypted-reasoning-items"""
+    """Whether `include: ["reasoning.encrypted_content"]` is understood, which lets reasoning travel with the caller.
+    Models that do not reason refuse it. https://github.com/pydantic/pydantic-ai/issues/2865"""
 
     reasoning_history: Literal["keep", "drop"] = "keep"
     """Whether earlier reasoning items go back. `drop`: the server cannot decrypt them, or has none that could go back.
@@ -60,17 +56,18 @@ class Quirks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     result_media: bool = True
     """Whether the output of a function may hold pictures and files; else they follow in the next user message.
-    https://platform.openai.com/docs/guides/function-calling#formatting-results"""
+    https://github.com/ggml-org/llama.cpp/issues/23380"""
 
     tool_name_limit: int = 64
     """Characters in a tool name; longer ones are shortened and restored."""
 
     tool_id_limit: int = 64
     """Characters in a `call_id`; others are replaced, the same for a call and its output.
-    https://community.openai.com/t/string-too-long-call-id-maximum-length-64/1289098"""
+    https://github.com/decolua/9router/issues/393"""
 
     tool_choice: bool = True
-    """Whether `tool_choice` is understood; else a forced call becomes a note."""
+    """Whether `tool_choice` is understood; else a forced call becomes a note, and `none` leaves the tools out.
+    https://github.com/ollama/ollama/blob/main/openai/responses.go"""
 
     parallel_tool_calls: bool = True
     """Whether `parallel_tool_calls: false` is understood; else the instruction is dropped with a note."""
@@ -90,7 +87,7 @@ class Quirks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether `include: ["web_search_call.action.sources"]` is understood, which gives the pages that were found."""
 
     min_output_tokens: int = 16
-    """Least value of `max_output_tokens`; a smaller wish is raised. https://github.com/BerriAI/litellm/issues/13012"""
+    """Least value of `max_output_tokens`; a smaller wish is raised. https://github.com/QuantumNous/new-api/pull/2866"""
 
     sampling: bool = True
     """Whether temperature and top_p are taken at all."""
@@ -106,12 +103,13 @@ class Quirks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     costs. https://platform.openai.com/docs/api-reference/responses/create#responses-create-stream_options"""
 
     cache: Literal["none", "key", "breakpoints"] = "none"
-    """Prompt caching: nothing; `prompt_cache_key`; OpenAI's `prompt_cache_breakpoint` on parts (with the key, and with
-    the system prompt as a message). https://platform.openai.com/docs/guides/prompt-caching"""
+    """Prompt caching: nothing; `prompt_cache_key`; OpenAI's `prompt_cache_breakpoint` on parts, with the key, and with
+    the system prompt as a message, since instructions have no parts.
+    https://platform.openai.com/docs/guides/prompt-caching"""
 
     session_header: str | None = None
     """Header that carries the (hashed) session, so that a server with a cache per node sees the same one.
-    https://docs.x.ai/docs/guides/prompt-caching"""
+    https://docs.fireworks.ai/guides/prompt-caching"""
 
     safety_identifier: bool = False
     """Whether a hash of `metadata.user_id` is sent as `safety_identifier`."""

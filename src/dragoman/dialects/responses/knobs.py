@@ -1,0 +1,120 @@
+"""All of a request but conversation, tools and thinking: limits, sampling, output format, identity, caching."""
+
+from typing import Any
+
+import msgspec
+
+from dragoman.dialects.contract import Target
+from dragoman.dialects.responses.body import ResponsesBody, SchemaFormat, Text
+from dragoman.dialects.responses.quirks import Quirks
+from dragoman.messages import schema
+from dragoman.messages.errors import ApiError
+from dragoman.messages.fields import SERVICE_TIER, given, person_hash, session_hash
+from dragoman.messages.names import LEGAL_ID
+from dragoman.messages.notes import Grade, Note
+from dragoman.messages.request import Body
+
+OUTPUT = "output"
+"""Name of the schema that structured output is asked for with, when the caller gave none."""
+
+ROOM = 1024
+"""Tokens of output that are worth asking for; a window with less room is left to the upstream to refuse."""
+
+
+def output(request: Body, quirks: Quirks, notes: list[Note]) -> Text | None:
+    """The structured output that the caller wants, if any.
+
+    Raises ApiError("invalid_request") for a format without a schema or of an unknown type.
+    """
+    config = request.output_config
+    place = "output_config.format" if config and config.format else "output_format"
+    wanted = (config.format if config else None) or request.output_format
+    if wanted is None:
+        return None
+    if wanted.type != "json_schema":
+        raise ApiError("invalid_request", f"{place}.type: Input should be 'json_schema'")
+    if not given(wanted.schema):
+        raise ApiError("invalid_request", f"{place}.schema: Field required")
+    raw = schema.output(wanted.schema, inline=quirks.schema == "inline", notes=notes, place=f"{place}.schema")
+    name = wanted.name if wanted.name and LEGAL_ID.match(wanted.name) else OUTPUT
+    return Text(SchemaFormat(name, raw, schema.strict_ready(raw) or None))
+
+
+def limit(body: ResponsesBody, request: Body, target: Target, estimate: int, notes: list[Note]) -> None:
+    """The output limit, no larger than the model and its window allow, no smaller than the server takes.
+
+    `estimate`: tokens of the input, within 15 %. Clients do not lower it themselves when an upstream refuses it.
+    """
+    wanted = request.max_tokens
+    if wanted is None:
+        return
+    facts = target.facts
+    quirks: Quirks = target.quirks
+    if facts.max_output is not None and wanted > facts.max_output:
+        wanted = facts.max_output
+        notes.append(Note("changed", "max_tokens.clamped", "max_tokens"))
+    if facts.context is not None:
+        room = facts.context - estimate * 23 // 20
+        if ROOM <= room < wanted:
+            wanted = room
+            notes.append(Note("changed", "max_tokens.window", "max_tokens"))
+    if wanted < quirks.min_output_tokens:
+        wanted = quirks.min_output_tokens
+        notes.append(Note("changed", "max_tokens.raised", "max_tokens"))
+    body.max_output_tokens = wanted
+
+
+def sample(body: ResponsesBody, request: Body, target: Target, notes: list[Note], *, thinks: bool) -> None:
+    """Temperature, top_p and top_k where the model takes them. `thinks`: the model will think."""
+    quirks: Quirks = target.quirks
+    sampling = target.facts.sampling
+    takes = sampling == "always" or (sampling == "without_reasoning" and not thinks)
+    if request.temperature is not None:
+        if takes and quirks.sampling:
+            body.temperature = request.temperature
+        else:
+            notes.append(_unless_default("temperature", request.temperature))
+    if request.top_p is not None:
+        if takes and quirks.sampling:
+            body.top_p = request.top_p
+        else:
+            notes.append(_unless_default("top_p", request.top_p))
+    if request.top_k is not None:
+        if takes and quirks.top_k:
+            body.top_k = request.top_k
+        else:
+            notes.append(Note("changed", "top_k.unsupported", "top_k"))
+
+
+def _unless_default(field: str, value: float) -> Note:
+    grade: Grade = "ignored" if value == 1 else "changed"
+    return Note(grade, f"{field}.unsupported", field)
+
+
+def identify(body: ResponsesBody, request: Body, session: str | None, quirks: Quirks, notes: list[Note]) -> str | None:
+    """Who asks and in which conversation, as hashes. Returns that of the session."""
+    hashed = session_hash(session)
+    if quirks.cache != "none":
+        body.prompt_cache_key = hashed
+    person = person_hash(request)
+    if person and quirks.safety_identifier:
+        body.safety_identifier = person
+    elif person:
+        notes.append(Note("ignored", "metadata.user_id", "metadata.user_id"))
+    if request.service_tier is not None:
+        body.service_tier = SERVICE_TIER.get(request.service_tier) if quirks.service_tier else None
+        if body.service_tier is None:
+            notes.append(Note("ignored", "service_tier", "service_tier"))
+    return hashed
+
+
+def encode(body: ResponsesBody, quirks: Quirks) -> bytes:
+    """The body as JSON. `extra_body` wins over what we wrote; two objects of one name are joined."""
+    text = msgspec.json.encode(body)
+    if not quirks.extra_body:
+        return text
+    fields: dict[str, Any] = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    for name, value in quirks.extra_body.items():
+        own = msgspec.json.decode(fields[name]) if name in fields else None
+        fields[name] = own | value if isinstance(own, dict) and isinstance(value, dict) else value
+    return msgspec.json.encode(fields)

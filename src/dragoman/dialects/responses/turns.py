@@ -1,0 +1,412 @@
+"""System prompt and conversation as items of a Responses input.
+
+Every item stands where the model finds it natural and every server takes it: what an assistant turn says before what it
+calls, a call's output behind all calls of the turn and before everything else, a reasoning item right before the item
+that it led to. Items have no ids of their own. A block of any other type becomes text.
+https://platform.openai.com/docs/guides/conversation-state and https://platform.openai.com/docs/guides/reasoning
+"""
+
+import re
+
+from msgspec import Struct
+
+from dragoman.dialects.contract import Target
+from dragoman.dialects.responses.body import FunctionCall, FunctionCallOutput, Item, Message, Part, Reasoning
+from dragoman.dialects.responses.quirks import Quirks
+from dragoman.messages.conversation import NO_RESULT, Settled, as_text, settle, system_text, thinking_owner
+from dragoman.messages.errors import ApiError
+from dragoman.messages.names import LEGAL_ID, Names, tool_id
+from dragoman.messages.notes import Note
+from dragoman.messages.request import NO_RAW, Block, Body, CacheControl, Source
+
+NO_OUTPUT = "(no output)"
+CONTINUE = "Continue your last message exactly where it ends. Do not repeat any of it, and do not comment on this."
+BREAKPOINTS = 4  # https://platform.openai.com/docs/guides/prompt-caching
+
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+_PDF = "application/pdf"
+
+
+class Written(Struct):
+    """The input, and the system prompt where it is no part of that."""
+
+    items: list[Item]
+    instructions: str | None
+    ids: list[str]  # tool ids of the history, as the caller wrote them
+
+
+def write(body: Body, target: Target, names: Names, notes: list[Note]) -> Written:
+    """The system prompt, then the conversation.
+
+    Raises ApiError("invalid_request") for what cannot be sent at all, naming the block.
+    """
+    turns = _Turns(target, names, notes)
+    instructions = turns.system(system_text(body.system))
+    quirks: Quirks = target.quirks
+    before = len(turns.items)
+    settled = settle(body.messages, notes, fold_system=quirks.mid_system == "fold")
+    newest = max((index for index, turn in enumerate(settled) if turn.role == "assistant"), default=-1)
+    for index, turn in enumerate(settled):
+        match turn.role:
+            case "assistant":
+                turns.assistant(turn)
+            case "user":
+                turns.user(turn, is_new=index > newest)
+            case _:
+                turns.inner_system(turn)
+    if len(turns.items) == before:
+        raise ApiError("invalid_request", "messages: at least one message with content is required")
+    turns.close()
+    turns.set_breakpoints(body.cache_control)
+    return Written(turns.items, instructions, turns.ids)
+
+
+class _Turns:
+    """The items so far, and what the next one needs to know."""
+
+    def __init__(self, target: Target, names: Names, notes: list[Note]) -> None:
+        quirks: Quirks = target.quirks
+        self.items: list[Item] = []
+        self.ids: list[str] = []
+        self._target = target
+        self._quirks = quirks
+        self._names = names
+        self._sent_names: dict[str, str] = {}
+        self._sent_ids: dict[str, str] = {}
+        self._notes = notes
+        self._system_role = target.facts.system_role or quirks.system_role
+        self._sees = quirks.images and target.facts.vision
+        self._files = quirks.files if target.facts.files is None else target.facts.files
+        # A model that does not reason refuses reasoning items.
+        self._echoes = quirks.reasoning_history == "keep" and target.facts.reasoning is not False
+        self._marks = quirks.cache == "breakpoints"
+        self._marked: list[tuple[Part, CacheControl]] = []
+
+    def close(self) -> None:
+        """What the last item must not be: an answer that the caller began, or a call without its output."""
+        last = self.items[-1]
+        if isinstance(last, FunctionCall):
+            for item in _calls_at_the_end(self.items):
+                self.items.append(FunctionCallOutput(item.call_id, NO_RESULT))
+            self._notes.append(Note("changed", "tool_result.missing", "messages"))
+        elif isinstance(last, Message) and last.role == "assistant":
+            self.items.append(Message("user", CONTINUE))
+            self._notes.append(Note("changed", "prefill.instructed", "messages"))
+
+    # System
+
+    def system(self, blocks: list[Block]) -> str | None:
+        """Instructions; with breakpoints, which need parts, a message at the head of the input instead."""
+        if not blocks:
+            return None
+        parts = [self._text(block) for block in blocks]
+        if self._marks:
+            self.items.append(Message(self._system_role, parts))
+            return None
+        return "\n\n".join([part.text or "" for part in parts])
+
+    def inner_system(self, turn: Settled) -> None:
+        self.items.append(Message(self._system_role, self._content([self._text(block) for block in turn.blocks])))
+
+    # Content
+
+    def _content(self, parts: list[Part]) -> str | list[Part]:
+        """Plain text where that is all there is: it is the form that every server takes."""
+        if len(parts) == 1 and not self._marks and parts[0].text is not None:
+            return parts[0].text
+        return parts
+
+    def _text(self, block: Block) -> Part:
+        part = Part("input_text", block.text)
+        if block.cache_control is not None:
+            self._mark(part, block.cache_control)
+        if block.citations is not NO_RAW and _holds(block):
+            self._notes.append(Note("ignored", "text.citations"))
+        return part
+
+    def _mark(self, part: Part | None, wanted: CacheControl) -> None:
+        if self._marks and part is not None:
+            self._marked.append((part, wanted))
+        else:
+            self._notes.append(Note("ignored", "cache_control"))
+
+    def set_breakpoints(self, automatic: CacheControl | None) -> None:
+        """Write the breakpoints, at most four, the last ones. `automatic`: one at the end of the conversation."""
+        if automatic is not None:
+            item = self.items[-1]
+            content = item.content if isinstance(item, Message) else getattr(item, "output", None)
+            last = content[-1] if isinstance(content, list) else None
+            if all(part is not last for part, _ in self._marked):
+                self._mark(last, automatic)
+        if len(self._marked) > BREAKPOINTS:
+            self._notes.append(Note("ignored", "cache_control.too_many"))
+        for part, wanted in self._marked[-BREAKPOINTS:]:
+            part.prompt_cache_breakpoint = {"mode": "explicit"}
+            if wanted.ttl:
+                self._notes.append(Note("ignored", "cache_control.ttl"))
+
+    # Assistant
+
+    def assistant(self, turn: Settled) -> None:
+        """Texts, then calls: some servers find no output for a call when a message stands between them."""
+        said: list[Item] = []
+        calls: list[Item] = []
+        thoughts: list[Item] = []
+        cited = False  # the block before was text with citations
+        for place, block in zip(turn.places, turn.blocks, strict=True):
+            match block.type:
+                case "tool_use" if self._target.facts.tools:
+                    calls += thoughts
+                    calls.append(self._call(block, place))
+                    thoughts = []
+                case "thinking" | "redacted_thinking":
+                    thoughts += self._thought(block)
+                case kind:
+                    if kind == "tool_use":
+                        self.ids.append(block.id or "")
+                    text = self._said(block, place)
+                    cites = block.citations is not NO_RAW and _holds(block)
+                    last = said[-1] if said and not thoughts and (cited or cites) else None
+                    if isinstance(last, Message) and isinstance(last.content, str):
+                        last.content += text  # one sentence, cut where its sources change
+                    else:
+                        said += thoughts
+                        said.append(Message("assistant", text))
+                        thoughts = []
+                    cited = cites
+        if thoughts:  # "Item of type 'reasoning' was provided without its required following item."
+            self._notes.append(Note("ignored", "thinking.dropped"))
+        if not said and not calls:
+            self._notes.append(Note("ignored", "turn.empty", turn.place))
+        self.items += said
+        self.items += calls
+
+    def _said(self, block: Block, place: str) -> str:
+        """A block of an assistant turn as its words. They are no parts, so they cannot be marked."""
+        part = self._text(block) if block.type == "text" else self._other(block, place)
+        if self._marked and self._marked[-1][0] is part:
+            self._marked.pop()
+            self._notes.append(Note("ignored", "cache_control"))
+        return part.text or ""
+
+    def _call(self, block: Block, place: str) -> FunctionCall:
+        id_ = block.id or ""
+        self.ids.append(id_)
+        raw = block.input
+        arguments = "{}" if raw is NO_RAW else str(memoryview(raw), "utf-8")
+        if not arguments.startswith("{"):  # what weak models made of it; every server wants an object
+            arguments = "{}" if arguments == "null" else f'{{"input":{arguments}}}'
+            self._notes.append(Note("changed", "tool_use.input", place))
+        if block.cache_control is not None:
+            self._mark(None, block.cache_control)
+        name = block.name or ""
+        sent = self._sent_names.get(name)
+        if sent is None:
+            sent = self._sent_names[name] = self._names.out(name)
+        return FunctionCall(self._sent_id(id_), sent, arguments)
+
+    def _sent_id(self, id_: str) -> str:
+        sent = self._sent_ids.get(id_)
+        if sent is None:
+            sent = self._sent_ids[id_] = tool_id(id_, limit=self._quirks.tool_id_limit)
+        return sent
+
+    def _other(self, block: Block, place: str) -> Part:
+        """A block that has no place of its own in this language."""
+        shown = as_text(block)
+        # A bare marker, or a document that is no text: the model will not know what was in it.
+        lost = shown == f"[{block.type}]" or (block.type == "document" and not _is_text(block))
+        self._notes.append(Note("lost" if lost else "changed", "block.as_text", place))
+        part = Part("input_text", shown)
+        if block.cache_control is not None:
+            self._mark(part, block.cache_control)
+        return part
+
+    def _thought(self, block: Block) -> list[Item]:
+        """Only what this deployment made goes back. A summary alone says nothing that the answer does not say."""
+        found = thinking_owner(block) if self._echoes else None
+        if found is not None and found.fits("responses", self._target.state_scope) and isinstance(found.payload, dict):
+            content = found.payload.get("e")
+            id_ = found.payload.get("id")
+            if isinstance(content, str) and content:
+                known = isinstance(id_, str) and LEGAL_ID.match(id_)
+                return [Reasoning((), content, id_ if known else None)]
+        self._notes.append(Note("ignored", "thinking.dropped"))
+        return []
+
+    # User
+
+    def user(self, turn: Settled, *, is_new: bool) -> None:
+        """`is_new`: no answer stands behind it yet, so the caller can still be told what is wrong with it.
+
+        Results of tools are never refused: clients keep them, so an error now would come back in every later turn.
+        """
+        parts: list[Part] = []
+        moved: list[Part] = []
+        for place, block in zip(turn.result_places, turn.results, strict=True):
+            self._result(block, place, moved, parts)
+        parts += moved
+        for place, block in zip(turn.places, turn.blocks, strict=True):
+            if block.type == "text":
+                parts.append(self._text(block))
+            else:
+                parts += self._user_block(block, place, refusable=is_new)
+        if parts:
+            self.items.append(Message("user", self._content(parts)))
+
+    def _user_block(self, block: Block, place: str, *, refusable: bool) -> list[Part]:
+        if block.type == "image":
+            parts = [self._image(block, place, refusable=refusable)]
+        elif block.type == "document":
+            parts = self._document(block, place, refusable=refusable)
+        else:
+            return [self._other(block, place)]
+        if block.cache_control is not None:
+            self._mark(parts[-1], block.cache_control)
+        return parts
+
+    def _result(self, block: Block, place: str, moved: list[Part], parts: list[Part]) -> None:
+        content = block.content
+        output: str | list[Part]
+        if isinstance(content, str):
+            output = content
+        else:
+            output = self._output(content if isinstance(content, list) else [content] if content else [], place, moved)
+        if not output or (isinstance(output, str) and output.isspace()):
+            output = NO_OUTPUT
+        if block.is_error:
+            output = _as_error(output)
+        if not self._target.facts.tools:
+            head = "[Result of a tool]\n"
+            parts += (
+                [Part("input_text", head + output)] if isinstance(output, str) else [Part("input_text", head), *output]
+            )
+            return
+        if self._marks and isinstance(output, str):
+            output = [Part("input_text", output)]
+        if block.cache_control is not None:
+            self._mark(output[-1] if isinstance(output, list) else None, block.cache_control)
+        self.items.append(FunctionCallOutput(self._sent_id(block.tool_use_id or ""), output))
+
+    def _output(self, blocks: list[Block], place: str, moved: list[Part]) -> str | list[Part]:
+        """Text as one text, since every server takes that; with pictures or files among it, parts."""
+        parts: list[Part] = []
+        is_text = True
+        for number, block in enumerate(blocks):
+            if block.type not in ("image", "document"):
+                if block.cache_control is not None:
+                    self._mark(None, block.cache_control)
+                if said := as_text(block):
+                    parts.append(Part("input_text", said))
+                continue
+            inner = f"{place}.content.{number}"
+            found = self._user_block(block, inner, refusable=False)
+            carried = [part for part in found if part.text is None]
+            if carried and not self._quirks.result_media:
+                count = sum(part.text is None for part in moved) + 1
+                name = f"[{block.type} {count} of the tool results]"
+                found = [*(part for part in found if part.text is not None)]
+                found.append(Part("input_text", f"{name}: see the next message"))
+                moved += [Part("input_text", f"{name}:"), *carried]
+                self._notes.append(Note("ignored", "tool_result.media_moved", inner))
+            elif carried:
+                is_text = False
+            parts += found
+        return "\n".join([part.text or "" for part in parts]) if is_text else parts
+
+    # Images and documents
+
+    def _image(self, block: Block, place: str, *, refusable: bool) -> Part:
+        if not self._sees:
+            self._notes.append(Note("lost", "image.no_vision", place))
+            return Part("input_text", "[image omitted: the model cannot see images]")
+        source = block.source if isinstance(block.source, Source) else Source("none")
+        if source.type == "base64" and source.data and source.media_type:
+            url = f"data:{source.media_type};base64,{source.data}"
+            return Part("input_image", image_url=url, detail="auto")
+        is_url = source.type == "url" and source.url and _WEB.match(source.url)
+        if is_url and self._quirks.image_urls:
+            return Part("input_image", image_url=source.url, detail="auto")
+        if not refusable:
+            self._notes.append(Note("lost", "image.unreadable", place))
+            return Part("input_text", "[image omitted: it cannot be sent to this model]")
+        if is_url:
+            raise ApiError("invalid_request", f"{place}.source: this upstream takes no image URLs; send base64.")
+        raise _bad_source(place, source, "an image as base64 with its media_type, or an http(s) url")
+
+    def _document(self, block: Block, place: str, *, refusable: bool) -> list[Part]:
+        if block.citations is not NO_RAW and _holds(block):
+            self._notes.append(Note("changed", "document.citations", place))
+        source = block.source if isinstance(block.source, Source) else Source("none")
+        if source.type == "text":
+            return [Part("input_text", as_text(block))]
+        if source.type == "content":
+            return self._document_of_blocks(block, source, place, refusable=refusable)
+        file = self._file(block, source)
+        if file is not None:
+            context = [Part("input_text", f"[Context of the document: {block.context}]")] if block.context else []
+            return [*context, file]
+        if not refusable:
+            # It was answered once, perhaps by another model; an error now would end the conversation for good.
+            self._notes.append(Note("lost", "document.unreadable", place))
+            return [Part("input_text", "[document omitted: the model cannot read it]")]
+        if source.type == "base64" and source.media_type in (_PDF, None) and source.data:
+            raise ApiError("invalid_request", f"{place}: this upstream takes no PDF documents; send their text.")
+        raise _bad_source(place, source, "a PDF as base64, or text")
+
+    def _file(self, block: Block, source: Source) -> Part | None:
+        """A PDF, where the server takes it."""
+        if not self._files:
+            return None
+        if source.type == "base64" and source.data and source.media_type in (_PDF, None):
+            name = block.title or "document"
+            name = name if name.endswith(".pdf") else f"{name}.pdf"
+            return Part("input_file", filename=name, file_data=f"data:{_PDF};base64,{source.data}")
+        if source.type == "url" and source.url and _WEB.match(source.url) and self._quirks.file_urls:
+            return Part("input_file", file_url=source.url)
+        return None
+
+    def _document_of_blocks(self, block: Block, source: Source, place: str, *, refusable: bool) -> list[Part]:
+        if not isinstance(source.content, list):
+            return [Part("input_text", as_text(block))]
+        head = f"[Document: {block.title}]" if block.title else "[Document]"
+        parts = [Part("input_text", f"{head}\n[Context: {block.context}]" if block.context else head)]
+        for number, inner in enumerate(source.content):
+            if inner.type == "text":
+                parts += [self._text(inner)] if inner.text else []
+            else:
+                parts += self._user_block(inner, f"{place}.source.content.{number}", refusable=refusable)
+        return parts
+
+
+def _calls_at_the_end(items: list[Item]) -> list[FunctionCall]:
+    """The calls of the last turn. Reasoning may stand between them."""
+    found: list[FunctionCall] = []
+    for item in reversed(items):
+        if isinstance(item, FunctionCall):
+            found.append(item)
+        elif not isinstance(item, Reasoning):
+            break
+    return found[::-1]
+
+
+def _as_error(output: str | list[Part]) -> str | list[Part]:
+    if isinstance(output, str):
+        return f"Error: {output}"
+    return [Part("input_text", "Error:"), *output]
+
+
+def _holds(block: Block) -> bool:
+    """Whether there are citations, or they are asked for."""
+    said = memoryview(block.citations).tobytes()
+    return said not in (b"null", b"[]", b"{}") and b"false" not in said
+
+
+def _is_text(block: Block) -> bool:
+    return isinstance(block.source, Source) and block.source.type in ("text", "content")
+
+
+def _bad_source(place: str, source: Source, wanted: str) -> ApiError:
+    kinds = {"file": "a file of Anthropic's Files API", "url": "this url"}
+    found = kinds.get(source.type, "this source")
+    return ApiError("invalid_request", f"{place}.source: {found} cannot be sent to this upstream; send {wanted}.")

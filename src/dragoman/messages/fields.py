@@ -1,0 +1,119 @@
+"""Fields of a request that mean little or nothing to anybody but Anthropic, and what of them other upstreams can use.
+
+Fields whose absence would change what the caller gets are refused by name; the others are left out with a note.
+https://platform.claude.com/docs/en/api/messages
+"""
+
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from dragoman.messages.errors import ApiError
+from dragoman.messages.notes import Note
+from dragoman.messages.request import NO_RAW, Body
+
+SERVICE_TIER = {"auto": "auto", "standard_only": "default"}
+"""Anthropic's service tier -> OpenAI's. https://platform.openai.com/docs/api-reference/responses/create"""
+
+# Fields that a gateway without a store, a sandbox or Anthropic's servers cannot honour, and must not pretend to.
+_REFUSED = {
+    "container": "runs in a sandbox at Anthropic",
+    "mcp_servers": "is run by Anthropic's servers",
+    "compaction": "is done by Anthropic's servers",
+}
+
+# Fields without effect on the answer.
+_IGNORED = (
+    "diagnostics", "context_management", "fallbacks", "fallback_credit_token", "billing_policy", "safeguards", "tags",
+)  # fmt: skip
+
+
+class _Thread(Struct, frozen=True):
+    type: str = ""
+
+
+def given(raw: Raw) -> bool:
+    """Whether a raw field is there and says anything."""
+    return raw is not NO_RAW and memoryview(raw).tobytes() not in (b"null", b"[]", b"{}", b'""')
+
+
+def refuse(body: Body) -> None:
+    """Raises ApiError("invalid_request") for fields that cannot be honoured and would change what the caller gets."""
+    for field, why in _REFUSED.items():
+        if given(getattr(body, field)):
+            raise ApiError("invalid_request", f"{field}: {why}; this upstream cannot do it. Leave it out.")
+    if given(body.thread) and _kind(body.thread) != "create":
+        raise ApiError(
+            "invalid_request",
+            "thread: the earlier turns are kept by Anthropic, not here. Send the whole conversation in messages.",
+        )
+
+
+def _kind(raw: Raw) -> str:
+    try:
+        return msgspec.json.decode(raw, type=_Thread).type
+    except msgspec.DecodeError:
+        return ""
+
+
+def ignore(body: Body, notes: list[Note]) -> None:
+    """A note for every field that is left out."""
+    notes += [Note("ignored", field, field) for field in (*_IGNORED, "thread") if given(getattr(body, field))]
+    if body.speed is not None:
+        notes.append(Note("ignored", "speed", "speed"))
+    if body.inference_geo is not None:
+        notes.append(Note("ignored", "inference_geo", "inference_geo"))
+    if body.output_config is not None and given(body.output_config.task_budget):
+        notes.append(Note("changed", "task_budget", "output_config.task_budget"))
+    if body.thinking is not None and body.thinking.display == "updates":
+        notes.append(Note("ignored", "thinking.display", "thinking.display"))
+
+
+def stop_sequences(body: Body, notes: list[Note]) -> tuple[str, ...]:
+    """The stop sequences, each once; an empty one would match everywhere."""
+    wanted = tuple(dict.fromkeys(text for text in body.stop_sequences or () if text))
+    if len(wanted) < len(body.stop_sequences or ()):
+        notes.append(Note("ignored", "stop_sequences.empty", "stop_sequences"))
+    return wanted
+
+
+def session_hash(session: str | None) -> str | None:
+    """The session as 64 characters: the clients' own values are long, and nobody's business."""
+    return _hash(session) if session else None
+
+
+def person_hash(body: Body) -> str | None:
+    """`metadata.user_id` without its session, as 64 characters.
+
+    Claude Code sends a JSON object with a `session_id`; older versions wrote `user_..._session_...`.
+    """
+    user = body.metadata.user_id if body.metadata else None
+    return _hash(_person(user)) if user else None
+
+
+def _person(user: str) -> str:
+    if user.startswith("{"):
+        try:
+            found: Any = msgspec.json.decode(user)
+        except (msgspec.DecodeError, RecursionError):
+            return user
+        found.pop("session_id", None)
+        return msgspec.json.encode(found, order="sorted").decode()
+    return user.partition("_session_")[0] or user
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def refuse_losses(notes: tuple[Note, ...]) -> None:
+    """For strict targets. Raises ApiError("invalid_request") that names everything the upstream would not see."""
+    lost = [f"{note.place or 'the request'} ({note.code})" for note in notes if note.grade == "lost"]
+    if lost:
+        raise ApiError(
+            "invalid_request",
+            f"This upstream would not see all of the request, and strict is set: {', '.join(lost)}. "
+            "Leave that out, choose another model, or set strict to false.",
+        )

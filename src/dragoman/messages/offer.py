@@ -1,0 +1,144 @@
+"""The caller's tools as plain functions, for upstreams that know nothing else.
+
+Functions of the caller and tools that Anthropic defined and the caller runs go over. Tools that Anthropic runs itself
+do not, except web search where the upstream has one of its own.
+https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-reference
+"""
+
+from msgspec import Raw, Struct
+
+from dragoman.messages import schema
+from dragoman.messages.client_tools import client_tool
+from dragoman.messages.conversation import loaded_tools
+from dragoman.messages.errors import ApiError
+from dragoman.messages.notes import Grade, Note
+from dragoman.messages.request import NO_RAW, Body, Tool
+
+# Tools that a server runs itself, by what the type begins with -> the code of the note that says so.
+SERVER_TOOLS = {
+    "web_search_": "tool.web_search",
+    "web_fetch_": "tool.web_fetch",
+    "code_execution_": "tool.code_execution",
+    "tool_search_tool": "tool.tool_search",
+    "advisor_": "tool.advisor",
+    "mcp_toolset": "tool.mcp_toolset",
+    "computer_toolset_": "tool.computer_toolset",
+    "browser_toolset_": "tool.browser_toolset",
+}
+
+
+class Means(Struct, frozen=True, kw_only=True):
+    """What the upstream can do with tools."""
+
+    tools: bool  # the model takes tools at all
+    strict: bool  # `strict` on a function is understood
+    inline: bool  # references inside schemas must be written out
+    search: bool  # it has a web search of its own
+
+
+class Offered(Struct, frozen=True):
+    """One tool that the model will see."""
+
+    name: str  # as the caller wrote it
+    description: str | None
+    parameters: Raw
+    strict: bool = False  # asked for, and possible without any change of meaning
+
+
+class Offer(Struct):
+    """All tools that the model will see, and the web search of the server in place of Anthropic's."""
+
+    tools: list[Offered]
+    search: Tool | None = None
+    removed: bool = False  # a tool was asked for that only its own vendor runs
+
+
+def offer(body: Body, means: Means, notes: list[Note]) -> Offer:
+    """What of the caller's tools can be offered. A model without tools gets none, with a note: it can still talk.
+
+    Raises ApiError("invalid_request") when nothing is left of what was asked for, or when the tool that the caller
+    forces is not among it.
+    """
+    found = Offer([])
+    for index, tool in loaded_tools(body, notes) if body.tools or _has_system_turn(body) else ():
+        place = f"tools.{index}"
+        offered = _offered(tool, means, notes, place)
+        if offered is not None:
+            found.tools.append(offered)
+        elif means.search and (tool.type or "").startswith("web_search_"):
+            found.search = tool
+        else:
+            _remove(tool, found, notes, place)
+    if found.tools and not means.tools:
+        notes.append(Note("lost", "tools.unsupported", "tools"))
+        found.tools.clear()
+    _check(body, found)
+    return found
+
+
+def _has_system_turn(body: Body) -> bool:
+    """System turns can bring tools of their own."""
+    return any(turn.role == "system" and isinstance(turn.content, list) for turn in body.messages)
+
+
+def _offered(tool: Tool, means: Means, notes: list[Note], place: str) -> Offered | None:
+    _ignored(tool, notes, place)
+    known = None if tool.is_function else client_tool(tool)
+    if known is not None:
+        return Offered(known.name, known.description, known.schema)
+    # A type that nobody knows, with a name and a schema, can only be a function.
+    if not tool.is_function and (tool.input_schema is NO_RAW or _server_code(tool) is not None):
+        return None
+    if not tool.name:
+        raise ApiError("invalid_request", f"{place}.name: Field required")
+    parameters = schema.parameters(tool.input_schema, inline=means.inline, notes=notes, place=f"{place}.input_schema")
+    strict = bool(tool.strict) and means.strict and schema.strict_ready(parameters)
+    if tool.strict and not strict:
+        notes.append(Note("changed", "tool.strict", f"{place}.strict"))
+    description = tool.description
+    if tool.input_examples is not NO_RAW:
+        examples = str(memoryview(tool.input_examples), "utf-8")
+        description = f"{description or ''}\n\nExamples of its input: {examples}".lstrip()
+    return Offered(tool.name, description, parameters, strict)
+
+
+def _ignored(tool: Tool, notes: list[Note], place: str) -> None:
+    if tool.cache_control is not None:
+        notes.append(Note("ignored", "cache_control.tools", "tools"))
+    if tool.eager_input_streaming:
+        notes.append(Note("ignored", "tool.eager_input_streaming", f"{place}.eager_input_streaming"))
+    if tool.allowed_callers is not NO_RAW:
+        # Nothing but the model can call tools here.
+        grade: Grade = "ignored" if b'"direct"' in memoryview(tool.allowed_callers).tobytes() else "changed"
+        notes.append(Note(grade, "tool.allowed_callers", f"{place}.allowed_callers"))
+
+
+def _server_code(tool: Tool) -> str | None:
+    return next((code for start, code in SERVER_TOOLS.items() if (tool.type or "").startswith(start)), None)
+
+
+def _remove(tool: Tool, found: Offer, notes: list[Note], place: str) -> None:
+    code = _server_code(tool) or "tool.unknown"
+    if code == "tool.tool_search":
+        notes.append(Note("changed", code, place))  # `loaded_tools` offers everything that could have been found
+        return
+    notes.append(Note("lost", code, place))
+    found.removed = True
+
+
+def _check(body: Body, found: Offer) -> None:
+    choice = body.tool_choice
+    kind = choice.type if choice else "auto"
+    forced = choice.name if choice and kind == "tool" else None
+    searched = found.search is not None and found.search.name == forced
+    if forced is not None and not searched and all(tool.name != forced for tool in found.tools):
+        known = any(tool.name == forced for tool in body.tools or ())
+        what = "cannot be run by this upstream" if known else "is not one of the tools"
+        raise ApiError("invalid_request", f"tool_choice.name: the tool that is asked for {what}.")
+    if found.tools or found.search is not None or not body.tools:
+        return
+    if kind == "any" or (found.removed and kind != "none"):
+        raise ApiError(
+            "invalid_request",
+            "tools: this upstream can run none of them. Send tools with an input_schema, or use a model that has them.",
+        )
