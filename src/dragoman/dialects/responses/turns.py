@@ -13,7 +13,16 @@ from msgspec import Struct
 from dragoman.dialects.contract import Target
 from dragoman.dialects.responses.body import FunctionCall, FunctionCallOutput, Item, Message, Part, Reasoning
 from dragoman.dialects.responses.quirks import Quirks
-from dragoman.messages.conversation import NO_RESULT, Settled, as_text, settle, system_text, thinking_owner
+from dragoman.messages.conversation import (
+    NO_RESULT,
+    Settled,
+    Spot,
+    as_text,
+    path,
+    settle,
+    system_text,
+    thinking_owner,
+)
 from dragoman.messages.errors import ApiError
 from dragoman.messages.names import LEGAL_ID, Names, tool_id
 from dragoman.messages.notes import Note
@@ -75,6 +84,7 @@ class _Turns:
         self._sent_ids: dict[str, str] = {}
         self._notes = notes
         self._system_role = target.facts.system_role or quirks.system_role
+        self._takes_tools = target.facts.tools
         self._sees = quirks.images and target.facts.vision
         self._files = quirks.files if target.facts.files is None else target.facts.files
         # A model that does not reason refuses reasoning items.
@@ -149,80 +159,67 @@ class _Turns:
 
     def assistant(self, turn: Settled) -> None:
         """Texts, then calls: some servers find no output for a call when a message stands between them."""
-        said: list[Item] = []
-        calls: list[Item] = []
-        thoughts: list[Item] = []
-        cited = False  # the block before was text with citations
-        for place, block in zip(turn.places, turn.blocks, strict=True):
-            match block.type:
-                case "tool_use" if self._target.facts.tools:
-                    calls += thoughts
-                    calls.append(self._call(block, place))
-                    thoughts = []
-                case "thinking" | "redacted_thinking":
-                    thoughts += self._thought(block)
-                case kind:
-                    if kind == "tool_use":
-                        self.ids.append(block.id or "")
-                    text = self._said(block, place)
-                    cites = block.citations is not NO_RAW and _holds(block)
-                    last = said[-1] if said and not thoughts and (cited or cites) else None
-                    if isinstance(last, Message) and isinstance(last.content, str):
-                        last.content += text  # one sentence, cut where its sources change
-                    else:
-                        said += thoughts
-                        said.append(Message("assistant", text))
-                        thoughts = []
-                    cited = cites
-        if thoughts:  # "Item of type 'reasoning' was provided without its required following item."
+        answer = _Answer()
+        for number, block in enumerate(turn.blocks):
+            kind = block.type
+            if kind == "tool_use" and self._takes_tools:
+                answer.call(self._call(block, turn.spot(number)))
+            elif kind in ("thinking", "redacted_thinking"):
+                self._thought(block, answer)
+            else:
+                if kind == "tool_use":
+                    self.ids.append(block.id or "")
+                text = self._words(block, turn.spot(number))
+                answer.say(text, cites=block.citations is not NO_RAW and _holds(block))
+        if answer.thoughts:  # "Item of type 'reasoning' was provided without its required following item."
             self._notes.append(Note("ignored", "thinking.dropped"))
-        if not said and not calls:
+        if not answer.said and not answer.calls:
             self._notes.append(Note("ignored", "turn.empty", turn.place))
-        self.items += said
-        self.items += calls
+        self.items += answer.said
+        self.items += answer.calls
 
-    def _said(self, block: Block, place: str) -> str:
+    def _words(self, block: Block, spot: Spot) -> str:
         """A block of an assistant turn as its words. They are no parts, so they cannot be marked."""
-        part = self._text(block) if block.type == "text" else self._other(block, place)
-        if self._marked and self._marked[-1][0] is part:
-            self._marked.pop()
-            self._notes.append(Note("ignored", "cache_control"))
-        return part.text or ""
+        if block.type == "text":
+            if block.cache_control is not None:
+                self._mark(None, block.cache_control)
+            if block.citations is not NO_RAW and _holds(block):
+                self._notes.append(Note("ignored", "text.citations"))
+            return block.text or ""
+        if block.cache_control is not None:
+            self._mark(None, block.cache_control)
+        return self._as_text(block, path(spot))
 
-    def _call(self, block: Block, place: str) -> FunctionCall:
+    def _call(self, block: Block, spot: Spot) -> FunctionCall:
         id_ = block.id or ""
         self.ids.append(id_)
         raw = block.input
         arguments = "{}" if raw is NO_RAW else str(memoryview(raw), "utf-8")
         if not arguments.startswith("{"):  # what weak models made of it; every server wants an object
             arguments = "{}" if arguments == "null" else f'{{"input":{arguments}}}'
-            self._notes.append(Note("changed", "tool_use.input", place))
+            self._notes.append(Note("changed", "tool_use.input", path(spot)))
         if block.cache_control is not None:
             self._mark(None, block.cache_control)
         name = block.name or ""
         sent = self._sent_names.get(name)
         if sent is None:
             sent = self._sent_names[name] = self._names.out(name)
-        return FunctionCall(self._sent_id(id_), sent, arguments)
+        return FunctionCall(self._sent_ids.get(id_) or self._sent_id(id_), sent, arguments)
 
     def _sent_id(self, id_: str) -> str:
-        sent = self._sent_ids.get(id_)
-        if sent is None:
-            sent = self._sent_ids[id_] = tool_id(id_, limit=self._quirks.tool_id_limit)
+        """The upstream's form of an id that was not met before; `_sent_ids` has the others."""
+        sent = self._sent_ids[id_] = tool_id(id_, limit=self._quirks.tool_id_limit)
         return sent
 
-    def _other(self, block: Block, place: str) -> Part:
+    def _as_text(self, block: Block, place: str) -> str:
         """A block that has no place of its own in this language."""
         shown = as_text(block)
         # A bare marker, or a document that is no text: the model will not know what was in it.
         lost = shown == f"[{block.type}]" or (block.type == "document" and not _is_text(block))
         self._notes.append(Note("lost" if lost else "changed", "block.as_text", place))
-        part = Part("input_text", shown)
-        if block.cache_control is not None:
-            self._mark(part, block.cache_control)
-        return part
+        return shown
 
-    def _thought(self, block: Block) -> list[Item]:
+    def _thought(self, block: Block, answer: "_Answer") -> None:
         """Only what this deployment made goes back. A summary alone says nothing that the answer does not say."""
         found = thinking_owner(block) if self._echoes else None
         if found is not None and found.fits("responses", self._target.state_scope) and isinstance(found.payload, dict):
@@ -230,9 +227,9 @@ class _Turns:
             id_ = found.payload.get("id")
             if isinstance(content, str) and content:
                 known = isinstance(id_, str) and LEGAL_ID.match(id_)
-                return [Reasoning((), content, id_ if known else None)]
+                answer.thoughts.append(Reasoning((), content, id_ if known else None))
+                return
         self._notes.append(Note("ignored", "thinking.dropped"))
-        return []
 
     # User
 
@@ -242,15 +239,16 @@ class _Turns:
         Results of tools are never refused: clients keep them, so an error now would come back in every later turn.
         """
         parts: list[Part] = []
-        moved: list[Part] = []
-        for place, block in zip(turn.result_places, turn.results, strict=True):
-            self._result(block, place, moved, parts)
-        parts += moved
-        for place, block in zip(turn.places, turn.blocks, strict=True):
+        if turn.results:
+            media = _Media()
+            for number, block in enumerate(turn.results):
+                self._result(block, turn.result_spot(number), media, parts)
+            parts += media.parts
+        for number, block in enumerate(turn.blocks):
             if block.type == "text":
                 parts.append(self._text(block))
             else:
-                parts += self._user_block(block, place, refusable=is_new)
+                parts += self._user_block(block, path(turn.spot(number)), refusable=is_new)
         if parts:
             self.items.append(Message("user", self._content(parts)))
 
@@ -260,59 +258,62 @@ class _Turns:
         elif block.type == "document":
             parts = self._document(block, place, refusable=refusable)
         else:
-            return [self._other(block, place)]
+            parts = [Part("input_text", self._as_text(block, place))]
         if block.cache_control is not None:
             self._mark(parts[-1], block.cache_control)
         return parts
 
-    def _result(self, block: Block, place: str, moved: list[Part], parts: list[Part]) -> None:
+    def _result(self, block: Block, spot: Spot, media: "_Media", parts: list[Part]) -> None:
         content = block.content
         output: str | list[Part]
         if isinstance(content, str):
             output = content
         else:
-            output = self._output(content if isinstance(content, list) else [content] if content else [], place, moved)
+            inner = content if isinstance(content, list) else [content] if content else []
+            output = self._output(inner, spot, media)
         if not output or (isinstance(output, str) and output.isspace()):
             output = NO_OUTPUT
         if block.is_error:
-            output = _as_error(output)
-        if not self._target.facts.tools:
-            head = "[Result of a tool]\n"
-            parts += (
-                [Part("input_text", head + output)] if isinstance(output, str) else [Part("input_text", head), *output]
-            )
+            output = f"Error: {output}" if isinstance(output, str) else [Part("input_text", "Error:"), *output]
+        if not self._takes_tools:
+            parts.append(Part("input_text", "[Result of a tool]"))
+            parts += [Part("input_text", output)] if isinstance(output, str) else output
             return
         if self._marks and isinstance(output, str):
             output = [Part("input_text", output)]
         if block.cache_control is not None:
             self._mark(output[-1] if isinstance(output, list) else None, block.cache_control)
-        self.items.append(FunctionCallOutput(self._sent_id(block.tool_use_id or ""), output))
+        id_ = block.tool_use_id or ""
+        self.items.append(FunctionCallOutput(self._sent_ids.get(id_) or self._sent_id(id_), output))
 
-    def _output(self, blocks: list[Block], place: str, moved: list[Part]) -> str | list[Part]:
+    def _output(self, blocks: list[Block], spot: Spot, media: "_Media") -> str | list[Part]:
         """Text as one text, since every server takes that; with pictures or files among it, parts."""
+        if len(blocks) == 1 and blocks[0].type == "text" and blocks[0].cache_control is None:
+            return blocks[0].text or ""
         parts: list[Part] = []
-        is_text = True
         for number, block in enumerate(blocks):
-            if block.type not in ("image", "document"):
+            if block.type in ("image", "document"):
+                parts += self._carried(block, path((*spot, number)), media)
+            else:
                 if block.cache_control is not None:
                     self._mark(None, block.cache_control)
                 if said := as_text(block):
                     parts.append(Part("input_text", said))
-                continue
-            inner = f"{place}.content.{number}"
-            found = self._user_block(block, inner, refusable=False)
-            carried = [part for part in found if part.text is None]
-            if carried and not self._quirks.result_media:
-                count = sum(part.text is None for part in moved) + 1
-                name = f"[{block.type} {count} of the tool results]"
-                found = [*(part for part in found if part.text is not None)]
-                found.append(Part("input_text", f"{name}: see the next message"))
-                moved += [Part("input_text", f"{name}:"), *carried]
-                self._notes.append(Note("ignored", "tool_result.media_moved", inner))
-            elif carried:
-                is_text = False
-            parts += found
-        return "\n".join([part.text or "" for part in parts]) if is_text else parts
+        if any(part.text is None for part in parts):
+            return parts
+        return "\n".join([part.text or "" for part in parts])
+
+    def _carried(self, block: Block, place: str, media: "_Media") -> list[Part]:
+        """A picture or a document of a result; what an output cannot hold goes to `media`."""
+        parts = self._user_block(block, place, refusable=False)
+        carried = [part for part in parts if part.text is None]
+        if not carried or self._quirks.result_media:
+            return parts
+        media.count += 1
+        name = f"[{block.type} {media.count} of the tool results]"
+        media.parts += [Part("input_text", f"{name}:"), *carried]
+        self._notes.append(Note("ignored", "tool_result.media_moved", place))
+        return [*(part for part in parts if part.text is not None), Part("input_text", f"{name}: see the next message")]
 
     # Images and documents
 
@@ -379,6 +380,45 @@ class _Turns:
         return parts
 
 
+class _Answer:
+    """The items of one assistant turn: what is said, what is called, and the thoughts that led to what comes next."""
+
+    __slots__ = ("_cited", "calls", "said", "thoughts")
+
+    def __init__(self) -> None:
+        self.said: list[Item] = []
+        self.calls: list[Item] = []
+        self.thoughts: list[Item] = []
+        self._cited = False  # the words before have citations
+
+    def say(self, text: str, *, cites: bool) -> None:
+        last = self.said[-1] if self.said and (cites or self._cited) and not self.thoughts else None
+        self._cited = cites
+        if isinstance(last, Message):
+            last.content = f"{last.content}{text}"  # one sentence, cut where its sources change
+            return
+        if self.thoughts:
+            self.said += self.thoughts
+            self.thoughts = []
+        self.said.append(Message("assistant", text))
+
+    def call(self, call: FunctionCall) -> None:
+        if self.thoughts:
+            self.calls += self.thoughts
+            self.thoughts = []
+        self.calls.append(call)
+
+
+class _Media:
+    """Pictures and files of the results of one turn, for the user message behind them."""
+
+    __slots__ = ("count", "parts")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.parts: list[Part] = []
+
+
 def _calls_at_the_end(items: list[Item]) -> list[FunctionCall]:
     """The calls of the last turn. Reasoning may stand between them."""
     found: list[FunctionCall] = []
@@ -388,12 +428,6 @@ def _calls_at_the_end(items: list[Item]) -> list[FunctionCall]:
         elif not isinstance(item, Reasoning):
             break
     return found[::-1]
-
-
-def _as_error(output: str | list[Part]) -> str | list[Part]:
-    if isinstance(output, str):
-        return f"Error: {output}"
-    return [Part("input_text", "Error:"), *output]
 
 
 def _holds(block: Block) -> bool:
