@@ -7,7 +7,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -241,66 +241,94 @@ def frame(value: Json) -> bytes:
     return b"data: " + json.dumps(value).encode() + b"\n\n"
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """What every scripted server does on its socket. A subclass says what it answers."""
+
     protocol_version = "HTTP/1.1"
-    upstream: Upstream
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.upstream.requests.append(body)
-        self.upstream.headers.append({name.lower(): value for name, value in self.headers.items()})
-        answer = self.upstream.answer(body)
-        try:
-            if answer.error is not None or not body.get("stream"):
-                self.whole(answer, body)
-            else:
-                self.stream(answer, body)
-        except (BrokenPipeError, ConnectionResetError):
-            self.upstream.cut_short += 1
-            self.close_connection = True
+        self.post()
 
-    def whole(self, answer: Answer, body: Json) -> None:
-        raw = json.dumps(answer.error if answer.error is not None else unary(answer, body["model"])).encode()
-        self.send_response(answer.status)
-        for name, value in {**answer.headers, "content-type": "application/json"}.items():
-            self.send_header(name, value)
+    def post(self) -> None:
+        raise NotImplementedError
+
+    def body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("content-length", 0)))
+
+    def lower_headers(self) -> dict[str, str]:
+        return {name.lower(): value for name, value in self.headers.items()}
+
+    def whole(self, status: int, headers: dict[str, str], value: Any) -> None:
+        """One JSON value as the body."""
+        raw = json.dumps(value).encode()
+        self.send_response(status)
+        for name, text in {**headers, "content-type": "application/json"}.items():
+            self.send_header(name, text)
         self.send_header("content-length", str(len(raw)))
         self.end_headers()
         self.wfile.write(raw)
 
-    def stream(self, answer: Answer, body: Json) -> None:
+    def stream(self, pieces: Iterable[bytes], *, pause: float, cut_after: int | None) -> None:
+        """A stream of frames, `pause` seconds apart; the connection is dropped after `cut_after` of them."""
         self.send_response(200)
         self.send_header("content-type", "text/event-stream; charset=utf-8")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        asked = bool(body.get("stream_options", {}).get("include_usage"))
-        for number, piece in enumerate(frames(answer, body["model"], usage=asked)):
-            if number == answer.cut_after:
+        for number, piece in enumerate(pieces):
+            if number == cut_after:
                 self.close_connection = True
                 self.connection.close()
                 return
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             self.wfile.flush()
-            if answer.pause:
-                time.sleep(answer.pause)
+            if pause:
+                time.sleep(pause)
         self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in the base class
         """Quiet."""
 
 
+class _Chat(Handler):
+    upstream: Upstream
+
+    def post(self) -> None:
+        body = json.loads(self.body())
+        self.upstream.requests.append(body)
+        self.upstream.headers.append(self.lower_headers())
+        answer = self.upstream.answer(body)
+        try:
+            if answer.error is not None:
+                self.whole(answer.status, answer.headers, answer.error)
+            elif not body.get("stream"):
+                self.whole(answer.status, answer.headers, unary(answer, body["model"]))
+            else:
+                asked = bool(body.get("stream_options", {}).get("include_usage"))
+                pieces = frames(answer, body["model"], usage=asked)
+                self.stream(pieces, pause=answer.pause, cut_after=answer.cut_after)
+        except (BrokenPipeError, ConnectionResetError):
+            self.upstream.cut_short += 1
+            self.close_connection = True
+
+
 @contextmanager
-def serving(brain: Callable[[Json], Answer]) -> Iterator[Upstream]:
-    """Run the server on a free port of this machine for the length of a `with` block."""
-    upstream = Upstream(brain)
-    handler = type("Handler", (_Handler,), {"upstream": upstream})
+def listening(handler: type[Handler]) -> Iterator[str]:
+    """Serve on a free port of this machine for the length of a `with` block; yields the URL of the host."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
-        upstream.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:
-            yield upstream
+            yield f"http://127.0.0.1:{server.server_address[1]}"
         finally:
             server.shutdown()
             thread.join(5)
+
+
+@contextmanager
+def serving(brain: Callable[[Json], Answer]) -> Iterator[Upstream]:
+    """Run the Chat Completions server for the length of a `with` block."""
+    upstream = Upstream(brain)
+    with listening(type("Handler", (_Chat,), {"upstream": upstream})) as url:
+        upstream.url = f"{url}/v1"
+        yield upstream
