@@ -11,6 +11,8 @@ from openai.types.chat.completion_create_params import (
 )
 from typing_extensions import get_type_hints, is_typeddict
 
+LISTS = (list, collections.abc.Iterable, collections.abc.Sequence)
+
 hints = cache(lambda type_: get_type_hints(type_, include_extras=True))
 
 
@@ -33,7 +35,7 @@ def wrong(value: Any, hint: Any, path: str) -> str | None:
         return wrong_fields(value, hint, path)
     if origin is dict or origin is collections.abc.Mapping:
         return None if isinstance(value, dict) else f"{path}: no object"
-    if origin in (list, collections.abc.Iterable) or getattr(origin, "__name__", "") == "SequenceNotStr":
+    if origin in LISTS or getattr(origin, "__name__", "") == "SequenceNotStr":
         if not isinstance(value, list):
             return f"{path}: no list"
         found = [wrong(inner, get_args(hint)[0], f"{path}.{number}") for number, inner in enumerate(value)]

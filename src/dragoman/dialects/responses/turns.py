@@ -345,8 +345,9 @@ class _Turns:
             return self._document_of_blocks(block, source, place, refusable=refusable)
         file = self._file(block, source)
         if file is not None:
-            context = [Part("input_text", f"[Context of the document: {block.context}]")] if block.context else []
-            return [*context, file]
+            about = [f"[Document: {block.title}]"] if block.title and file.filename is None else []
+            about += [f"[Context of the document: {block.context}]"] if block.context else []
+            return [*(Part("input_text", each) for each in about), file]
         if not refusable:
             # It was answered once, perhaps by another model; an error now would end the conversation for good.
             self._notes.append(Note("lost", "document.unreadable", place))

@@ -1,0 +1,497 @@
+"""The whole way there: goldens, laws, counting, and that nothing disappears without a note."""
+
+import copy
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from dialects.chat.asking import IMAGE, PDF, PNG, WEATHER, Json, ask, result, text, use, user
+from dialects.responses.asking import called, message, notes, openai, sent, signed, target, thought
+from dialects.responses.golden_requests import cases, golden, translated
+from dialects.responses.responses_types import problem, problem_of_count
+from dialects.responses.view_responses import ResponsesView
+from dragoman.dialects.contract import Target
+from dragoman.dialects.responses.request import call, count
+from dragoman.messages import unknown
+from dragoman.messages.errors import ApiError
+from dragoman.messages.notes import Note
+from dragoman.messages.request import decode
+from histories import bodies, growing
+
+
+@pytest.mark.parametrize("case", cases())
+def test_goldens(case: str) -> None:
+    found = golden(case)
+    assert translated(case) == found
+    assert problem(found["body"]) is None
+
+
+# Laws
+
+slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much])
+targets = pytest.mark.parametrize(
+    "to",
+    [target(), openai(), replace(openai(), quirks=replace(openai().quirks, cache="breakpoints", result_media=False))],
+    ids=["plain", "openai", "breakpoints"],
+)
+
+
+def with_our_thoughts(body: Json) -> Json:
+    """The same body, each thinking block signed with a state that the target can read."""
+    made = copy.deepcopy(body)
+    blocks = [block for turn in made["messages"] if isinstance(turn["content"], list) for block in turn["content"]]
+    for block in blocks:
+        if block["type"] == "thinking":
+            block["signature"] = signed({"e": block["thinking"], "id": f"rs_{len(block['thinking'])}"})
+    return made
+
+
+def translate(body: Json, to: Target) -> ResponsesView:
+    return ResponsesView(call(decode(msgspec.json.encode(body)), to).body)
+
+
+@pytest.mark.failure(13, 18, 43)
+@targets
+@slow
+@given(made=bodies(), ours=st.booleans())
+def test_any_body_is_legal(to: Target, made: tuple[Json, list[str]], *, ours: bool) -> None:
+    """What the official types allow, one output a call, reasoning before what it led to, each text once."""
+    body = with_our_thoughts(made[0]) if ours else made[0]
+    spelled = json.dumps(body, ensure_ascii=False)
+    request = decode(msgspec.json.encode(body))
+    before = copy.deepcopy(request)
+    made_call = call(request, to)
+    assert request == before, "the input was changed"
+    assert call(request, to) == made_call, "the same request gave another call"
+    assert problem(json.loads(made_call.body)) is None
+    view = ResponsesView(made_call.body)
+    view.check_pairs()
+    for each in made[1]:
+        assert view.text.count(each) == (1 if each in spelled else 0), each
+    assert "<thought" not in view.text, "reasoning became visible text"
+
+
+@pytest.mark.failure(43)
+@targets
+@slow
+@given(pair=growing(), ours=st.booleans())
+def test_items_are_only_added(to: Target, pair: tuple[Json, Json], *, ours: bool) -> None:
+    if to.quirks.cache == "breakpoints":  # where they are is the caller's choice, and it moves
+        pair = tuple(json.loads(json.dumps(body).replace("cache_control", "x_cache_control")) for body in pair)  # type: ignore[assignment]
+    before, after = (translate(with_our_thoughts(body) if ours else body, to) for body in pair)
+    assert after.items[: len(before.history)] == before.history
+    assert after.around == before.around
+
+
+# The call
+
+
+def test_a_minimal_request() -> None:
+    made = called(system="Be brief.", stream=True)
+    assert made.method == "POST"
+    assert made.url == "http://127.0.0.1:9/v1/responses"
+    assert made.headers == (("content-type", "application/json"),)
+    assert made.notes == ()
+    assert made.body == (
+        b'{"model":"some-model","input":[{"type":"message","role":"user","content":"Hello."}],'
+        b'"instructions":"Be brief.","max_output_tokens":1000,"store":false,"stream":true}'
+    )
+    assert made.recall.model == "claude-sonnet-4-5"
+    assert made.recall.scope == "lab"
+    assert 0 < made.recall.input_tokens < 30
+
+
+@pytest.mark.failure(173)
+def test_where_it_goes_is_the_targets_business() -> None:
+    to = replace(target(responses_path="/api/responses"), headers=(("x-title", "dragoman"),))
+    assert called(to).url == "http://127.0.0.1:9/v1/api/responses"
+    assert ("x-title", "dragoman") in called(to).headers
+    assert called(replace(target(), query="api-version=v")).url == "http://127.0.0.1:9/v1/responses?api-version=v"
+
+
+def test_notes_of_decoding_come_along() -> None:
+    raw = b'{"model":"m","max_tokens":16,"messages":[{"role":"user","content":"\\ud83d"}]}'
+    assert call(decode(raw), target()).notes == (Note("changed", "unicode.repaired"),)
+
+
+def test_a_note_is_told_once() -> None:
+    marked = text("x", cache_control={"type": "ephemeral"})
+    assert notes(messages=[user(marked, marked)], system=[marked]) == [("ignored", "cache_control", "")]
+
+
+@pytest.mark.failure(20)
+def test_strict_refuses_what_would_be_lost_and_names_it() -> None:
+    to = target(strict=True, images=False)
+    with pytest.raises(ApiError, match=r"messages\.0\.content\.1 \(image\.no_vision\)") as caught:
+        called(to, messages=[user(text("x"), IMAGE)])
+    assert caught.value.status == 400
+    assert called(to, top_k=5).notes[0].grade == "changed", "other notes are no reason"
+
+
+@pytest.mark.failure(34, 38, 39)
+def test_what_nobody_knows_does_not_reach_the_upstream() -> None:
+    raw = ask().raw
+    request = decode(raw, betas=("context-1m-2025-08-07",), query="beta=true", version="2023-06-01")
+    made = call(request, target())
+    assert made.body == call(decode(raw), target()).body
+    assert "anthropic" not in str(made.headers)
+    odd = {"role": "user", "content": [text("x", novelty="n1")], "novelty": "n2"}
+    assert "novelty" not in json.dumps(sent(messages=[odd], novelty="n3", tools=[WEATHER | {"novelty": "n4"}]))
+
+
+@pytest.mark.failure(42)
+def test_nothing_is_stored_and_nothing_that_this_language_lacks_is_sent() -> None:
+    body = sent(openai(), stream=True, stop_sequences=["x"], top_k=5, session="s1")
+    assert body["store"] is False
+    assert not {"stop", "max_tokens", "top_k", "previous_response_id", "metadata", "user"} & body.keys()
+    assert body["prompt_cache_key"] == sent(openai(), session="s1")["prompt_cache_key"]
+    assert "store" not in sent(target(store=False))
+
+
+def test_what_the_way_back_needs_to_know() -> None:
+    def recalled(thinking: Json | None) -> tuple[bool, bool, bool]:
+        recall = called(**({"thinking": thinking} if thinking else {})).recall
+        return recall.show_thinking, recall.omit_thinking, recall.asked_thinking
+
+    assert recalled(None) == (True, False, False)
+    assert recalled({"type": "disabled"}) == (False, False, False)
+    assert recalled({"type": "adaptive", "display": "omitted"}) == (True, True, True)
+    assert recalled({"type": "enabled", "budget_tokens": 2000, "display": "summarized"}) == (True, False, True)
+    assert called().recall.output_tool is None
+
+
+# Streams
+
+
+@pytest.mark.failure(40, 105)
+@pytest.mark.parametrize(
+    ("transport", "fields", "streams"),
+    [
+        ("both", {}, False),
+        ("both", {"stream": True}, True),
+        ("both", {"stream": False, "stop_sequences": ["x"]}, True),
+        ("stream", {"stream": False}, True),
+        ("unary", {"stream": True, "stop_sequences": ["x"]}, False),
+    ],
+)
+def test_whether_the_upstream_streams(transport: str, fields: Json, streams: bool) -> None:
+    made = called(target(transport=transport, obfuscation="off"), **fields)
+    body = json.loads(made.body)
+    assert made.stream is streams
+    assert body.get("stream") == (True if streams else None)
+    assert body.get("stream_options") == ({"include_obfuscation": False} if streams else None)
+    assert "stream_options" not in sent(target(transport=transport), **fields)
+
+
+@pytest.mark.failure(40)
+def test_stop_sequences_are_matched_here() -> None:
+    made = called(stop_sequences=["a", "b", "c", "d", "e", "a", ""])
+    assert b"stop" not in made.body
+    assert made.recall.stop_sequences == ("a", "b", "c", "d", "e")
+    assert [note.code for note in made.notes] == ["stop_sequences.empty"]
+
+
+# Counting
+
+
+def test_counting_asks_with_what_counts() -> None:
+    fields: Json = {
+        "system": "Be brief.",
+        "tools": [WEATHER],
+        "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
+        "thinking": {"type": "adaptive"},
+        "output_config": {"effort": "high", "format": {"type": "json_schema", "schema": {"type": "object"}}},
+        "stream": True,
+        "temperature": 1,
+        "messages": [
+            user(text("x")),
+            {"role": "assistant", "content": [thought("ENC", "rs_1"), use("a")]},
+            user(result("a")),
+        ],
+    }
+    to = replace(openai(), query="api-version=v")
+    whole, counted = called(to, **fields), count(ask(**fields), to)
+    assert counted.url == "http://127.0.0.1:9/v1/responses/input_tokens?api-version=v"
+    assert counted.stream is False
+    assert counted.target is to
+    expected = ["model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "reasoning", "text"]
+    body = json.loads(counted.body)
+    assert list(body) == expected
+    assert body == {name: value for name, value in json.loads(whole.body).items() if name in expected}
+    assert problem_of_count(body) is None
+    raw = b'{"model":"m","messages":[{"role":"user","content":"x"}]}'
+    bare = count(decode(raw, counting=True), target())
+    assert json.loads(bare.body) == {"model": "some-model", "input": [message("user", "x")]}
+    assert "max_output_tokens" not in json.loads(call(decode(raw, counting=True), target()).body)
+
+
+def test_counting_refuses_what_a_call_refuses() -> None:
+    with pytest.raises(ApiError, match=r"^container: "):
+        count(ask(container="c"), target())
+
+
+# Nothing disappears
+
+EVERYTHING: Json = {
+    "max_tokens": 4242,
+    "system": [
+        text("x-anthropic-billing-header: cc_version=1;"),
+        text("SYSTEM", cache_control={"type": "ephemeral", "ttl": "1h"}, citations=[{"type": "char_location"}]),
+    ],
+    "stream": True,
+    "stop_sequences": ["STOP"],
+    "temperature": 0.125,
+    "top_p": 0.25,
+    "top_k": 77,
+    "thinking": {"type": "enabled", "budget_tokens": 3131, "display": "updates", "block_binding": {"x": "BINDING"}},
+    "output_config": {
+        "effort": "max",
+        "format": {"type": "json_schema", "schema": {"type": "object", "properties": {"SCHEMA": {"type": "string"}}}},
+        "task_budget": {"type": "tokens", "total": 23_456},
+    },
+    "metadata": {"user_id": "USER"},
+    "service_tier": "auto",
+    "speed": "fast",
+    "inference_geo": "us",
+    "cache_control": {"type": "ephemeral"},
+    "diagnostics": {"previous_message_id": "DIAGNOSTICS"},
+    "context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]},
+    "fallbacks": [{"model": "FALLBACK"}],
+    "fallback_credit_token": "CREDIT",
+    "thread": {"type": "create"},
+    "billing_policy": {"type": "billing_policy", "bill_to": "self"},
+    "safeguards": [{"type": "dangerous_tool_use"}],
+    "tags": {"TAG": "tag"},
+    "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
+    "tools": [
+        {
+            "name": "CUSTOM",
+            "type": "custom",
+            "description": "DESCRIPTION",
+            "input_schema": {"$schema": "x", "type": "object", "properties": {"PARAMETER": {"type": "string"}}},
+            "strict": True,
+            "cache_control": {"type": "ephemeral"},
+            "defer_loading": False,
+            "eager_input_streaming": True,
+            "input_examples": [{"PARAMETER": "EXAMPLE"}],
+            "allowed_callers": ["code_execution_20260521"],
+        },
+        {"name": "HIDDEN", "defer_loading": True, "input_schema": {"type": "object"}},
+        {"type": "bash_20250124", "name": "bash", "cache_control": {"type": "ephemeral"}},
+        {"type": "text_editor_20250728", "name": "str_replace_based_edit_tool", "max_characters": 9876},
+        {"type": "memory_20250818", "name": "memory"},
+        {
+            "type": "computer_20251124",
+            "name": "computer",
+            "display_width_px": 1234,
+            "display_height_px": 765,
+            "display_number": 3,
+            "enable_zoom": True,
+        },
+        {"type": "computer_toolset_20260801", "configs": {"zoom": {"enabled": False}}},
+        {
+            "type": "web_search_20260318",
+            "name": "web_search",
+            "max_uses": 8,
+            "allowed_domains": ["a.example"],
+            "blocked_domains": ["b.example"],
+            "user_location": {"type": "approximate", "city": "Rome"},
+            "response_inclusion": "full",
+        },
+        {"type": "web_fetch_20260318", "name": "web_fetch", "max_content_tokens": 555, "use_cache": True},
+        {"type": "code_execution_20260521", "name": "code_execution"},
+        {"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"},
+        {"type": "advisor_20260301", "name": "advisor", "model": "ADVISOR"},
+        {"type": "mcp_toolset", "mcp_server_name": "SERVER"},
+    ],
+    "messages": [
+        user(
+            text("TEXT", cache_control={"type": "ephemeral"}),
+            IMAGE | {"transformations": {"oversized_image": "downsize"}},
+            PDF | {"context": "CONTEXT", "citations": {"enabled": True}},
+            {"type": "document", "title": "LINK", "source": {"type": "url", "url": "https://example.org/LINK.pdf"}},
+            {
+                "type": "document",
+                "title": "TITLE",
+                "source": {"type": "text", "media_type": "text/plain", "data": "DATA"},
+            },
+            {"type": "search_result", "source": "SOURCE", "title": "FOUND", "content": [text("RESULT")]},
+            {"type": "container_upload", "file_id": "FILE"},
+            {"type": "hologram", "depth": "DEPTH"},
+        ),
+        {
+            "role": "system",
+            "content": [
+                text("REMINDER"),
+                {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "memory"}},
+            ],
+            "output_config": {"effort": "max"},
+            "clear_at": "next_user_message",
+        },
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "THOUGHT", "signature": "SIGNATURE"},
+                {"type": "redacted_thinking", "data": "REDACTED"},
+                text("ANSWER", citations=[{"type": "char_location", "cited_text": "CITED"}]),
+                {"type": "server_tool_use", "id": "srv_1", "name": "web_search", "input": {"query": "QUERY"}},
+                {
+                    "type": "web_search_tool_result",
+                    "tool_use_id": "srv_1",
+                    "content": [
+                        {"type": "web_search_result", "url": "URL", "title": "PAGE", "encrypted_content": "ENC"}
+                    ],
+                },
+                {"type": "mcp_tool_use", "id": "mcp_1", "name": "MCPTOOL", "server_name": "SRV", "input": {}},
+                {"type": "mcp_tool_result", "tool_use_id": "mcp_1", "is_error": False, "content": [text("MCPRESULT")]},
+                {
+                    "type": "tool_use",
+                    "id": "toolu_1",
+                    "name": "CUSTOM",
+                    "input": {"PARAMETER": "VALUE"},
+                    "caller": {"type": "direct"},
+                    "cache_control": {"type": "ephemeral"},
+                },
+            ],
+        },
+        user(
+            {
+                "type": "tool_result",
+                "tool_use_id": "toolu_1",
+                "is_error": True,
+                "toolset_name": "TOOLSET",
+                "cache_control": {"type": "ephemeral"},
+                "content": [text("OUTPUT"), IMAGE, {"type": "tool_reference", "tool_name": "LOADED"}],
+            },
+            text("LAST"),
+        ),
+    ],
+}
+
+# Leaves that are neither in the body nor in a note, and why.
+ELSEWHERE = {
+    "stop_sequences.0": "matched by the writer",
+    "thinking.type": "becomes an effort",
+    "stream": "a word of both languages",
+    "messages.0.content.4.source.media_type": "plain text is text",
+    "messages.*.role": "a word of both languages",
+    "tools.*.defer_loading": "a tool that is not deferred, or one that a note says is hidden",
+    "messages.2.content.*.tool_use_id": "calls of servers and their results stand beside each other",
+    "messages.2.content.6.is_error": "no error",
+    "messages.2.content.3.id": "see tool_use_id",
+    "messages.2.content.5.id": "see tool_use_id",
+    "metadata.user_id": "a hash of it",
+    "output_config.effort": "the last system turn's holds",
+    "*.type": "the shape of what is there",
+    "system.0.text": "means nothing to other models",
+    "messages.1.content.1.tool.name": "takes the tool away, with a note on the tool",
+    "messages.1.output_config.effort": "becomes an effort, with a note on output_config.effort",
+    "tools.7.name": "the server's own search has no name",
+    "tools.7.blocked_domains.0": "a note on the tools",
+}
+
+
+# Notes about the whole request, and which leaves they speak of.
+ANYWHERE = {
+    "cache_control": r"\bcache_control\b",
+    "text.citations": r"\bcitations\b",
+    "thinking.dropped": r"^messages\.2\.content\.[01]\.",
+}
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from leaves(inner, f"{path}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from leaves(inner, f"{path}.{number}".lstrip("."))
+    else:
+        yield path, value
+
+
+def is_elsewhere(path: str) -> bool:
+    patterns = (
+        "".join(".*" if part == "*" else re.escape(part) for part in re.split(r"(\*)", key)) for key in ELSEWHERE
+    )
+    return any(re.fullmatch(pattern, path) for pattern in patterns)
+
+
+def test_nothing_in_a_request_disappears_without_a_note() -> None:
+    request = ask(**EVERYTHING)
+    made = call(request, openai())
+    found = [*made.notes, *unknown.fields(request.raw)]
+    body = made.body.decode().replace("\\", "")
+
+    def noted(path: str) -> bool:
+        return any(
+            path == note.place or path.startswith(f"{note.place}.")
+            if note.place
+            else re.search(ANYWHERE[note.code], path)
+            for note in found
+        )
+
+    missing = []
+    for path, value in leaves(EVERYTHING):
+        spelled = json.dumps(value).strip('"') if not isinstance(value, bool) else f'":{json.dumps(value)}'
+        if spelled not in body and not noted(path) and not is_elsewhere(path):
+            missing.append(path)
+    assert not missing
+    assert problem(json.loads(made.body)) is None
+    assert problem(sent(target(files=True, file_urls=True), **EVERYTHING)) is None
+    assert PNG in body
+
+
+def test_every_note_of_everything() -> None:
+    """The whole list: a change here is a change of what callers are told."""
+    assert notes(openai(), **EVERYTHING) == [
+        ("ignored", "diagnostics", "diagnostics"),
+        ("ignored", "context_management", "context_management"),
+        ("ignored", "fallbacks", "fallbacks"),
+        ("ignored", "fallback_credit_token", "fallback_credit_token"),
+        ("ignored", "billing_policy", "billing_policy"),
+        ("ignored", "safeguards", "safeguards"),
+        ("ignored", "tags", "tags"),
+        ("ignored", "thread", "thread"),
+        ("ignored", "speed", "speed"),
+        ("ignored", "inference_geo", "inference_geo"),
+        ("changed", "task_budget", "output_config.task_budget"),
+        ("ignored", "thinking.display", "thinking.display"),
+        ("ignored", "tools.removed", "tools.4"),
+        ("ignored", "cache_control.tools", "tools"),
+        ("ignored", "tool.eager_input_streaming", "tools.0.eager_input_streaming"),
+        ("changed", "tool.allowed_callers", "tools.0.allowed_callers"),
+        ("changed", "tool.strict", "tools.0.strict"),
+        ("lost", "tool.computer_toolset", "tools.6"),
+        ("lost", "tool.web_fetch", "tools.8"),
+        ("lost", "tool.code_execution", "tools.9"),
+        ("changed", "tool.tool_search", "tools.10"),
+        ("lost", "tool.advisor", "tools.11"),
+        ("lost", "tool.mcp_toolset", "tools.12"),
+        ("ignored", "cache_control", ""),
+        ("ignored", "text.citations", ""),
+        ("changed", "system.clear_at", "messages.1.clear_at"),
+        ("changed", "document.citations", "messages.0.content.2"),
+        ("changed", "block.as_text", "messages.0.content.5"),
+        ("changed", "block.as_text", "messages.0.content.6"),
+        ("lost", "block.as_text", "messages.0.content.7"),
+        ("ignored", "thinking.dropped", ""),
+        ("changed", "block.as_text", "messages.2.content.3"),
+        ("changed", "block.as_text", "messages.2.content.4"),
+        ("changed", "block.as_text", "messages.2.content.5"),
+        ("changed", "block.as_text", "messages.2.content.6"),
+        ("changed", "web_search.domains", "tools"),
+        ("changed", "web_search.max_uses", "tools"),
+        ("ignored", "thinking.budget", "thinking.budget_tokens"),
+        ("changed", "effort.nearest", "output_config.effort"),
+        ("changed", "temperature.unsupported", "temperature"),
+        ("changed", "top_p.unsupported", "top_p"),
+        ("changed", "top_k.unsupported", "top_k"),
+    ]
