@@ -1,0 +1,90 @@
+"""Signing calls: keys at once, tokens after they were fetched, one fetch at a time for each provider."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from dragoman.dialects.contract import Target
+from dragoman.gateway.collaborators import UpstreamLike
+from dragoman.messages.errors import ApiError
+from dragoman.providers.credentials import Flow, Headers, TokenAnswer, TokenCall
+
+PATIENCE = 30.0  # seconds that a token may take
+TOKEN_LIMIT = 256 * 1024  # bytes of an answer with a token
+
+
+class CredentialsLike(Protocol):
+    """`providers.credentials.Credentials`, as far as it is used here."""
+
+    def headers(self, target: Target, now: float) -> Headers | None: ...
+
+    def flow(self, target: Target, now: float) -> Flow: ...
+
+    def refused(self, target: Target, sent: Headers = ()) -> bool: ...
+
+
+class Signing:
+    """Runs the flows of credentials through `upstream`: proxies, certificates and timeouts hold for them too."""
+
+    def __init__(self, credentials: CredentialsLike, upstream: UpstreamLike, clock: Callable[[], float]) -> None:
+        self._credentials = credentials
+        self._upstream = upstream
+        self._clock = clock
+        self._fetches: dict[str, asyncio.Task[None]] = {}  # by provider
+
+    def headers(self, target: Target) -> Headers | None:
+        """The headers that carry the target's key or token; None when `fetch` must get one. Raises ApiError."""
+        return self._credentials.headers(target, self._clock())
+
+    async def fetch(self, target: Target) -> Headers:
+        """Get a token, or wait for one that is on its way. Raises ApiError.
+
+        A caller that leaves does not end the fetch: others wait for the same token.
+        """
+        task = self._fetches.get(target.provider)
+        if task is None:
+            task = self._fetches[target.provider] = asyncio.create_task(self._run(target))
+            task.add_done_callback(lambda done: self._forget(target.provider, done))
+        await asyncio.shield(task)
+        headers = self.headers(target)
+        if headers is None:
+            text = f"The token for {target.provider} is out of date already. Check the clock of this machine."
+            raise ApiError("upstream_authentication", text, should_retry=False)
+        return headers
+
+    def refused(self, target: Target, sent: Headers) -> bool:
+        """The upstream refused these headers. True when another try makes sense, with a new token."""
+        return self._credentials.refused(target, sent)
+
+    def _forget(self, provider: str, task: asyncio.Task[None]) -> None:
+        del self._fetches[provider]
+        if not task.cancelled():
+            task.exception()  # whoever waits is told; with nobody left, asyncio must not report it
+
+    async def _run(self, target: Target) -> None:
+        flow = self._credentials.flow(target, self._clock())
+        try:
+            async with asyncio.timeout(PATIENCE):
+                step = next(flow)
+                while True:
+                    answer = await self._ask(step) if isinstance(step, TokenCall) else await asyncio.to_thread(step.run)
+                    step = flow.send(answer)
+        except StopIteration:
+            return
+        except TimeoutError:
+            text = (
+                f"No token for {target.provider} within {PATIENCE:g} s. Check the network, and the identity's settings."
+            )
+            raise ApiError("timeout", text) from None
+        finally:
+            flow.close()
+
+    async def _ask(self, call: TokenCall) -> TokenAnswer:
+        answer = await self._upstream.send(call.method, call.url, call.headers, call.body)
+        body = bytearray()
+        try:
+            while len(body) < TOKEN_LIMIT and (chunk := await answer.read()):
+                body += chunk
+        finally:
+            answer.close()
+        return TokenAnswer(answer.status, bytes(body[:TOKEN_LIMIT]))

@@ -1,0 +1,149 @@
+"""Signing: keys at once, tokens fetched once for all who wait, and never a wait without end."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from dragoman.dialects.chat.quirks import Quirks
+from dragoman.dialects.contract import Target
+from dragoman.gateway import signing
+from dragoman.gateway.signing import Signing
+from dragoman.messages.errors import ApiError
+from dragoman.providers.credentials import Flow, Headers, TokenAnswer, TokenCall, TokenTask
+
+TARGET = Target(
+    provider="azure", dialect="chat", base_url="http://127.0.0.1:9", model="m", quirks=Quirks(), auth="entra"
+)
+CALL = TokenCall("POST", "http://127.0.0.1:9/token", (("content-type", "text/plain"),), b"who")
+
+
+class Answer:
+    """A token endpoint's answer in two pieces."""
+
+    def __init__(self, status: int, *pieces: bytes) -> None:
+        self.status = status
+        self.headers: dict[str, str] = {}
+        self.closed = False
+        self._pieces = [*pieces, b""]
+
+    async def read(self) -> bytes:
+        return self._pieces.pop(0)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def release(self) -> None:
+        self.closed = True
+
+
+class Endpoint:
+    """An upstream that answers when it is told to."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.asked: list[tuple[Any, ...]] = []
+        self.go = asyncio.Event()
+
+    async def send(self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
+        self.asked.append((method, url, tuple(headers), body))
+        await self.go.wait()
+        return self.answer
+
+
+class Tokens:
+    """Credentials that get one token by one step."""
+
+    def __init__(self, step: TokenCall | TokenTask = CALL, *, useless: bool = False) -> None:
+        self.token: str | None = None
+        self.refusals: list[Headers] = []
+        self._step = step
+        self._useless = useless
+
+    def headers(self, _target: Target, _now: float) -> Headers | None:
+        return None if self.token is None else (("authorization", f"Bearer {self.token}"),)
+
+    def flow(self, target: Target, _now: float) -> Flow:
+        answer = yield self._step
+        if answer.status != 200:
+            raise ApiError("upstream_authentication", f"No token for {target.provider}.")
+        self.token = None if self._useless else answer.body.decode()
+
+    def refused(self, _target: Target, sent: Headers = ()) -> bool:
+        self.refusals.append(sent)
+        self.token = None
+        return True
+
+
+@pytest.mark.anyio
+async def test_one_fetch_serves_all_who_wait_and_outlives_one_who_leaves() -> None:
+    endpoint, tokens = Endpoint(Answer(200, b"to", b"ken")), Tokens()
+    signer = Signing(tokens, endpoint, lambda: 0.0)
+    assert signer.headers(TARGET) is None
+    first, second = asyncio.create_task(signer.fetch(TARGET)), asyncio.create_task(signer.fetch(TARGET))
+    await asyncio.sleep(0)
+    first.cancel()
+    endpoint.go.set()
+    assert await second == (("authorization", "Bearer token"),)
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert endpoint.asked == [("POST", CALL.url, CALL.headers, b"who")]
+    assert endpoint.answer.closed
+    assert signer.headers(TARGET) == (("authorization", "Bearer token"),)
+
+
+@pytest.mark.anyio
+async def test_a_fetch_that_everybody_left_fails_in_silence_and_the_next_begins_anew() -> None:
+    endpoint, tokens = Endpoint(Answer(401, b"no")), Tokens()
+    signer = Signing(tokens, endpoint, lambda: 0.0)
+    gone = asyncio.create_task(signer.fetch(TARGET))
+    await asyncio.sleep(0)
+    gone.cancel()
+    endpoint.go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    endpoint.answer = Answer(401, b"no")
+    with pytest.raises(ApiError, match="No token for azure"):
+        await signer.fetch(TARGET)
+
+
+@pytest.mark.anyio
+async def test_work_that_blocks_runs_in_a_thread() -> None:
+    tokens = Tokens(TokenTask(lambda: TokenAnswer(200, b"managed")))
+    signer = Signing(tokens, Endpoint(Answer(500)), lambda: 0.0)
+    assert await signer.fetch(TARGET) == (("authorization", "Bearer managed"),)
+
+
+@pytest.mark.anyio
+async def test_a_token_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signing, "PATIENCE", 0.01)
+    signer = Signing(Tokens(), Endpoint(Answer(200)), lambda: 0.0)
+    with pytest.raises(ApiError, match="No token for azure within") as caught:
+        await signer.fetch(TARGET)
+    assert caught.value.kind == "timeout"
+
+
+@pytest.mark.anyio
+async def test_a_fetch_that_is_cancelled_leaves_nothing() -> None:
+    signer = Signing(Tokens(), Endpoint(Answer(200)), lambda: 0.0)
+    waiting = asyncio.create_task(signer.fetch(TARGET))
+    await asyncio.sleep(0)
+    signer._fetches["azure"].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+@pytest.mark.anyio
+async def test_a_token_that_is_old_when_it_comes() -> None:
+    endpoint = Endpoint(Answer(200, b"old"))
+    endpoint.go.set()
+    with pytest.raises(ApiError, match="clock"):
+        await Signing(Tokens(useless=True), endpoint, lambda: 0.0).fetch(TARGET)
+
+
+def test_a_refusal_is_passed_on() -> None:
+    tokens = Tokens()
+    sent = (("authorization", "Bearer x"),)
+    assert Signing(tokens, Endpoint(Answer(200)), lambda: 0.0).refused(TARGET, sent)
+    assert tokens.refusals == [sent]
