@@ -1,0 +1,67 @@
+"""Counting input tokens by asking the upstream, for who wants it exact; nobody waits long for it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from dragoman.dialects.contract import Call, Dialect, Target
+from dragoman.gateway.collaborators import UpstreamLike
+from dragoman.messages.errors import ApiError
+from dragoman.messages.request import Request
+from dragoman.routing.route import Route
+
+PATIENCE = 5.0  # seconds; clients ask many times at once, and have an estimate of their own
+ANSWER_LIMIT = 64 * 1024  # bytes of an answer that holds a number
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A dialect that offers `dialects.contract.Counts`."""
+
+    def count(self, request: Request, target: Target) -> Call: ...
+
+    def counted(self, body: bytes) -> int: ...
+
+
+class Signer(Protocol):
+    """`gateway.signing.Signing`, as far as it is used here."""
+
+    def headers(self, target: Target) -> Sequence[tuple[str, str]] | None: ...
+
+    async def fetch(self, target: Target) -> Sequence[tuple[str, str]]: ...
+
+
+class UpstreamCount:
+    """Asks the first target of a route."""
+
+    def __init__(self, dialects: Mapping[str, Dialect], upstream: UpstreamLike, signer: Signer) -> None:
+        self._dialects = dialects
+        self._upstream = upstream
+        self._signer = signer
+
+    async def tokens(self, request: Request, route: Route) -> int | None:
+        """The upstream's own count; None when it has none, fails, or takes too long: an estimate does then."""
+        target = route.targets[0]
+        for candidate in (target, target.other):
+            dialect = self._dialects[candidate.dialect] if candidate is not None else None
+            if candidate is not None and isinstance(dialect, Counting):
+                try:
+                    async with asyncio.timeout(PATIENCE):
+                        return await self._ask(dialect, request, candidate)
+                except (ApiError, TimeoutError):
+                    return None
+        return None
+
+    async def _ask(self, dialect: Counting, request: Request, target: Target) -> int | None:
+        call = dialect.count(request, target)
+        signed = self._signer.headers(target)
+        if signed is None:
+            signed = await self._signer.fetch(target)
+        answer = await self._upstream.send(call.method, call.url, [*call.headers, *signed], call.body)
+        try:
+            body = bytearray()
+            while len(body) <= ANSWER_LIMIT and (chunk := await answer.read()):
+                body += chunk
+        finally:
+            answer.close()
+        return dialect.counted(bytes(body)) if answer.status == 200 else None

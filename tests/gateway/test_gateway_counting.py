@@ -1,0 +1,108 @@
+"""Exact counts: asked of the first target, in the language that can count; else there is none."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from dragoman.dialects.chat.quirks import Quirks
+from dragoman.dialects.contract import Call, Recall, Target
+from dragoman.gateway import counting
+from dragoman.gateway.counting import UpstreamCount
+from dragoman.messages.errors import ApiError
+from dragoman.messages.request import Request, decode
+from dragoman.routing.route import Route
+
+MUTE = Target(provider="lab", dialect="mute", base_url="http://127.0.0.1:9", model="m", quirks=Quirks())
+ABLE = structs.replace(MUTE, dialect="able")
+REQUEST = decode(b'{"model":"m","messages":[]}', counting=True)
+
+
+class Able:
+    """A dialect that can count."""
+
+    def count(self, _request: Request, target: Target) -> Call:
+        return Call(url=target.base_url + "/count", body=b"?", stream=False, target=target, recall=Recall(model="m"))
+
+    def counted(self, body: bytes) -> int:
+        if not body.isdigit():
+            raise ApiError("bad_answer", "no number")
+        return int(body)
+
+
+class Signer:
+    def __init__(self, *, fetched: bool = False) -> None:
+        self._fetched = fetched
+
+    def headers(self, _target: Target) -> Sequence[tuple[str, str]] | None:
+        return None if self._fetched else (("x-key", "here"),)
+
+    async def fetch(self, _target: Target) -> Sequence[tuple[str, str]]:
+        return (("x-key", "fetched"),)
+
+
+class Upstream:
+    """Answers with a status and pieces; without pieces, never."""
+
+    def __init__(self, status: int, *pieces: bytes) -> None:
+        self.status = status
+        self.headers: dict[str, str] = {}
+        self.closed = False
+        self.asked: list[Any] = []
+        self._pieces = [*pieces, b""]
+        self._answers = bool(pieces)
+
+    async def send(self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> "Upstream":
+        self.asked = [method, url, list(headers), body]
+        if not self._answers:
+            await asyncio.Event().wait()
+        return self
+
+    async def read(self) -> bytes:
+        return self._pieces.pop(0)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def release(self) -> None:
+        self.close()
+
+
+async def count(upstream: Upstream, *targets: Target, fetched: bool = False) -> int | None:
+    counter = UpstreamCount({"mute": object(), "able": Able()}, upstream, Signer(fetched=fetched))  # type: ignore[dict-item]
+    return await counter.tokens(REQUEST, Route(requested="m", targets=targets, steps=()))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("fetched", [False, True])
+async def test_the_upstream_is_asked(fetched: bool) -> None:
+    upstream = Upstream(200, b"4", b"2")
+    assert await count(upstream, ABLE, MUTE, fetched=fetched) == 42
+    assert upstream.asked == ["POST", "http://127.0.0.1:9/count", [("x-key", "fetched" if fetched else "here")], b"?"]
+    assert upstream.closed
+
+
+@pytest.mark.anyio
+async def test_the_other_language_of_the_target_may_count() -> None:
+    assert await count(Upstream(200, b"7"), structs.replace(MUTE, other=ABLE)) == 7
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("status", "body"), [(404, b"42"), (200, b"many")])
+async def test_an_upstream_that_cannot_count_leaves_it_to_the_estimate(status: int, body: bytes) -> None:
+    assert await count(Upstream(status, body), ABLE) is None
+
+
+@pytest.mark.anyio
+async def test_nobody_is_asked_who_cannot_count() -> None:
+    upstream = Upstream(200, b"42")
+    assert await count(upstream, MUTE) is None
+    assert upstream.asked == []
+
+
+@pytest.mark.anyio
+async def test_a_count_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "PATIENCE", 0.01)
+    assert await count(Upstream(200), ABLE) is None
