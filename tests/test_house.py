@@ -36,7 +36,7 @@ LIBRARIES = {
     "dialects": {"msgspec"},
     "providers": {"msgspec", "azure"},
     "config": {"msgspec", "yaml", "dotenv"},
-    "upstream": {"msgspec", "aiohttp"},
+    "upstream": {"msgspec", "aiohttp", "yarl"},
     "routing": {"msgspec"},
     "gateway": {"msgspec"},
     "telemetry": {"msgspec"},

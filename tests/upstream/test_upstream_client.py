@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from aiohttp.client_proto import ResponseHandler
 
 from dragoman import __version__
 from dragoman.messages.errors import ApiError
+from dragoman.upstream import answer as answer_
 from dragoman.upstream import client
 from dragoman.upstream.client import Upstream
 from upstream.wire import Connection, Server
@@ -166,13 +168,13 @@ async def test_a_released_answer_that_ends_soon_returns_to_the_pool() -> None:
             answer.release()
             answer.release()
             answer.close()
-            while not answer._response.closed:
+            while not answer.ended:
                 await asyncio.sleep(0)
         assert server.connections == 1
 
 
 async def test_a_released_answer_that_does_not_end_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "LINGER", 0.01)
+    monkeypatch.setattr(answer_, "LINGER", 0.01)
     closed = asyncio.Event()
 
     async def endless(connection: Connection) -> None:
@@ -417,7 +419,7 @@ async def test_failures_that_need_a_network(error: Exception, kind: str, words: 
         async def fail(*_args: object, **_named: object) -> None:
             raise error
 
-        client_._open().request = fail  # type: ignore[method-assign, assignment]
+        client_._open().connect = fail  # type: ignore[method-assign, assignment]
         with pytest.raises(ApiError) as caught:
             await client_.send("POST", "http://host.test:81/", (), b"{}")
     assert caught.value.kind == kind
@@ -508,5 +510,99 @@ async def test_a_slow_caller_stops_the_upstream() -> None:
         answer.close()
 
 
-def test_a_body_can_be_shown_as_text() -> None:
-    assert client._Body(b"caf\xc3\xa9").decode() == "café"
+async def test_fields_of_a_call_replace_those_that_every_call_has() -> None:
+    seen = []
+
+    async def script(connection: Connection) -> None:
+        for _ in range(2):
+            seen.append(await connection.request())
+            await connection.answer(b"")
+
+    async with Server(script) as server, upstream() as client_:
+        for method in ("POST", "GET"):
+            sent = [("user-agent", "me"), ("Content-Type", "text/plain"), ("Host", "other.test")]
+            await (await client_.send(method, server.url, sent, b"" if method == "GET" else b"x")).read()
+    assert seen[0].headers["user-agent"] == "me"
+    assert seen[0].headers["content-type"] == "text/plain"
+    assert seen[0].headers["host"] == "other.test"
+    assert seen[0].headers["accept-encoding"] == "identity"
+    assert (seen[1].method, "content-length" in seen[1].headers) == ("GET", False)
+
+
+async def test_a_post_without_a_body_says_so() -> None:
+    seen = []
+
+    async def script(connection: Connection) -> None:
+        seen.append(await connection.request())
+        await connection.answer(b"")
+
+    async with Server(script) as server, upstream() as client_:
+        answer = await client_.send("POST", server.url, (), b"")
+        assert await answer.whole(10) == b""
+        answer.release()
+    assert seen[0].headers["content-length"] == "0"
+    assert "content-type" not in seen[0].headers
+
+
+async def test_what_only_says_that_an_answer_will_come_is_passed_over() -> None:
+    async def patient(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n")
+        await connection.answer(b"{}")
+
+    async with Server(patient) as server, upstream() as client_:
+        answer = await client_.send("POST", server.url, (), b"{}")
+        assert (answer.status, await answer.whole(10)) == (200, b"{}")
+
+
+async def test_places_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "PLACES_LIMIT", 2)
+    async with Server(echo) as server, upstream() as client_:
+        for number in (1, 2, 3, 1):
+            answer = await client_.send("POST", f"{server.url}/{number}", (), b"x")
+            assert await answer.whole(10) == b"x"
+        assert list(client_._places) == [f"{server.url}/3", f"{server.url}/1"]
+        assert server.connections == 1
+
+
+async def test_a_kept_connection_that_has_just_gone_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It went between the pool's look at it and ours."""
+    write = client._write
+
+    def gone(protocol: ResponseHandler, head: bytes, body: bytes) -> None:
+        monkeypatch.setattr(client, "_write", write)
+        protocol.close()
+        write(protocol, head, body)
+
+    async with Server(echo, echo) as server, upstream() as client_:
+        assert await (await client_.send("POST", server.url, (), b"1")).whole(10) == b"1"
+        monkeypatch.setattr(client, "_write", gone)
+        assert await (await client_.send("POST", server.url, (), b"2")).whole(10) == b"2"
+        assert server.connections == 2
+
+
+async def test_an_answer_that_comes_before_the_call_was_read_costs_its_connection() -> None:
+    async def hasty(connection: Connection) -> None:
+        await connection.answer(b"{}")
+        await connection.gone()
+
+    async with Server(hasty, echo) as server, upstream() as client_:
+        answer = await client_.send("POST", server.url, (), b"x" * 32 * 1024 * 1024)
+        assert await answer.whole(10) == b"{}"
+        answer = await client_.send("POST", server.url, (), b"next")
+        assert await answer.whole(10) == b"next"
+        assert server.connections == 2
+
+
+async def test_credentials_in_a_url_sign_the_call_and_stay_out_of_sight() -> None:
+    seen = []
+
+    async def script(connection: Connection) -> None:
+        seen.append(await connection.request())
+        await connection.answer(b"{}")
+
+    async with Server(script) as server, upstream() as client_:
+        url = server.url.replace("http://", "http://user:dummy@")
+        assert await (await client_.send("POST", url + "/v1", (), b"{}")).whole(10) == b"{}"
+    assert seen[0].headers["authorization"] == "Basic dXNlcjpkdW1teQ=="
+    assert seen[0].path == "/v1"

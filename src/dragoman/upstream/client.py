@@ -1,148 +1,96 @@
 """One pooled HTTP client for all upstreams, behind a narrow interface: `send` a call, read its `Answer`.
 
-The client is aiohttp; nothing of it is visible outside this room.
+The client is aiohttp; nothing of it is visible outside this room. Its pool, its connections (TLS, proxies, names) and
+its parser are used, its session is not: that one builds requests for every purpose there is, and takes longer for it
+than the whole translation of a small call. docs/decisions/0006-speed-against-nginx.md has the figures.
 https://docs.aiohttp.org/en/stable/client_reference.html
 """
 
-import asyncio
+import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import aiohttp
-from aiohttp.abc import AbstractStreamWriter
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpProcessingError
+from msgspec import Struct
+from yarl import URL
 
 from dragoman import __version__
 from dragoman.messages.errors import ApiError
+from dragoman.upstream.answer import Answer
 from dragoman.upstream.proxies import proxy_for
 
 if TYPE_CHECKING:
-    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.client_reqrep import ConnectionKey
+    from aiohttp.http import RawResponseMessage
+    from aiohttp.streams import StreamReader
     from aiohttp.tracing import Trace
 
 KEEP_ALIVE = 55.0  # seconds an idle connection is kept; load balancers drop theirs after 60
 DNS_LIFE = 60  # seconds a resolved name is believed
-LINGER = 0.5  # seconds an answer that said its last word may take to end, so that its connection is used again
 READ_BUFFER = 64 * 1024  # bytes; reading pauses when twice as many wait for a slow caller
 LINE_LIMIT = 64 * 1024  # bytes of the status line and of one header field
 HEADER_LIMIT = 256  # header fields of one answer
+TOGETHER = 16 * 1024  # bytes of a body that goes out in one piece with its head; copying a larger one costs more
+PLACES_LIMIT = 512  # URLs that are remembered
+
+_DEFAULTS = (
+    ("User-Agent", f"dragoman/{__version__}"),
+    ("Accept", "*/*"),
+    ("Accept-Encoding", "identity"),
+)
+_ILLEGAL = re.compile("[\r\n\0]")
 
 
-class _Body(aiohttp.Payload):
-    """A body that is in memory already; aiohttp's own class warns about every one over 1 MB."""
+class _Where(aiohttp.ClientRequest):
+    """Where a call goes, in aiohttp's terms: what the pool needs to find or make a connection. It is never sent."""
 
-    _value: bytes
-    _autoclose = True
+    _key: "ConnectionKey | None" = None
 
-    def __init__(self, value: bytes) -> None:
-        super().__init__(value, content_type="application/json")
-        self._size = len(value)
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        return self._value.decode(encoding, errors)
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        await writer.write(self._value)
+    @property
+    def connection_key(self) -> "ConnectionKey":
+        if self._key is None:
+            self._key = super().connection_key
+        return self._key
 
 
-class _Connector(aiohttp.TCPConnector):
-    """A pool that knows which tasks got a new connection, and so which had a used one.
+class _Place(Struct, frozen=True):
+    """What is known of a URL before it is called."""
+
+    where: _Where
+    host: str  # without port and brackets
+    target: str  # of the request line
+    fields: str  # lines of the head that every call begins with
+    names: frozenset[str]  # of these, in lower case
+
+
+class _Pool(aiohttp.TCPConnector):
+    """Connections, and which of them were never used.
 
     A POST is sent again only when a *used* connection died: the upstream had closed it while it was idle. aiohttp does
     that for idempotent methods only, https://github.com/aio-libs/aiohttp/issues/7363
     """
 
-    def __init__(self, fresh: set[asyncio.Task[Any] | None], *, limit: int) -> None:
+    def __init__(self, *, limit: int) -> None:
         super().__init__(limit=limit, keepalive_timeout=KEEP_ALIVE, ttl_dns_cache=DNS_LIFE)
-        self._fresh = fresh
+        self.fresh: WeakSet[ResponseHandler] = WeakSet()
 
     async def _create_connection(
         self,
         req: aiohttp.ClientRequest,
         traces: "list[Trace]",
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 aiohttp's own signature
-    ) -> "ResponseHandler":
-        self._fresh.add(asyncio.current_task())
-        return await super()._create_connection(req, traces, timeout)
+    ) -> ResponseHandler:
+        protocol = await super()._create_connection(req, traces, timeout)
+        self.fresh.add(protocol)
+        return protocol
 
-
-class Answer:
-    """What an upstream sends back: status and headers at once, the body as it comes."""
-
-    def __init__(self, response: aiohttp.ClientResponse, host: str) -> None:
-        self.status = response.status
-        self._response = response
-        self._content = response.content
-        self._host = host
-        self._headers: dict[str, str] | None = None
-        self._failure: ApiError | None = None
-        self._closed = False
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Names in lower case; the values of a repeated name are joined by a comma."""
-        headers = self._headers
-        if headers is None:
-            headers = self._headers = {}
-            for name, value in self._response.headers.items():
-                key = name.lower()
-                headers[key] = f"{headers[key]}, {value}" if key in headers else value
-        return headers
-
-    async def read(self) -> bytes:
-        """The next bytes as they come, b"" at the end.
-
-        Raises ApiError("truncated") when the connection broke inside the body, after the bytes before the break were
-        given out; ApiError("unreachable") when this answer was closed meanwhile.
-        """
-        try:
-            return await self._content.readany()
-        except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
-            return self._broken(error)
-
-    async def whole(self, limit: int) -> bytes:
-        """The whole body. Raises ApiError("bad_answer") when it is longer than `limit` bytes; else as `read`."""
-        parts = []
-        size = 0
-        while chunk := await self.read():
-            size += len(chunk)
-            if size > limit:
-                self.close()
-                raise ApiError("bad_answer", f"{self._host} sent an answer of more than {limit} bytes.")
-            parts.append(chunk)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def close(self) -> None:
-        """An answer that is not over: its connection is closed at once. One that is over returned it to the pool."""
-        if not self._closed:
-            self._closed = True
-            self._response.close()
-
-    def release(self) -> None:
-        """The rest does not matter, and is about to end: the connection is used again if it ends within `LINGER`."""
-        if self._closed:
-            return
-        self._closed = True
-        if self._response.closed:
-            return
-        asyncio.get_running_loop().call_later(LINGER, self._response.close)
-
-    def _broken(self, error: Exception) -> bytes:
-        if self._closed:
-            raise ApiError("unreachable", f"The connection to {self._host} was closed.") from None
-        if self._failure is None:
-            self._failure = ApiError(
-                "truncated", f"The connection to {self._host} broke before the answer was complete."
-            )
-            # The bytes before the break are still there, but aiohttp hides them behind the exception. Servers that
-            # forget the last chunk of a chunked body would lose the end of a complete answer.
-            self._content.set_exception(None)  # type: ignore[arg-type]
-            rest = self._content.read_nowait()
-            self._content.set_exception(error)
-            self._response.close()
-            if rest:
-                return rest
-        raise self._failure from error
+    def _release(self, key: "ConnectionKey", protocol: ResponseHandler, *, should_close: bool = False) -> None:
+        # An answer that came before the call was sent whole: nobody knows what the upstream still reads.
+        super()._release(key, protocol, should_close=should_close or protocol.writing_paused)
 
 
 class Upstream:
@@ -156,11 +104,12 @@ class Upstream:
         self, *, connect_timeout: float, proxies: Mapping[str, str], no_proxy: Sequence[str], limit: int = 0
     ) -> None:
         self._connect_timeout = connect_timeout
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout)
         self._proxies = proxies
         self._no_proxy = no_proxy
         self._limit = limit
-        self._fresh: set[asyncio.Task[Any] | None] = set()  # tasks whose call got a new connection
-        self._session: aiohttp.ClientSession | None = None
+        self._pool: _Pool | None = None
+        self._places: dict[str, _Place] = {}
 
     async def send(self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
         """Send one call and wait for the head of its answer. Redirects are answers, and are not followed.
@@ -168,54 +117,71 @@ class Upstream:
         Raises ApiError: "timeout" without a connection in time, "unreachable" without an answer, "bad_answer" for an
         answer that is not HTTP. Cancelling it closes the connection.
         """
+        try:
+            place = self._places.get(url) or self._place(url)
+            return await self._exchange(place, method, headers, body)
+        except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
+            raise self._failure(error, url) from error
+
+    async def close(self) -> None:
+        """Close every connection. A later `send` opens new ones."""
+        self._places.clear()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close()
+
+    def _open(self) -> _Pool:
+        self._pool = _Pool(limit=self._limit)
+        return self._pool
+
+    async def _exchange(self, place: _Place, method: str, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
+        pool = self._pool or self._open()
+        again = True
+        while True:
+            try:
+                connection = await pool.connect(place.where, [], self._timeout)
+            except TimeoutError as error:
+                raise aiohttp.ConnectionTimeoutError from error
+            protocol = connection.protocol
+            assert protocol is not None  # noqa: S101 it is gone only after a release
+            used = protocol not in pool.fresh
+            pool.fresh.discard(protocol)
+            try:
+                _write(protocol, _head(place, method, headers, body), body)
+                message, content = await _answered(protocol)
+                return Answer(connection, message, content, place.host)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                connection.close()
+                if not (again and used and _before_an_answer(error)):
+                    raise
+                again = False
+            except BaseException:
+                connection.close()
+                raise
+
+    def _place(self, url: str) -> _Place:
+        """Raises ApiError for a proxy of a kind that is not supported, ValueError for what is no URL."""
         parts = urlsplit(url)
         host = parts.hostname or ""
         proxy = self._proxy(parts.scheme, host, parts.port)
         try:
-            response = await self._exchange(method, url, headers=headers, body=body, proxy=proxy)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise self._failure(error, _place(host, parts.port)) from error
-        return Answer(response, host)
-
-    async def close(self) -> None:
-        """Close every connection. A later `send` opens new ones."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
-
-    def _open(self) -> aiohttp.ClientSession:
-        self._session = aiohttp.ClientSession(
-            connector=_Connector(self._fresh, limit=self._limit),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": f"dragoman/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"},
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_timeout),
-            auto_decompress=False,
-            trust_env=False,
-            read_bufsize=READ_BUFFER,
-            max_line_size=LINE_LIMIT,
-            max_field_size=LINE_LIMIT,
-            max_headers=HEADER_LIMIT,
+            where = _Where("GET", URL(url), headers=_DEFAULTS, proxy=URL(proxy) if proxy else None)
+        except ValueError as error:
+            raise aiohttp.InvalidURL(url) from error
+        target = where.url.raw_path_qs
+        if proxy is not None and not where.is_ssl():
+            target = str(where.url.with_user(None))
+        place = _Place(
+            where=where,
+            host=host,
+            target=target,
+            fields="".join([f"{name}: {value}\r\n" for name, value in where.headers.items()]),
+            names=frozenset(name.lower() for name in where.headers),
         )
-        return self._session
-
-    async def _exchange(
-        self, method: str, url: str, *, headers: Sequence[tuple[str, str]], body: bytes, proxy: str | None
-    ) -> aiohttp.ClientResponse:
-        session = self._session or self._open()
-        task = asyncio.current_task()
-        payload = _Body(body) if body else None
-        again = True
-        while True:
-            try:
-                return await session.request(
-                    method, url, headers=headers, data=payload, proxy=proxy, allow_redirects=False
-                )
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                if not again or task in self._fresh or not _before_an_answer(error):
-                    raise
-                again = False
-            finally:
-                self._fresh.discard(task)
+        if len(self._places) >= PLACES_LIMIT:
+            del self._places[next(iter(self._places))]
+        self._places[url] = place
+        return place
 
     def _proxy(self, scheme: str, host: str, port: int | None) -> str | None:
         if not self._proxies:
@@ -230,7 +196,8 @@ class Upstream:
             )
         return proxy
 
-    def _failure(self, error: Exception, place: str) -> ApiError:
+    def _failure(self, error: Exception, url: str) -> ApiError:
+        place = _name(url)
         match error:
             case aiohttp.ServerTimeoutError():
                 return ApiError("timeout", f"No connection to {place} within {self._connect_timeout:g} s.")
@@ -250,7 +217,7 @@ class Upstream:
                 return ApiError("unreachable", text)
             case aiohttp.InvalidURL():
                 return ApiError("unreachable", "The URL of the call is not valid. Check base_url.", should_retry=False)
-            case aiohttp.ClientResponseError():
+            case HttpProcessingError():
                 return ApiError("bad_answer", f"{place} sent an answer that is not HTTP. Check base_url.")
             case aiohttp.ClientError() | OSError():
                 return ApiError("unreachable", f"{place} closed the connection before it answered.")
@@ -260,9 +227,60 @@ class Upstream:
                 )
 
 
-def _place(host: str, port: int | None) -> str:
+def _head(place: _Place, method: str, headers: Sequence[tuple[str, str]], body: bytes) -> bytes:
+    """Request line and header fields. A field of the call replaces one that every call has.
+
+    Raises ValueError for a line break in one of them.
+    """
+    names = {name.lower() for name, _ in headers}
+    fields = place.fields
+    if place.where.proxy is not None or not names.isdisjoint(place.names):  # credentials of the proxy come late
+        kept = [f"{name}: {value}\r\n" for name, value in place.where.headers.items() if name.lower() not in names]
+        fields = "".join(kept)
+    if _ILLEGAL.search("".join([name + value for name, value in headers])):
+        raise ValueError("A header field has a line break.")
+    own = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    if body:
+        kind = "" if "content-type" in names else "Content-Type: application/json\r\n"
+        own += f"{kind}Content-Length: {len(body)}\r\n"
+    elif method == "POST":
+        own += "Content-Length: 0\r\n"
+    return f"{method} {place.target} HTTP/1.1\r\n{fields}{own}\r\n".encode()
+
+
+def _write(protocol: ResponseHandler, head: bytes, body: bytes) -> None:
+    protocol.set_response_params(
+        read_until_eof=True,
+        auto_decompress=False,
+        read_bufsize=READ_BUFFER,
+        max_line_size=LINE_LIMIT,
+        max_field_size=LINE_LIMIT,
+        max_headers=HEADER_LIMIT,
+    )
+    transport = protocol.transport
+    if transport is None:
+        raise aiohttp.ServerDisconnectedError
+    if len(body) <= TOGETHER:
+        transport.write(head + body)
+    else:
+        transport.write(head)
+        transport.write(body)
+
+
+async def _answered(protocol: ResponseHandler) -> "tuple[RawResponseMessage, StreamReader]":
+    """The head of the answer, after those that only say that one will come."""
+    while True:
+        message, content = await protocol.read()
+        if message.code >= 200 or message.code == 101:
+            return message, content
+
+
+def _name(url: str) -> str:
+    """Host and port, for people."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
-    return f"{host}:{port}" if port else host or "the upstream"
+    return f"{host}:{parts.port}" if parts.port else host or "the upstream"
 
 
 def _reason(error: Exception) -> str:
@@ -271,7 +289,5 @@ def _reason(error: Exception) -> str:
 
 
 def _before_an_answer(error: Exception) -> bool:
-    """False when a part of an answer's head had come, or no connection could be made."""
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return isinstance(error.message, str)
-    return not isinstance(error, aiohttp.ClientConnectorError)
+    """False when a part of an answer's head had come."""
+    return not isinstance(error, aiohttp.ServerDisconnectedError) or isinstance(error.message, str)
