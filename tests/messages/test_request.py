@@ -570,3 +570,14 @@ def test_the_tools_of_a_large_body_are_the_same_object_again() -> None:
     assert msgspec.json.decode(first.json) == tools
     assert first == msgspec.json.decode(raw_body(tools=tools), type=Body).tools
     assert body(tools=None, system="x" * 9000).tools is None
+
+
+def test_a_wrong_tool_of_a_large_body_is_named_too() -> None:
+    with pytest.raises(ApiError, match=r"tools\.0\.name: Expected `str \| null`, got `int`"):
+        decode(raw_body(system="x" * 9000, tools=[{"name": 1}]))
+
+
+def test_a_single_block_inside_a_result_is_looked_into() -> None:
+    deep = {"type": "text", "text": "hi"}
+    (result,) = blocks({"type": "tool_result", "tool_use_id": "a", "content": deep})
+    assert result.content == Block("text", "hi")

@@ -196,6 +196,13 @@ def test_every_event_has_its_name_and_its_json() -> None:
     assert encode_all([]) == b""
 
 
+def test_deltas_alone_and_single_events_are_written_as_all_others() -> None:
+    deltas = [events.BlockDelta(number, events.TextDelta("a\nb\u2028")) for number in range(3)]
+    assert encode_all(deltas) == b"".join(map(encode, deltas))
+    for event in EVENTS:
+        assert encode_all([event]) == encode(event)
+
+
 @pytest.mark.failure(99)
 def test_the_ping_is_exactly_this() -> None:
     assert encode(events.Ping()) == PING == b'event: ping\ndata: {"type":"ping"}\n\n'

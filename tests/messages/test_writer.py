@@ -434,6 +434,11 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     made.tool(0, "x")
     with pytest.raises(ApiError, match="64 MB"):
         made.arguments(0, "x" * 11)
+    made = writer()
+    made.tool(0, "x")
+    made.arguments(0, '{"a":1')
+    with pytest.raises(ApiError, match="64 MB"):
+        made.arguments(0, "1" * 5)
     monkeypatch.setattr(writer_module, "BLOCK_LIMIT", 1)
     made = writer()
     made.text("a")

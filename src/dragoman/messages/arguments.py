@@ -33,6 +33,14 @@ class Arguments:
         if self._mode == "head":
             self._decide()
 
+    def passes(self, fragment: str) -> bool:
+        """Whether the fragment may be sent at once, which is usual; then it is added, and counts as sent."""
+        if self._mode != "stream" or self._sent != len(self._parts):
+            return False
+        self._parts.append(fragment)
+        self._sent += 1
+        return True
+
     def ready(self) -> str:
         """All that may be sent and was not given yet."""
         if self._mode != "stream":

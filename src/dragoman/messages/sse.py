@@ -4,19 +4,20 @@ Frames are cut on bytes: splitting decoded text would cut at U+2028 inside JSON 
 https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import get_args
 
 import msgspec
 from msgspec import Struct
 
 from dragoman.messages.errors import ApiError
-from dragoman.messages.events import Event
+from dragoman.messages.events import BlockDelta, Event
 
 FRAME_LIMIT = 16 * 1024 * 1024  # bytes of one frame, and of the stray text that is kept
 _STRAY_LIMIT = 1024 * 1024
 
 _encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 
@@ -25,14 +26,22 @@ _HEAD: dict[type, bytes] = {
     kind: b"event: %b\ndata: " % str(kind.__struct_config__.tag).encode() for kind in get_args(Event)
 }
 
+_DELTAS_ALONE = {BlockDelta}
+_DELTA_HEAD = _HEAD[BlockDelta]
+_DELTA_BORDER = b"\n\n" + _DELTA_HEAD
+
 
 def encode(event: Event) -> bytes:
     """The frame of one event: its name, its JSON, a blank line."""
     return _HEAD[type(event)] + _encode(event) + b"\n\n"
 
 
-def encode_all(events: Iterable[Event]) -> bytes:
+def encode_all(events: Sequence[Event]) -> bytes:
     """The frames of several events, to be written at once."""
+    if len(events) == 1:
+        return encode(events[0])
+    if set(map(type, events)) == _DELTAS_ALONE:  # most reads; their JSON holds no line feed but between them
+        return _DELTA_HEAD + _encode_lines(events).replace(b"\n", _DELTA_BORDER)[: -len(_DELTA_HEAD)]
     return b"".join([_HEAD[type(event)] + _encode(event) + b"\n\n" for event in events])
 
 
@@ -57,6 +66,10 @@ class FrameReader:
         self._held_cr = False
         self._begun = False
         self._plain = False  # begun, and no carriage return was seen
+
+    def between(self) -> bool:
+        """Whether the next bytes begin a frame, and lines end in line feeds so far."""
+        return self._plain and not self._rest
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """Frames completed by `chunk`. Raises ApiError("bad_answer") when one is over `FRAME_LIMIT`."""

@@ -187,6 +187,14 @@ class MessageWriter:
             self.text(fragment)
             return
         call = self._calls[key]
+        if call is self._call and not self._waiting and call.arguments.passes(fragment):  # the hot path
+            size = len(fragment)
+            self._characters += size
+            self._waiting_characters += size
+            if self._waiting_characters > WAITING_LIMIT:
+                self._count_waiting(0)
+            self._events.append(BlockDelta(self._index, InputDelta(fragment)))
+            return
         if call.closed:
             if fragment.strip():
                 self._note("lost", "arguments.late")

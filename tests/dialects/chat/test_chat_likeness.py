@@ -1,10 +1,12 @@
 """Frames that differ in one string only are read without decoding them, and nothing else changes."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from answers import AbstractAnswer, answers
 from dialects.chat.encoder_chat import ChatEncoder, Options, options
@@ -12,6 +14,8 @@ from dialects.chat.test_chat_answer import Reading
 from dragoman.dialects.chat import answer as answer_module
 from dragoman.dialects.chat.likeness import likeness
 from dragoman.dialects.chat.wire import decode
+from dragoman.messages.events import TextBlock
+from dragoman.messages.fold import fold
 
 
 def frame(delta: Any, **more: Any) -> bytes:
@@ -64,15 +68,55 @@ def test_a_frame_that_says_more_or_is_ambiguous_has_no_likeness(data: bytes) -> 
     assert likeness(data, decode(data)) is None
 
 
-@given(answers(), options())
-def test_reading_by_likeness_changes_nothing(answer: AbstractAnswer, how: Options) -> None:
-    stream = ChatEncoder().stream(answer, how)
+@given(answers(), options(), st.integers(1, 5))
+def test_reading_by_likeness_changes_nothing(answer: AbstractAnswer, how: Options, together: int) -> None:
+    frames = re.split(rb"(?<=\n\n)|(?<=\r\n\r\n)", ChatEncoder().stream(answer, how))
+    chunks = [b"".join(frames[start : start + together]) for start in range(0, len(frames), together)]
     once, slow = Reading(), Reading()
-    once.stream(stream)
+    once.stream(*chunks)
     slow.reader._tries = 0
-    slow.stream(stream)
+    slow.stream(*chunks)
     assert once.events == slow.events
     assert once.writer.notes == slow.writer.notes
+
+
+def event(literal: str, *, id_: str = "c1") -> bytes:
+    return b'data: {"id":"%b","choices":[{"delta":{"content":%b}}]}\n\n' % (id_.encode(), literal.encode())
+
+
+@pytest.mark.parametrize(
+    ("chunk", "texts"),
+    [
+        (event('"b"'), ["b"]),
+        (event('"' + "b" * 500 + '"'), ["b" * 500]),
+        (event('"b"') + event('"c\\n"') + event('""'), ["b", "c\n", ""]),
+        (event('"b"') + event('"c"', id_="c2"), None),
+        (event('"b"') + b": ping\n\n", None),
+        (b": ping\n\n" + event('"b"'), None),
+        (event('"b"') + event('"c"')[:-1], None),
+        (event('"b"') + event('"c","d"'), None),  # no JSON, though a list of such texts would be
+        (event('"b"') + event("3"), None),
+        (event("3"), None),
+        (event('"\\ud83d"'), None),
+        (event('"b"')[:50], None),
+    ],
+)
+def test_a_read_of_whole_events_that_are_alike(chunk: bytes, texts: list[str] | None) -> None:
+    data = event('"a"')[6:-2]
+    found = likeness(data, decode(data))
+    assert found is not None
+    assert found.texts(chunk) == texts
+
+
+@pytest.mark.parametrize("together", [1, 4])
+def test_like_events_end_at_a_stop_sequence(together: int) -> None:
+    events = [event(f'"{letter}"') for letter in "abcdefgh"]
+    reading = Reading(recall={"stop_sequences": ("ef",)})
+    reading.feed(*(b"".join(events[at : at + together]) for at in range(0, 8, together)))
+    assert reading.writer.ended
+    message = fold(reading.events)
+    assert (message.stop_sequence, message.content) == ("ef", [TextBlock("abcd")])
+    assert reading.feed(event('"x"')).events == reading.events
 
 
 def test_it_is_used_and_given_up_where_it_does_not_help(monkeypatch: pytest.MonkeyPatch) -> None:

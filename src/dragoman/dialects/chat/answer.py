@@ -6,7 +6,7 @@ matches them), and often no usage (estimated, with a note).
 https://platform.openai.com/docs/api-reference/chat/streaming
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import msgspec
@@ -86,6 +86,7 @@ class ChatReader:
         self._calls = Calls(writer)
         self._halves: Halves | None = None  # once a frame needed mending
         self._like: Likeness | None = None  # of the last decoded frame that held one text and nothing else
+        self._say_directly: Callable[[str], None] | None = None  # instead of `_say`, where it comes to the same
         self._last_call: PendingCall | None = None
         self._tries = _LEARN_LIMIT if self._typed else 0
         self._seen = False  # whether any frame was an answer's
@@ -105,7 +106,17 @@ class ChatReader:
     def feed(self, chunk: bytes) -> list[Event]:
         """Events in the next bytes. Raises ApiError for an error in the stream, or for frames that are no JSON."""
         writer = self._writer
-        if not self._done:
+        like = self._like
+        # The usual read: nothing but whole frames that differ from the last ones in their text.
+        texts = like.texts(chunk) if like is not None and self._frames.between() else None
+        if texts is not None and not self._done:
+            say = self._say_directly or self._say
+            for text in texts:
+                say(text)
+                if writer.ended:
+                    self._done = True
+                    break
+        elif not self._done:
             for frame in self._frames.feed(chunk):
                 self._frame(frame)
                 if self._done or writer.ended:
@@ -144,6 +155,7 @@ class ChatReader:
                 self._say(text)
                 return
         plain = True
+        self._say_directly = None
         try:
             chunk = decode(data) if self._typed else loose(msgspec.json.decode(data), self._fields)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -174,7 +186,15 @@ class ChatReader:
     def _learn(self, data: bytes, chunk: Chunk) -> None:
         """Remember what the next frames may have in common with this one."""
         self._tries -= 1
-        self._like = likeness(data, chunk)
+        like = self._like = likeness(data, chunk)
+        # Texts that nobody but the writer looks at. Only frames of other kinds can change that: they forget it.
+        if like is None or self._halves is not None:
+            return
+        if like.field == "content":
+            if self._tags is None and self._said is None and not self._thinking and self._calls.settled():
+                self._say_directly = self._writer.text
+        elif like.field == "arguments" and self._last_call is not None and self._last_call.announced:
+            self._say_directly = self._last_call.add
 
     def _say(self, text: str) -> None:
         """The text of a frame that is like the last one that was decoded."""

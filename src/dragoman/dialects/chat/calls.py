@@ -12,14 +12,21 @@ _NOTHING = Function()
 class PendingCall:
     """One call of the answer. It is announced late, because names come in pieces too."""
 
-    __slots__ = ("announced", "id", "key", "last", "name")
+    __slots__ = ("_writer", "announced", "id", "key", "last", "name")
 
-    def __init__(self, key: int, call_id: str | None) -> None:
+    def __init__(self, key: int, call_id: str | None, writer: MessageWriter) -> None:
+        self._writer = writer
         self.key = key
         self.id = call_id
         self.name = ""
         self.announced = False
-        self.last = ""  # last character of the arguments so far
+        self.last = ""  # last piece of the arguments that was not only white space
+
+    def add(self, arguments: str) -> None:
+        """More of the arguments of a call that is announced, as JSON text."""
+        if not arguments.isspace():
+            self.last = arguments
+        self._writer.arguments(self.key, arguments)
 
 
 class Calls:
@@ -49,8 +56,11 @@ class Calls:
         if not call.announced:
             self._announce(call)
         if arguments:
-            call.last = arguments.rstrip()[-1:] or call.last
-            self._writer.arguments(call.key, arguments)
+            call.add(arguments)
+
+    def settled(self) -> bool:
+        """Whether no call waits for the rest of its name."""
+        return self._waiting is None
 
     def settle(self) -> None:
         """Something else comes: the call that waits for the rest of its name has all of it."""
@@ -59,7 +69,7 @@ class Calls:
 
     def _begin(self, piece: ToolCall) -> PendingCall:
         self.settle()
-        call = PendingCall(len(self._calls), piece.id or None)
+        call = PendingCall(len(self._calls), piece.id or None, self._writer)
         self._calls.append(call)
         if piece.index is not None:
             self._by_index[piece.index] = call
@@ -108,7 +118,9 @@ def _is_another(call: PendingCall, piece: ToolCall, function: Function) -> bool:
     if name != call.name:
         return True
     arguments = function.arguments
-    return call.last == "}" and (isinstance(arguments, dict) or (arguments or "").lstrip().startswith("{"))
+    return call.last.rstrip().endswith("}") and (
+        isinstance(arguments, dict) or (arguments or "").lstrip().startswith("{")
+    )
 
 
 def written(arguments: str | dict[str, object] | None) -> str:

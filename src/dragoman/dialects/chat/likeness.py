@@ -9,10 +9,11 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from dragoman.dialects.chat.wire import Chunk, Delta, decode
+from dragoman.dialects.chat.wire import Chunk, Delta, decode, decode_text
 
 Field = Literal["content", "reasoning_content", "reasoning", "arguments"]
 
+_decode_texts = msgspec.json.Decoder(list[str]).decode
 _PROBE = "\x01likeness"
 _PROBE_JSON = msgspec.json.encode(_PROBE)
 
@@ -25,6 +26,30 @@ class Likeness(Struct, frozen=True, gc=False):
     tail: bytes
     start: int  # length of head
     stop: int  # minus the length of tail
+    # The same in an event's bytes, as servers mostly write it: in one line, with a blank line behind it
+    first: bytes
+    last: bytes
+    border: bytes  # the end of one event and the begin of the next
+    begin: int  # length of first
+    end: int  # minus the length of last
+
+    def texts(self, chunk: bytes) -> list[str] | None:
+        """The texts of all events in `chunk`; None when it is not made of whole events of this likeness alone.
+
+        Few calls on many bytes: comparing what was put together again is cheaper than a look at each event.
+        """
+        try:
+            if len(chunk) < 2 * self.begin:
+                literal = chunk[self.begin : self.end]
+                return [decode_text(literal)] if self.first + literal + self.last == chunk else None
+            begin, end = self.begin, self.end + 2
+            literals = [line[begin:end] for line in chunk.split(b"\n")[:-2:2]]
+            if self.first + self.border.join(literals) + self.last != chunk:
+                return None
+            texts = _decode_texts(b"[%b]" % b",".join(literals))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None  # more than a string differs, or half a character
+        return texts if len(texts) == len(literals) else None
 
 
 def likeness(data: bytes, chunk: Chunk) -> Likeness | None:
@@ -47,7 +72,8 @@ def likeness(data: bytes, chunk: Chunk) -> Likeness | None:
     found = probe.choices[0].delta if probe.choices else None
     if found is None or _text(found, field) != _PROBE:  # the text of another field of that name
         return None
-    return Likeness(field, head, tail, len(head), -len(tail))
+    first, last = b"data: " + head, tail + b"\n\n"
+    return Likeness(field, head, tail, len(head), -len(tail), first, last, last + first, len(first), -len(last))
 
 
 def _only_text(delta: Delta) -> Field | None:
