@@ -16,9 +16,10 @@ import yaml
 from msgspec import Struct
 
 from dragoman import config
-from dragoman.config import fields, loading, settings
+from dragoman.config import fields, keys, loading, settings
 from dragoman.dialects import contract
-from dragoman.dialects.chat import quirks
+from dragoman.dialects.chat import quirks as chat
+from dragoman.dialects.responses import quirks as responses
 from dragoman.providers import presets
 
 ROOT = Path(__file__).parent.parent.parent
@@ -75,8 +76,8 @@ def environment_table() -> str:
     return table(["variable", "what it does"], ([f"`{name}`", cell(text)] for name, text in said.items()))
 
 
-def quirk_table() -> str:
-    return table(["quirk", "takes", "default", "what it does, and why it exists"], rows(quirks, quirks.Quirks))
+def quirk_table(module: Any) -> str:
+    return table(["quirk", "takes", "default", "what it does, and why it exists"], rows(module, module.Quirks))
 
 
 def preset_table(*, local: bool) -> str:
@@ -96,10 +97,15 @@ def preset_table(*, local: bool) -> str:
                     if local
                     else [f"`{preset.big}`" if preset.big else "", f"`{preset.small}`" if preset.small else ""]
                 ),
-                ", ".join(f"`{quirk}`" for quirk in preset.quirks),
+                ", ".join(preset.languages()),
+                "; ".join(
+                    f"{dialect}: " + ", ".join(f"`{quirk}`" for quirk in language.quirks)
+                    for dialect, language in preset.languages().items()
+                    if language.quirks
+                ),
             ]
 
-    head = ["name", "provider", "variables", "address", *([] if local else ["big", "small"]), "quirks"]
+    head = ["name", "provider", "variables", "address", *([] if local else ["big", "small"]), "languages", "quirks"]
     return table(head, lines())
 
 
@@ -109,11 +115,12 @@ TABLES = {
         "server": lambda: setting_table(settings, settings.Server, "server."),
         "logs": lambda: setting_table(settings, settings.Logs, "logs."),
         "providers": lambda: setting_table(settings, settings.Entry, "providers.NAME."),
+        "entra": lambda: setting_table(settings, settings.Entra, "providers.NAME.entra."),
         "facts": lambda: setting_table(contract, contract.Facts, "providers.NAME.facts.PATTERN."),
         "environment": environment_table,
     },
     "providers.md": {"hosted": lambda: preset_table(local=False), "local": lambda: preset_table(local=True)},
-    "quirks.md": {"quirks": quirk_table},
+    "quirks.md": {"chat": lambda: quirk_table(chat), "responses": lambda: quirk_table(responses)},
 }
 
 
@@ -145,7 +152,15 @@ def test_the_example_loads(tmp_path: Path) -> None:
     assert set(tree) == set(loading._Root.__struct_fields__)
 
 
-@pytest.mark.parametrize("page", [*(f"docs/{page}" for page in TABLES), "README.md"])
+def test_every_variable_of_azure_is_documented() -> None:
+    text = (ROOT / "docs" / "azure.md").read_text("utf-8")
+    azure = presets()["azure"]
+    told = {*azure.keys, *azure.token_keys, *azure.base_url_keys, *azure.version_keys, *azure.model_keys}
+    told |= {keys.TENANT, keys.CLIENT, keys.SECRET, keys.AUTHORITY}
+    assert not [variable for variable in told if f"`{variable}`" not in text]
+
+
+@pytest.mark.parametrize("page", [*(f"docs/{page}" for page in TABLES), "docs/azure.md", "README.md"])
 def test_examples_in_the_documentation_load(page: str, tmp_path: Path) -> None:
     for number, text in enumerate(re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)):
         file = tmp_path / f"{number}.yaml"

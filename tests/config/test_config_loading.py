@@ -10,12 +10,15 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from dragoman import config
 from dragoman.config import Config, ConfigError, Secrets
 from dragoman.config.settings import Logs, Server
 from dragoman.dialects.chat.quirks import Quirks
+from dragoman.dialects.responses import quirks as responses
 from dragoman.providers import presets
+from dragoman.providers.presets import Language
 
 CANARY = "sk-canary-0123456789"
 
@@ -76,7 +79,7 @@ def test_the_shape_that_is_documented(house: House) -> None:
     assert secrets["lab.api_key"] == CANARY
     assert lab.template.base_url == "http://127.0.0.1:9000/v1"
     assert lab.template.quirks == Quirks(reasoning_in="reasoning_content")
-    assert lab.settled == ("reasoning_in",)
+    assert lab.settled == {"chat": ("reasoning_in",)}
     deepseek = found.providers["deepseek"]
     assert not deepseek.ready
     assert deepseek.why == "set DEEPSEEK_API_KEY"
@@ -100,6 +103,7 @@ class TestNothingConfigured:
                 None,
                 None,
                 **{key: CANARY},
+                AZURE_OPENAI_ENDPOINT="r1" if name == "azure" else "",
                 CLOUDFLARE_ACCOUNT_ID="a",
                 DATABRICKS_HOST="https://d.example",
                 SNOWFLAKE_ACCOUNT="s",
@@ -328,7 +332,7 @@ models:
             ("providers: {a: {base_url: http://x, auth: basic}}\n", "1: providers.a.auth: expected one of `api-key`"),
             (
                 "providers: {a: {base_url: http://x, dialect: latin}}\n",
-                "1: providers.a.dialect: expected one of `chat`",
+                "1: providers.a.dialect: expected one of `chat`, `responses`, found a text.",
             ),
             (
                 "providers: {a: {base_url: http://x, state_scope: a.b}}\n",
@@ -357,6 +361,51 @@ models:
                 "providers: {openai: {quirks: {temperature_limits: 1}}}\n",
                 "1: providers.openai.quirks.temperature_limits: ",
             ),
+            (
+                "providers: {a: {base_url: http://x, facts: {m: {dialect: latin}}}}\n",
+                "1: providers.a.facts.m.dialect: expected `chat` or `responses`.",
+            ),
+            (
+                "providers: {a: {base_url: http://x, quirks: {responses: {stop: named}}}}\n",
+                "1: providers.a.quirks.responses.stop: there is no such setting.",
+            ),
+            ("providers: {a: {base_url: http://x, quirks: 3}}\n", "1: providers.a.quirks: expected a mapping"),
+            (
+                "providers: {a: {base_url: http://x, api_version: v1}}\n",
+                "1: providers.a.api_version: only `azure`, or `preset: azure`, has this setting.",
+            ),
+            (
+                "providers: {openai: {deployments: {a: gpt-5.5}}}\n",
+                "1: providers.openai.deployments: only `azure`, or `preset: azure`, has this setting.",
+            ),
+            (
+                "providers: {azure: {deployments: {a: ''}}}\n",
+                "1: providers.azure.deployments: needs `name of a deployment: model`.",
+            ),
+            (
+                "providers: {azure: {api_version: '2024'}}\n",
+                "1: providers.azure.api_version: is no API version: write a date like 2025-04-01-preview, or `v1`.",
+            ),
+            (
+                "providers: {azure: {base_url: https://ai.azure.com}}\n",
+                "1: providers.azure.base_url: is a page of the portal",
+            ),
+            (
+                "providers: {a: {base_url: http://x, auth: entra}}\n",
+                "1: providers.a.entra.scope: is missing: only on Azure it is known what tokens are for.",
+            ),
+            (
+                "providers: {a: {base_url: http://x, entra: {client_id: c}}}\n",
+                "1: providers.a.entra.scope: is missing",
+            ),
+            (
+                "providers: {azure: {auth: api-key, entra: {client_id: c}}}\n",
+                "1: providers.azure.entra: is for `auth: entra`, and `auth: api-key` is set.",
+            ),
+            (
+                "providers: {azure: {entra: {client: c}}}\n",
+                "1: providers.azure.entra.client: there is no such setting. Did you mean `client_id`?",
+            ),
             ("models: {a: [1]}\n", "1: models.a: expected a text (numbers and dates in quotes) or a list, each a text"),
             ("models: {a: ''}\n", "1: models.a: names nothing."),
             ("models: {a: []}\n", "1: models.a: names nothing."),
@@ -383,10 +432,11 @@ strict: {CANARY}
 providers:
   a: {{base_url: "{CANARY}", api_key: ["{CANARY}"], auth: {CANARY}, preset: {CANARY}, headers: {CANARY}}}
   b: {{base_url: "http://u:{CANARY}@x"}}
+  azure: {{base_url: "https://u:{CANARY}@x", api_version: "{CANARY}", entra: {{client_secret: ["{CANARY}"]}}}}
   c: {{base_url: http://x, quirks: {{files: {CANARY}, content: "${{K}}", extra_body: {CANARY}}}}}
 models: {{a: "{CANARY}", b: "{CANARY}/x", c: "${{K}}", d: "x/${{K}}"}}
 """
-        assert len(house.problems(text, None, K=CANARY, DRAGOMAN_LOG_LEVEL=CANARY)) >= 14
+        assert len(house.problems(text, None, K=CANARY, DRAGOMAN_LOG_LEVEL=CANARY)) >= 17
 
 
 NAMES = st.sampled_from(
@@ -426,11 +476,13 @@ def test_any_file_is_a_configuration_or_a_list_of_problems(text: str) -> None:
     assert refused is None or {problem.file for problem in refused.problems} == {str(path)}
 
 
-class TestProviders:
+class One:
     def one(self, house: House, entry: str, name: str = "lab", **environ: str) -> tuple[Any, Secrets]:
         found, secrets = house.load(f"providers:\n  {name}: {entry}\n", None, **environ)
         return found.providers[name], secrets
 
+
+class TestProviders(One):
     def test_without_a_key(self, house: House) -> None:
         lab, secrets = self.one(house, "{base_url: http://127.0.0.1:9/v1/}")
         assert lab.ready
@@ -477,7 +529,7 @@ class TestProviders:
         assert lab.template.headers == (("x-team", "a"),)
         assert (lab.template.auth, lab.template.state_scope) == ("x-api-key", "shared")
         assert lab.facts == (("kimi-*", {"context": 9}),)
-        assert lab.settled == ("top_k",)
+        assert lab.settled == {"chat": ("top_k",)}
         assert secrets["lab.api_key"] == CANARY
 
     def test_the_headers_of_a_preset_stay(self, house: House) -> None:
@@ -531,8 +583,57 @@ class TestProviders:
 
     def test_quirks_and_facts_may_be_empty(self, house: House) -> None:
         openai, _ = self.one(house, "{quirks: , facts: , models: }", name="openai", OPENAI_API_KEY="o")
-        assert openai.settled == openai.facts == ()
+        assert (openai.settled, openai.facts) == ({}, ())
         assert openai.models == presets()["openai"].models
+
+
+class TestLanguages(One):
+    """Providers that speak two."""
+
+    def test_a_presets(self, house: House) -> None:
+        openai, _ = self.one(house, "{}", name="openai", OPENAI_API_KEY="o")
+        assert (openai.template.dialect, openai.dialect) == ("chat", None)
+        (other,) = openai.others
+        assert (other.dialect, other.base_url, other.key) == ("responses", openai.template.base_url, "OPENAI_API_KEY")
+        assert (other.quirks, other.state_scope) == (
+            presets()["openai"].typed_quirks("responses"),
+            openai.template.state_scope,
+        )
+
+    def test_the_users_choice(self, house: House) -> None:
+        openai, _ = self.one(house, "{dialect: responses}", name="openai", OPENAI_API_KEY="o")
+        assert (openai.dialect, openai.template.dialect, openai.others[0].dialect) == ("responses", "responses", "chat")
+        lab, _ = self.one(house, "{base_url: http://x/v1/responses, dialect: responses, quirks: {summaries: false}}")
+        assert (lab.template.dialect, lab.template.base_url, lab.others) == ("responses", "http://x/v1", ())
+        assert lab.template.quirks == responses.Quirks(summaries=False)
+        assert lab.settled == {"responses": ("summaries",)}
+
+    def test_of_one_model(self, house: House) -> None:
+        lab, _ = self.one(house, "{base_url: http://x/v1, facts: {new-*: {dialect: responses}, old: {context: 1}}}")
+        assert (lab.template.dialect, [each.dialect for each in lab.others]) == ("chat", ["responses"])
+
+    def test_quirks_of_each(self, house: House) -> None:
+        entry = "{quirks: {top_k: true, chat: {images: false}, responses: {summaries: false}}}"
+        openai, _ = self.one(house, entry, name="openai", OPENAI_API_KEY="o")
+        assert (openai.template.quirks.top_k, openai.template.quirks.images) == (True, False)
+        assert openai.others[0].quirks.summaries is False
+        assert openai.others[0].quirks.files is True
+        assert openai.settled == {"chat": ("top_k", "images"), "responses": ("summaries",)}
+        lab, _ = self.one(house, "{base_url: http://x/v1, quirks: {responses: }}")
+        assert [each.dialect for each in lab.others] == ["responses"]
+
+    def test_a_language_with_an_address_of_its_own(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        two = structs.replace(presets()["xai"], responses=Language(base_url="https://two.example"))
+        monkeypatch.setattr("dragoman.config.entries.presets", lambda: {**presets(), "xai": two})
+        xai, _ = self.one(house, "{}", name="xai", XAI_API_KEY="x")
+        assert (xai.template.base_url, xai.others[0].base_url) == ("https://api.x.ai/v1", "https://two.example")
+        xai, _ = self.one(house, "{base_url: http://x}", name="xai", XAI_API_KEY="x")
+        assert (xai.template.base_url, xai.others[0].base_url) == ("http://x", "http://x")
+
+    def test_strict_holds_in_each(self, house: House) -> None:
+        found, _ = house.load("strict: true\nproviders: {openai: {}}\n")
+        openai = found.providers["openai"]
+        assert [each.strict for each in (openai.template, *openai.others)] == [True, True]
 
 
 def test_a_bare_name_may_be_a_destination(house: House) -> None:

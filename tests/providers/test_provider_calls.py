@@ -8,7 +8,7 @@ import pytest
 from dragoman import config
 from dragoman.dialects import DIALECTS
 from dragoman.messages.request import decode
-from dragoman.providers import headers, presets
+from dragoman.providers import Credentials, presets
 from dragoman.routing import Router
 
 BODY = {
@@ -31,25 +31,39 @@ BODY = {
 }
 
 
-ACCOUNTS = {"CLOUDFLARE_ACCOUNT_ID": "a", "DATABRICKS_HOST": "d.example", "SNOWFLAKE_ACCOUNT": "s"}
+ACCOUNTS = {
+    "AZURE_OPENAI_ENDPOINT": "https://r.openai.azure.com/",
+    "CLOUDFLARE_ACCOUNT_ID": "a",
+    "DATABRICKS_HOST": "d.example",
+    "SNOWFLAKE_ACCOUNT": "s",
+}
+SIGNED = {"bearer": ("authorization", "Bearer {}"), "api-key": ("api-key", "{}")}
+PATHS = {"chat": "/chat/completions", "responses": "/responses"}
 
 
 @pytest.mark.parametrize("name", presets())
 def test_a_turn_of_claude_code(name: str, tmp_path: Path) -> None:
-    """The call is made, goes to the preset's address, and is signed with its key."""
+    """The call is made, in each language, goes to the preset's address, and is signed with its key."""
     (tmp_path / "dragoman.yaml").write_text(f"providers: {{{name}: {{}}}}\n", "utf-8")
     variables = {key: f"key-of-{key}" for key in presets()[name].keys[:1]} | ACCOUNTS
     settings, secrets = config.load(path=None, environ=variables, folder=tmp_path, home=tmp_path)
     preset = presets()[name]
+    credentials = Credentials(secrets, settings.identities)
     for model in dict.fromkeys((preset.big, preset.small, *preset.models, "any-model")):
         if model is None:
             continue
-        target = Router(settings).route(f"{name}/{model}").targets[0]
-        body = BODY if target.facts.tools else {key: value for key, value in BODY.items() if key != "tools"}
-        call = DIALECTS[target.dialect].call(decode(json.dumps({**body, "model": model}).encode()), target)
-        sent = json.loads(call.body)
-        assert sent["model"] == model
-        assert call.url == f"{settings.providers[name].template.base_url}/chat/completions"
-        assert sent[target.quirks.max_tokens_field] <= (target.facts.max_output or 128_000)
-        assert "key-of-" not in repr(call)
-        assert headers(target, secrets) == [("authorization", f"Bearer key-of-{key}") for key in preset.keys[:1]]
+        first = Router(settings).route(f"{name}/{model}").targets[0]
+        targets = [each for each in (first, first.other) if each is not None]
+        assert {each.dialect for each in targets} == set(preset.languages())
+        for target in targets:
+            body = BODY if target.facts.tools else {key: value for key, value in BODY.items() if key != "tools"}
+            call = DIALECTS[target.dialect].call(decode(json.dumps({**body, "model": model}).encode()), target)
+            sent = json.loads(call.body)
+            assert sent["model"] == model
+            assert call.url == f"{settings.providers[name].template.base_url}{PATHS[target.dialect]}"
+            limit = "max_output_tokens" if target.dialect == "responses" else target.quirks.max_tokens_field
+            assert sent[limit] <= (target.facts.max_output or 128_000)
+            assert "key-of-" not in repr(call)
+            header, form = SIGNED[preset.auth]
+            signed = [(header, form.format(f"key-of-{key}")) for key in preset.keys[:1]]
+            assert list(credentials.headers(target, 0.0) or ()) == signed

@@ -1,18 +1,37 @@
 """Facts about models, and targets."""
 
-import pytest
+from typing import Any
 
+import pytest
+from msgspec import structs
+
+from dragoman.config import Provider
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Facts, Target
-from dragoman.providers import presets, state_scope, target
+from dragoman.dialects.responses import quirks as responses
+from dragoman.providers import presets, state_scope, target, unknown
 from dragoman.providers.models import read, rows
 from dragoman.providers.presets import RowError
 
 TEMPLATE = Target(provider="mine", dialect="chat", base_url="https://lab.example/v1", model="", quirks=Quirks())
+OTHER = structs.replace(TEMPLATE, dialect="responses", quirks=responses.Quirks(), query="a=b")
 
 
-def made(preset: str | None, model: str) -> Target:
-    return target(TEMPLATE, model, preset=preset)
+def provider(preset: str | None, **fields: Any) -> Provider:
+    return Provider(
+        **{"name": "mine", "title": "", "ready": True, "why": "", "preset": preset, "template": TEMPLATE, **fields}
+    )
+
+
+def made(preset: str | None, model: str, **fields: Any) -> Target:
+    return target(provider(preset, **fields), model)
+
+
+def deployed(deployments: dict[str, str], **fields: Any) -> Provider:
+    legacy = structs.replace(TEMPLATE, base_url="https://r.example/openai/deployments/{model}", query="api-version=1")
+    own = structs.replace(OTHER, base_url="https://r.example/openai", query="api-version=1")
+    fields = {"template": own, "others": (legacy,), "facts_of": "openai", "base_models": deployments, **fields}
+    return provider("azure", **fields)
 
 
 def test_every_row_is_about_a_preset_or_about_all() -> None:
@@ -80,11 +99,11 @@ def test_models_that_differ_from_their_provider() -> None:
 
 
 def test_what_the_user_says_wins() -> None:
-    overrides = [("gpt-5*", {"context": 1000}), ("GPT-5.2", {"max_output": 10}), ("other", {"context": 5})]
-    facts = target(TEMPLATE, "gpt-5.2", preset="openai", overrides=overrides).facts
+    own = (("gpt-5*", {"context": 1000}), ("GPT-5.2", {"max_output": 10}), ("other", {"context": 5}))
+    facts = made("openai", "gpt-5.2", facts=own).facts
     assert (facts.context, facts.max_output) == (1000, 10)
     assert facts.efforts[0] == "none"
-    kept = target(TEMPLATE, "kimi-k2.6", preset="moonshot", settled=("reasoning_out",))
+    kept = made("moonshot", "kimi-k2.6", settled={"chat": ("reasoning_out",)})
     assert kept.quirks.reasoning_out == "effort"
 
 
@@ -96,6 +115,10 @@ def test_what_the_user_says_wins() -> None:
         ('match = ["a/*"]\nsource = "s"\ncontexts = 1', "a/\\*: unknown: contexts"),
         ('match = ["a/*"]\nsource = "s"\ncontext = "long"', "a/\\*: .*context"),
         ('match = ["a/*"]\nsource = "s"\nquirks = { filez = true }', "a/\\*: .*filez"),
+        ('match = ["a/*"]\nsource = "s"\nasked_in = "responses"\nquirks = { stop = "named" }', "a/\\*: .*stop"),
+        ('match = ["a/*"]\nsource = "s"\nasked_in = "latin"', "a/\\*: there is no dialect 'latin'"),
+        ('match = ["a/*"]\nsource = "s"\ndialect = "latin"', "a/\\*: there is no dialect 'latin'"),
+        ('match = ["a/*"]\nsource = "s"\ndialect = "chat"\nasked_in = "chat"', "a/\\*: `asked_in` holds once"),
     ],
 )
 def test_a_wrong_row_is_refused_by_name(row: str, told: str) -> None:
@@ -108,3 +131,106 @@ def test_the_scope_of_state_is_the_deployment() -> None:
     assert one == state_scope("lab", "https://lab.example/v1") == "lab-" + one[4:]
     assert one != state_scope("lab", "https://lab.example/v2")
     assert one.replace("-", "").isalnum()
+
+
+class TestLanguages:
+    @pytest.mark.parametrize(
+        ("model", "dialect"),
+        [
+            ("gpt-3.5-turbo", "chat"),
+            ("gpt-4o-mini", "chat"),
+            ("gpt-4.1", "chat"),
+            ("chatgpt-4o-latest", "chat"),
+            ("gpt-4o-search-preview", "chat"),
+            ("gpt-5-search-api", "chat"),
+            ("gpt-oss-120b", "chat"),
+            ("o1", "responses"),
+            ("o3-pro", "responses"),
+            ("o4-mini", "responses"),
+            ("gpt-5", "responses"),
+            ("gpt-5-codex", "responses"),
+            ("gpt-5.1-codex-max", "responses"),
+            ("gpt-5.4-pro", "responses"),
+            ("gpt-5.5", "responses"),
+            ("gpt-5.6-luna", "responses"),
+            ("gpt-6-sol", "responses"),
+            ("gpt-7", "responses"),
+            ("llama3:8b", "chat"),
+        ],
+    )
+    def test_of_openais_models(self, model: str, dialect: str) -> None:
+        assert made("openai", model, others=(OTHER,)).dialect == dialect
+
+    def test_the_other_language_is_one_level_deep(self) -> None:
+        found = made("openai", "gpt-5.6", others=(OTHER,))
+        assert (found.dialect, found.query, found.quirks.cache) == ("responses", "a=b", "breakpoints")
+        assert isinstance(found.quirks, responses.Quirks)
+        assert found.other is not None
+        assert found.other.other is None
+        assert (found.other.dialect, found.other.query, found.other.model) == ("chat", "", "gpt-5.6")
+        assert isinstance(found.other.quirks, Quirks)
+
+    @pytest.mark.parametrize("model", ["gpt-5.6", "gpt-6-astra"])
+    def test_facts_of_one_language_stay_there(self, model: str) -> None:
+        found = made("openai", model, others=(OTHER,))
+        assert found.other is not None
+        assert found.facts.efforts == (*found.other.facts.efforts, "max")
+        assert made("openai", model).facts.efforts == found.other.facts.efforts
+
+    def test_a_provider_with_one_language_keeps_it(self) -> None:
+        found = made("openai", "gpt-5.6")
+        assert (found.dialect, found.other) == ("chat", None)
+        assert made("openai", "gpt-5.6", dialect="responses").dialect == "chat"
+
+    def test_what_decides(self) -> None:
+        """The user's facts about the model, the user's word for the provider, the table, the provider's usual one."""
+        both = {"others": (OTHER,)}
+        assert made("openai", "gpt-5.6", dialect="chat", **both).dialect == "chat"
+        own = (("gpt-5*", {"dialect": "responses"}),)
+        assert made("openai", "gpt-5.6", dialect="chat", facts=own, **both).dialect == "responses"
+        assert made("openai", "gpt-4o", dialect="responses", **both).dialect == "responses"
+        assert made("vllm", "qwen", **both).dialect == "chat"
+        assert made(None, "gpt-5.6", **both).dialect == "chat"
+        assert target(provider("vllm", template=OTHER, others=(TEMPLATE,)), "qwen").dialect == "responses"
+
+    def test_settled_quirks_are_of_their_language(self) -> None:
+        found = made("openai", "gpt-5.6", others=(OTHER,), settled={"responses": ("cache",)})
+        assert found.other is not None
+        assert (found.quirks.cache, found.other.quirks.cache) == ("none", "breakpoints")
+
+
+class TestDeployments:
+    @pytest.mark.failure(172, 173)
+    def test_facts_are_those_of_the_model_that_the_configuration_says(self) -> None:
+        found = target(deployed({"my-gpt": "GPT-5.6"}), "My-GPT")
+        assert (found.model, found.dialect, found.base_url) == ("My-GPT", "responses", "https://r.example/openai")
+        assert found.facts.efforts[-1] == "max"
+        assert found.quirks.cache == "key"  # what Azure documents, not OpenAI
+        assert found.other is not None
+        assert found.other.base_url == "https://r.example/openai/deployments/My-GPT"
+        assert (found.query, found.other.query) == ("api-version=1", "api-version=1")
+        assert target(deployed({"old": "gpt-4o"}), "old").dialect == "chat"
+
+    @pytest.mark.failure(172)
+    @pytest.mark.parametrize("model", ["gpt-5.4", "gpt-4o", "gpt-oss-120b", "deepseek-v3"])
+    def test_a_deployments_name_says_nothing(self, model: str) -> None:
+        found = target(deployed({"other": "gpt-5.6"}), model)
+        assert (found.dialect, found.facts) == ("responses", Facts())
+
+    def test_a_name_is_quoted_in_a_url(self) -> None:
+        found = target(deployed({"a/b c?": "gpt-4o"}), "a/b c?")
+        assert (found.base_url, found.model) == ("https://r.example/openai/deployments/a%2Fb%20c%3F", "a/b c?")
+
+    def test_the_users_facts_are_about_the_deployments_name(self) -> None:
+        found = target(deployed({"my-gpt": "gpt-5.6"}, facts=(("my-*", {"context": 7}),)), "my-gpt")
+        assert (found.facts.context, found.facts.reasoning) == (7, True)
+
+    def test_what_is_not_known_is_told(self) -> None:
+        told = unknown(deployed({"x": "gpt-5.6"}), "gpt-5.4")
+        assert told is not None
+        assert told.startswith("say which model gpt-5.4 is: `deployments: {gpt-5.4: gpt-...}` under `mine:`")
+        told = unknown(deployed({"x": "gtp-5"}), "X")
+        assert told is not None
+        assert "nothing is known about gtp-5, the model of X" in told
+        assert unknown(deployed({"x": "gpt-5.6"}), "x") is None
+        assert unknown(provider("openai"), "gtp-5") is None

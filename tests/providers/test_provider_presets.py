@@ -5,12 +5,12 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import msgspec
 import pytest
 
 from dragoman.dialects.chat.quirks import Quirks
-from dragoman.providers import models, presets
-from dragoman.providers.presets import Preset, RowError, read
+from dragoman.dialects.responses import quirks as responses
+from dragoman.providers import QUIRKS, models, presets
+from dragoman.providers.presets import Language, Preset, RowError, read
 
 ROW = '[lab]\ntitle = "Lab"\nbase_url = "https://lab.example/v1"\n'
 
@@ -37,9 +37,10 @@ def test_each_row_is_complete(name: str) -> None:
 
 @pytest.mark.parametrize("name", presets())
 def test_quirks_say_only_what_differs(name: str) -> None:
-    defaults = msgspec.structs.asdict(Quirks())
-    quirks = presets()[name].typed_quirks()
-    assert not [field for field in presets()[name].quirks if getattr(quirks, field) == defaults[field]]
+    for dialect, language in presets()[name].languages().items():
+        defaults = QUIRKS[dialect]()
+        quirks = presets()[name].typed_quirks(dialect)
+        assert not [field for field in language.quirks if getattr(quirks, field) == getattr(defaults, field)]
 
 
 def test_local_servers_are_on_this_machine_and_can_be_moved() -> None:
@@ -60,6 +61,9 @@ def test_local_servers_are_on_this_machine_and_can_be_moved() -> None:
         (ROW + "auth = 'basic'\n", r"\[lab\].*auth"),
         (ROW + "dialect = 'latin'\n", r"\[lab\].*latin"),
         ("[lab]\ntitle = 'Lab'\n", r"\[lab\].*base_url"),
+        (ROW + "[lab.responses.quirks]\nfilez = true\n", r"\[lab\].*filez"),
+        (ROW + "[lab.responses]\nurl = 'x'\n", r"\[lab\].*url"),
+        (ROW + "[lab.chat.quirks]\nfiles = true\n", r"\[lab\]: chat is its dialect; its quirks are \[lab.quirks\]"),
     ],
 )
 def test_a_wrong_row_is_refused_with_row_and_field(text: str, told: str) -> None:
@@ -85,3 +89,21 @@ def test_both_tables_are_read_fast() -> None:
         models.read(texts[1])
         best = min(best, time.perf_counter() - start)
     assert best < 0.2
+
+
+def test_a_row_with_two_languages() -> None:
+    row = read(ROW + "[lab.quirks]\ntop_k = true\n[lab.responses]\nbase_url = 'https://r.example'\n")["lab"]
+    assert row.languages() == {
+        "chat": Language(quirks={"top_k": True}),
+        "responses": Language(base_url="https://r.example"),
+    }
+    assert (row.typed_quirks(), row.typed_quirks("responses")) == (Quirks(top_k=True), responses.Quirks())
+    row = read(ROW + "dialect = 'responses'\n[lab.quirks]\nfiles = true\n[lab.chat.quirks]\ntop_k = true\n")["lab"]
+    assert list(row.languages()) == ["responses", "chat"]
+    assert (row.typed_quirks(), row.typed_quirks("chat")) == (responses.Quirks(files=True), Quirks(top_k=True))
+
+
+def test_who_speaks_responses() -> None:
+    found = {name for name, preset in presets().items() if "responses" in preset.languages()}
+    assert {"openai", "azure", "xai", "openrouter", "groq", "ollama", "lmstudio", "vllm", "huggingface"} <= found
+    assert [name for name in found if presets()[name].dialect == "responses"] == ["azure"]

@@ -1,34 +1,31 @@
 """`providers:` and the environment -> providers. A key goes to the secrets, under a name; nothing else holds it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
-from msgspec import Struct, structs
+from msgspec import structs
 
+from dragoman.config import addresses
+from dragoman.config.addresses import Places
 from dragoman.config.document import Node
 from dragoman.config.fields import Sheet
+from dragoman.config.keys import Signer
 from dragoman.config.problems import did_you_mean
-from dragoman.config.settings import Auth, Entry, Hidden, Provider
-from dragoman.config.variables import ExpansionError, expand, names
+from dragoman.config.settings import Entra, Entry, Hidden, Provider
+from dragoman.config.variables import first, names
 from dragoman.dialects.contract import Facts, Target
-from dragoman.providers import QUIRKS, Preset, fault, presets, state_scope
+from dragoman.providers import QUIRKS, Preset, azure, presets, state_scope
 
 RESERVED = {
     "claude": "`claude/` marks foreign models in lists of models",
     "demo": "the demo upstream has this name; it is there when no provider is configured",
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_COPIED = ("dialect", "auth", "title", "big", "small")  # fields that an entry takes over from its preset
+_COPIED = ("title", "big", "small")  # fields that an entry takes over from its preset
+_AZURE_ONLY = ("api_version", "deployments")
 
-
-class Found(Struct, frozen=True):
-    """The key of a provider: its name among the secrets, and whether and why it can be used."""
-
-    name: str | None
-    usable: bool
-    why: str
+Quirks = dict[str, dict[str, Any]]  # dialect -> fields of its quirks
 
 
 class Entries:
@@ -36,7 +33,7 @@ class Entries:
 
     def __init__(self, variables: Mapping[str, str], secrets: dict[str, str]) -> None:
         self._variables = variables
-        self._secrets = secrets
+        self._signer = Signer(variables, secrets)
 
     def configured(self, sheet: Sheet, node: Node) -> dict[str, Provider]:
         """The providers of the mapping under `providers:`; problems go to `sheet`."""
@@ -51,8 +48,11 @@ class Entries:
         """Every preset whose key, or whose own base URL, is in the environment, in the order of the presets."""
         found, used = {}, set()
         for name, preset in presets().items():
-            sign = self._first((*preset.keys, *preset.base_url_keys) if preset.local else preset.keys)
-            complete = all(self._variables.get(variable) for variable in names(preset.base_url))
+            on_azure = preset.addressing == "azure"
+            addressed = preset.base_url_keys if preset.local or on_azure else ()
+            sign = first((*preset.keys, *preset.token_keys, *addressed), self._variables)
+            # What Azure still needs is told where providers are listed: its variables serve nobody else.
+            complete = on_azure or all(self._variables.get(variable) for variable in names(preset.base_url))
             # Two presets may share a variable, as plans of one maker do: the first one has it.
             if sign and sign not in used and complete:
                 used.add(sign)
@@ -61,7 +61,7 @@ class Entries:
 
     def preset(self, name: str) -> Provider:
         """The provider that the preset `name` makes on its own."""
-        return self._made(name=name, row=name, preset=presets()[name], fields={}, quirks={}, file=None)
+        return self._made(name=name, row=name, preset=presets()[name], fields={}, quirks={}, file="")
 
     def _configured(self, sheet: Sheet, name: str, node: Node, path: str) -> Provider | None:
         if name in RESERVED:
@@ -71,7 +71,7 @@ class Entries:
             sheet.refuse(node, path, "a provider's name has letters, digits, `-` and `_` only.")
             return None
         before = len(sheet.problems)
-        fields = sheet.fill(Entry, node, path, extra=("quirks", "facts"))
+        fields = sheet.fill(Entry, node, path, extra=("quirks", "facts", "entra"))
         row = fields.get("preset", name)
         preset = presets().get(row)
         if preset is None and "preset" in fields:
@@ -84,48 +84,54 @@ class Entries:
             sheet.refuse(node, path, text)
         children = sheet.mapping(node, path) if isinstance(node.value, dict) else {}
         dialect = fields.get("dialect") or (preset.dialect if preset else "chat")
-        quirks = sheet.fill(QUIRKS[dialect], children["quirks"], f"{path}.quirks") if "quirks" in children else {}
-        facts = self._facts(sheet, children["facts"], f"{path}.facts") if "facts" in children else {}
-        url = fields.get("base_url")
-        if url is not None and (wrong := _unusable(url)):
-            sheet.refuse(children["base_url"], f"{path}.base_url", wrong)
+        quirks = _quirks(sheet, children["quirks"], f"{path}.quirks", dialect) if "quirks" in children else {}
+        fields["facts"] = _facts(sheet, children["facts"], f"{path}.facts") if "facts" in children else {}
+        fields["entra"] = sheet.fill(Entra, children["entra"], f"{path}.entra") if "entra" in children else {}
+        _check(sheet, fields, children, path, preset)
         if len(sheet.problems) > before:
             return None
-        fields["facts"] = facts
         row_name = row if preset else None
         return self._made(name=name, row=row_name, preset=preset, fields=fields, quirks=quirks, file=sheet.file)
 
-    @staticmethod
-    def _facts(sheet: Sheet, node: Node, path: str) -> dict[str, dict[str, Any]]:
-        patterns = sheet.mapping(node, path)
-        return {pattern: sheet.fill(Facts, child, f"{path}.{pattern}") for pattern, child in patterns.items()}
-
     def _made(
-        self,
-        *,
-        name: str,
-        row: str | None,
-        preset: Preset | None,
-        fields: dict[str, Any],
-        quirks: dict[str, Any],
-        file: str | None,
+        self, *, name: str, row: str | None, preset: Preset | None, fields: dict[str, Any], quirks: Quirks, file: str
     ) -> Provider:
         """A provider of a preset and of what an entry says on top of it."""
         chosen: dict[str, Any] = {field: getattr(preset, field) for field in _COPIED} if preset else {}
         chosen |= {field: fields[field] for field in _COPIED if fields.get(field) is not None}
-        url, wrong = self._base_url(preset, fields.get("base_url"))
-        key = self._key(name, preset, fields.get("api_key"), file)
-        auth: Auth = chosen.get("auth") or ("bearer" if key.name else "none")
-        ready, why = key.usable, key.why
+        facts: dict[str, dict[str, Any]] = fields.get("facts", {})
+        spoken = _spoken(preset, fields.get("dialect"), quirks, facts.values())
+        places = self._places(preset, fields, spoken)
+        spoken = [dialect for dialect in spoken if dialect in places.urls]
+        signing = self._signer.signing(name, preset, fields, places.root, file)
+        ready, why = signing.ready, signing.why
+        wrong = places.wrong
+        if fields.get("dialect") not in (None, *places.urls):
+            wrong = f"this API version has no {fields['dialect']}: take {azure.RESPONSES_SINCE} or later, or none"
         if wrong:
-            ready, why = False, wrong
-        elif key.name is None and (auth == "none" or fields.get("auth") is None):
-            auth = "none"
-        elif key.name is None:
-            ready, why = False, f"`auth: {auth}` needs `api_key`"
-        models = fields.get("models") or (preset.models if preset else ())
-        base = preset.typed_quirks() if preset else QUIRKS[chosen.get("dialect", "chat")]()
+            ready, why = False, wrong if ready else f"{why}; {wrong}"
+        deployments: dict[str, str] = fields.get("deployments", {})
+        named = (*deployments, *filter(None, [places.deployment, self._named(preset)]))
+        models = tuple(fields.get("models") or dict.fromkeys(named) or (preset.models if preset else ()))
         headers = {**(preset.headers if preset else {}), **fields.get("headers", {})}
+        scope = fields.get("state_scope") or state_scope(name, places.root)
+
+        def template(dialect: str) -> Target:
+            url, query = places.urls[dialect]
+            shipped = preset.typed_quirks(dialect) if preset and dialect in preset.languages() else QUIRKS[dialect]()
+            return Target(
+                provider=name,
+                dialect=dialect,
+                base_url=url,
+                query=query,
+                model="",
+                quirks=structs.replace(shipped, **quirks.get(dialect, {})),
+                key=signing.key,
+                auth=signing.auth,
+                headers=tuple((header.lower(), Hidden(value)) for header, value in headers.items()),
+                state_scope=scope,
+            )
+
         return Provider(
             name=name,
             title=chosen.get("title", name),
@@ -133,102 +139,92 @@ class Entries:
             why=why,
             big=chosen.get("big") or (models[0] if len(models) == 1 else None),
             small=chosen.get("small"),
-            models=tuple(models),
+            models=models,
             documentation=preset.documentation if preset else "",
             preset=row,
-            facts=tuple(fields.get("facts", {}).items()),
-            settled=tuple(quirks),
-            template=Target(
-                provider=name,
-                dialect=chosen.get("dialect", "chat"),
-                base_url=url,
-                model="",
-                quirks=structs.replace(base, **quirks),
-                key=key.name if auth != "none" else None,
-                auth=auth,
-                headers=tuple((header.lower(), Hidden(value)) for header, value in headers.items()),
-                state_scope=fields.get("state_scope") or state_scope(name, url),
-            ),
+            facts=tuple(facts.items()),
+            facts_of=preset.facts_of if preset else None,
+            base_models={deployment.lower(): model for deployment, model in deployments.items()},
+            dialect=fields.get("dialect"),
+            settled={dialect: tuple(set_here) for dialect, set_here in quirks.items()},
+            identity=signing.identity,
+            template=template(spoken[0]),
+            others=tuple(template(dialect) for dialect in spoken[1:]),
         )
 
-    def _base_url(self, preset: Preset | None, url: str | None) -> tuple[str, str | None]:
-        """The base URL, and what is still wrong with it."""
-        if url is not None or preset is None:
-            return trimmed(url or ""), None
-        variable = self._first(preset.base_url_keys)
-        try:
-            if variable is None:
-                found = trimmed(expand(preset.base_url, self._variables))
-            elif preset.local:
-                found = local(self._variables[variable], preset.base_url)
-            else:
-                found = trimmed(self._variables[variable])
-        except ExpansionError:
-            missing = [name for name in names(preset.base_url) if not self._variables.get(name)]
-            return preset.base_url, f"set {' and '.join(missing)}"
-        except ValueError:
-            return preset.base_url, f"{variable} is not a URL"
-        found = found if "://" in found else f"https://{found}"
-        if _unusable(found):
-            wrong = variable or " and ".join(names(preset.base_url))
-            return preset.base_url, f"{wrong} is not a URL, or holds a user, a password, `?` or `#`"
-        return found, None
+    def _places(self, preset: Preset | None, fields: Mapping[str, Any], spoken: Iterable[str]) -> Places:
+        if preset is not None and preset.addressing == "azure":
+            version = fields.get("api_version")
+            return addresses.resource(preset, fields.get("base_url"), version, spoken, self._variables)
+        return addresses.plain(preset, fields.get("base_url"), spoken, self._variables)
 
-    def _key(self, name: str, preset: Preset | None, written: str | None, file: str | None) -> Found:
-        """Find the key, and put it among the secrets."""
-        if written:
-            label, source, key = f"{name}.api_key", f"api_key in {file}", written
-        elif preset is not None and (variable := self._first(preset.keys)):
-            label, source, key = variable, variable, self._variables[variable]
-        elif preset is None or preset.local:
-            if written is not None and preset is None:
-                return Found(f"{name}.api_key", usable=False, why="`api_key` is empty")
-            return Found(None, usable=True, why="needs no key")
-        else:
-            return Found(preset.keys[0], usable=False, why=f"set {' or '.join(preset.keys)}")
-        if wrong := fault(key):
-            return Found(label, usable=False, why=f"{source} {wrong}")
-        self._secrets[label] = key
-        return Found(label, usable=True, why=f"{source} is set")
-
-    def _first(self, variables: tuple[str, ...]) -> str | None:
-        """The first variable with a value."""
-        return next((name for name in variables if self._variables.get(name)), None)
+    def _named(self, preset: Preset | None) -> str | None:
+        """The model that a variable names."""
+        variable = first(preset.model_keys if preset else (), self._variables)
+        return self._variables[variable] if variable else None
 
 
-def trimmed(url: str) -> str:
-    """`url` without what people paste along: a trailing slash, or the path that the dialect appends."""
-    return url.strip().rstrip("/").removesuffix("/chat/completions").rstrip("/")
+def _spoken(
+    preset: Preset | None, dialect: str | None, quirks: Quirks, facts: Iterable[Mapping[str, Any]]
+) -> list[str]:
+    """Every language that the provider has, the usual one first: the preset's, and those that the user names."""
+    known = list(preset.languages()) if preset else ["chat"] if dialect is None else []
+    asked = [fields["dialect"] for fields in facts if fields.get("dialect")]
+    return list(dict.fromkeys([*filter(None, [dialect]), *known, *quirks, *asked]))
 
 
-def local(url: str, default: str) -> str:
-    """The base URL that a variable like OLLAMA_HOST means: `host`, `host:port` or a URL, with the rest from `default`.
-
-    Forms of OLLAMA_HOST: https://github.com/ollama/ollama/blob/main/envconfig/config.go
-    """
-    usual = urlsplit(default)
-    with_scheme = "://" in url
-    parts = urlsplit(url.strip() if with_scheme else f"//{url.strip()}")
-    host = parts.hostname or "127.0.0.1"
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - an address to listen on is not one to call
-        host = "127.0.0.1"
-    if ":" in host:
-        host = f"[{host}]"
-    port = f":{parts.port}" if parts.port else "" if with_scheme else f":{usual.port}"
-    return f"{parts.scheme or 'http'}://{host}{port}{parts.path.rstrip('/') or usual.path}"
+def _quirks(sheet: Sheet, node: Node, path: str, dialect: str) -> Quirks:
+    """Quirks of `dialect`, and those of other languages under their names."""
+    found = {}
+    own = sheet.fill(QUIRKS[dialect], node, path, extra=QUIRKS)
+    if own:
+        found[dialect] = own
+    for name, child in sheet.mapping(node, path).items() if isinstance(node.value, dict) else ():
+        if name in QUIRKS:
+            found[name] = found.get(name, {}) | sheet.fill(QUIRKS[name], child, f"{path}.{name}")
+    return found
 
 
-def _unusable(url: str) -> str | None:
-    """Why `url` cannot be a base URL; None when it can."""
+def _facts(sheet: Sheet, node: Node, path: str) -> dict[str, dict[str, Any]]:
+    found = {}
+    for pattern, child in sheet.mapping(node, path).items():
+        fields = sheet.fill(Facts, child, f"{path}.{pattern}")
+        if fields.get("dialect") is not None and fields["dialect"] not in QUIRKS:
+            wrong = sheet.mapping(child, path)["dialect"]
+            words = " or ".join(f"`{each}`" for each in QUIRKS)
+            sheet.refuse(wrong, f"{path}.{pattern}.dialect", f"expected {words}.")
+        found[pattern] = fields
+    return found
+
+
+def _check(
+    sheet: Sheet, fields: Mapping[str, Any], children: Mapping[str, Node], path: str, preset: Preset | None
+) -> None:
+    """Settings that must fit each other."""
+    on_azure = preset is not None and preset.addressing == "azure"
+    for name in _AZURE_ONLY:
+        if name in fields and not on_azure:
+            sheet.refuse(children[name], f"{path}.{name}", "only `azure`, or `preset: azure`, has this setting.")
+    url, version = fields.get("base_url"), fields.get("api_version")
+    if url is not None and on_azure:
+        _try(sheet, children["base_url"], f"{path}.base_url", azure.endpoint, url)
+    elif url is not None and (wrong := addresses.unusable(url)):
+        sheet.refuse(children["base_url"], f"{path}.base_url", wrong)
+    if version is not None and on_azure:
+        _try(sheet, children["api_version"], f"{path}.api_version", azure.dated, version)
+    for name in fields.get("deployments", {}):
+        if not name.strip() or not fields["deployments"][name].strip():
+            sheet.refuse(children["deployments"], f"{path}.deployments", "needs `name of a deployment: model`.")
+    entra, auth = fields["entra"], fields.get("auth")
+    if entra and auth not in (None, "entra"):
+        sheet.refuse(children["entra"], f"{path}.entra", f"is for `auth: entra`, and `auth: {auth}` is set.")
+    elif (entra or auth == "entra") and not on_azure and not entra.get("scope"):
+        node = children["entra" if entra else "auth"]
+        sheet.refuse(node, f"{path}.entra.scope", "is missing: only on Azure it is known what tokens are for.")
+
+
+def _try(sheet: Sheet, node: Node, path: str, read: Callable[[str], object], text: str) -> None:
     try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        usable = False
-    if not usable:
-        return "expected a URL that begins with http:// or https://."
-    if parts.username or parts.password:
-        return "a base URL holds no user and no password; use `api_key`."
-    if parts.query or parts.fragment:
-        return "a base URL has no `?` and no `#`."
-    return None
+        read(text)
+    except ValueError as error:
+        sheet.refuse(node, path, f"{error}.")

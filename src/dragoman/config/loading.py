@@ -210,7 +210,8 @@ def _type(kind: type[Struct], name: str) -> Any:
 def _strict(provider: Provider, *, strict: bool) -> Provider:
     if not strict:
         return provider
-    return structs.replace(provider, template=structs.replace(provider.template, strict=True))
+    template, *others = (structs.replace(each, strict=True) for each in (provider.template, *provider.others))
+    return structs.replace(provider, template=template, others=tuple(others))
 
 
 def _either(variables: Mapping[str, str], name: str) -> str:

@@ -80,23 +80,36 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     preset: str | None = None
     """The preset that this provider is made of; by default the one of its own name. See docs/providers.md."""
 
-    dialect: Literal["chat"] | None = None
-    """The language that it speaks. `chat`: OpenAI Chat Completions."""
+    dialect: Literal["chat", "responses"] | None = None
+    """The language that all its models are asked in. `chat`: OpenAI Chat Completions; `responses`: OpenAI Responses. By
+    default what is known about each model, then Chat Completions."""
 
     base_url: str | None = None
-    """Where it is; `/chat/completions` is appended. Needed when there is no preset."""
+    """Where it is; `/chat/completions` or `/responses` is appended. Needed when there is no preset. On Azure the
+    endpoint, in any form."""
+
+    api_version: str | None = None
+    """On Azure: a dated API version, for the older URLs; `v1` or nothing is the v1 API. See docs/azure.md."""
+
+    deployments: dict[str, str] = {}
+    """On Azure: name of a deployment -> the model that it is, e.g. `{my-gpt: gpt-5.5}`."""
 
     api_key: str | None = None
     """Its key, as `"${NAME}"`. A preset reads its own variable when this is not set."""
 
     auth: Auth | None = None
-    """How the key is sent: `Authorization: Bearer`, or a header of that name, or not at all."""
+    """How calls are signed: the key as `Authorization: Bearer`, or in a header of that name, or not at all; `entra`: by
+    tokens of Microsoft Entra ID."""
+
+    entra: dict[str, Any] = {}
+    """Who asks for tokens, with `auth: entra`. What is not said is read from Microsoft's own variables."""
 
     headers: dict[str, str] = {}
     """Further headers for every call. A key belongs into `api_key`."""
 
     quirks: dict[str, Any] = {}
-    """How its server differs from others. See docs/quirks.md."""
+    """How its server differs from others: quirks of its own language, and those of another one under that one's name,
+    e.g. `responses: {...}`. See docs/quirks.md."""
 
     models: tuple[str, ...] = ()
     """Models that it offers: they are listed, and can be asked for without the provider's name."""
@@ -117,6 +130,26 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Providers with the same scope can read each other's reasoning state: set it when two are one deployment."""
 
 
+class Entra(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`providers.<name>.entra:` in dragoman.yaml. https://learn.microsoft.com/entra/identity-platform/"""
+
+    tenant_id: str | None = None
+    """The tenant. By default $AZURE_TENANT_ID."""
+
+    client_id: str | None = None
+    """The application's client id, or that of a managed identity. By default $AZURE_CLIENT_ID."""
+
+    client_secret: str | None = None
+    """The application's secret, as `"${NAME}"`. By default $AZURE_CLIENT_SECRET, unless `client_id` stands here.
+    Without one, the machine's managed identity signs, which needs the extra `azure`."""
+
+    authority: str | None = None
+    """Where tokens come from. By default $AZURE_AUTHORITY_HOST, else what belongs to the cloud of `base_url`."""
+
+    scope: str | None = None
+    """What tokens are for. By default what belongs to `base_url` on Azure; needed elsewhere."""
+
+
 class Provider(Struct, frozen=True, kw_only=True):
     """One provider, ready to make targets of."""
 
@@ -130,9 +163,13 @@ class Provider(Struct, frozen=True, kw_only=True):
     documentation: str = ""
     preset: str | None = None  # the row that it was made of; facts about models are looked up by it
     facts: tuple[tuple[str, dict[str, Any]], ...] = ()  # the user's own: pattern of a model's name -> fields of Facts
-    settled: tuple[str, ...] = ()  # quirks that the user set: facts about models do not change them
+    facts_of: str | None = None  # the preset whose models these are, under names of the user's own
+    base_models: dict[str, str] = {}  # such a name, in lower case -> the model that it is
+    dialect: str | None = None  # the language that the user chose for all models
+    settled: dict[str, tuple[str, ...]] = {}  # dialect -> quirks that the user set; facts do not change them
     identity: Identity | None = None  # who asks for tokens, where `template.auth` is "entra"
-    template: Target  # with model "" ; `providers.target` fills model and facts
+    template: Target  # with model ""; `providers.target` fills model and facts
+    others: tuple[Target, ...] = ()  # the same in its other languages
 
 
 class Config(Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """Variables: the `.env` file, and `${NAME}` inside texts."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from io import StringIO
 from pathlib import Path
 
@@ -43,6 +43,11 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
 def names(text: str) -> list[str]:
     """The variables that `text` names."""
     return [match[1] for match in _VARIABLE.finditer(text) if match[1]]
+
+
+def first(names: Iterable[str], variables: Mapping[str, str]) -> str | None:
+    """The first of `names` with a value."""
+    return next((name for name in names if variables.get(name)), None)
 
 
 def dotenv(path: Path, environ: Mapping[str, str], problems: list[Problem]) -> dict[str, str]:

@@ -102,7 +102,7 @@ def _refusal(status: int, said: _Answer, identity: Identity, provider: str) -> s
     who = "the managed identity" if identity.secret is None else f"the client id, the tenant and {identity.secret}"
     advice = ADVICE.get(number, f"Check {who}")
     shown = said.error_description.partition("\n")[0].strip()[:200] or said.error[:80] or f"status {status}"
-    return f"Entra ID refused a token for the provider {provider}: {shown} {advice}, and restart dragoman."
+    return f"Entra ID refused a token for the provider {provider}: {shown.rstrip('.')}. {advice}, and restart dragoman."
 
 
 def managed(identity: Identity) -> tuple[int, bytes]:

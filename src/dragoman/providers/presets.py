@@ -18,6 +18,16 @@ QUIRKS: MappingProxyType[str, type[Struct]] = MappingProxyType({"chat": ChatQuir
 """The type of the quirks of each dialect."""
 
 
+class Language(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A further language of a provider."""
+
+    base_url: str | None = None
+    """What this language's path is appended to, where it is another address."""
+
+    quirks: dict[str, Any] = {}
+    """How it differs from the defaults of this dialect."""
+
+
 class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One provider that is known without being described. https://docs.litellm.ai/docs/providers lists most of them."""
 
@@ -37,7 +47,29 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the key is sent."""
 
     dialect: str = "chat"
-    """The language it speaks."""
+    """The language it speaks, or is asked in where models.toml does not say another one."""
+
+    chat: Language | None = None
+    """Chat Completions, where `dialect` is another one."""
+
+    responses: Language | None = None
+    """Responses, where `dialect` is another one."""
+
+    addressing: Literal["plain", "azure"] = "plain"
+    """`azure`: an endpoint in any form, deployments instead of models, and two kinds of URLs; see azure.py."""
+
+    version_keys: tuple[str, ...] = ()
+    """Variables that hold Azure's API version; the first one set wins."""
+
+    token_keys: tuple[str, ...] = ()
+    """Variables that hold a ready token, sent as `Authorization: Bearer`, when there is no key."""
+
+    model_keys: tuple[str, ...] = ()
+    """Variables that hold the name of a model; the first one set wins."""
+
+    facts_of: str | None = None
+    """The preset whose models these are, under names of the user's own: facts are looked up by the model that the
+    configuration says, never by such a name."""
 
     big: str | None = None
     """Its model for opus, sonnet and every other large family."""
@@ -60,9 +92,16 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     quirks: dict[str, Any] = {}
     """How it differs from the defaults of its dialect."""
 
-    def typed_quirks(self) -> Struct:
-        """The dialect's own quirks. Raises msgspec.ValidationError."""
-        return msgspec.convert(self.quirks, QUIRKS[self.dialect])
+    def languages(self) -> dict[str, Language]:
+        """Every language that it speaks, its own first."""
+        own = Language(quirks=self.quirks)
+        further = {name: language for name in QUIRKS if (language := getattr(self, name)) is not None}
+        return {self.dialect: own, **further}
+
+    def typed_quirks(self, dialect: str = "") -> Struct:
+        """The quirks in one of its languages. Raises msgspec.ValidationError."""
+        dialect = dialect or self.dialect
+        return msgspec.convert(self.languages()[dialect].quirks, QUIRKS[dialect])
 
 
 class RowError(ValueError):
@@ -83,7 +122,10 @@ def read(text: str, file: str = "presets.toml") -> MappingProxyType[str, Preset]
             preset = msgspec.convert(row, Preset)
             if preset.dialect not in QUIRKS:
                 raise RowError(f"{file}: [{name}]: there is no dialect {preset.dialect!r}")
-            preset.typed_quirks()
+            if getattr(preset, preset.dialect) is not None:
+                raise RowError(f"{file}: [{name}]: {preset.dialect} is its dialect; its quirks are [{name}.quirks]")
+            for dialect in preset.languages():
+                preset.typed_quirks(dialect)
         except msgspec.ValidationError as error:
             raise RowError(f"{file}: [{name}]: {error}") from None
         rows[name] = preset

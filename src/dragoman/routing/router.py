@@ -14,7 +14,7 @@ from dragoman.config.settings import Config, Provider
 from dragoman.dialects.contract import Target
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
-from dragoman.providers import presets, target
+from dragoman.providers import presets, target, unknown
 from dragoman.routing.route import Route
 
 CACHE_LIMIT = 512  # names; callers choose them
@@ -135,6 +135,7 @@ class Router:
             raise self._not_ready([self._providers[provider] for provider, _ in places])
         for provider in dict.fromkeys(provider for provider, _ in places if not self._providers[provider].ready):
             search.steps.append(f"{provider} is left out: {self._providers[provider].why}")
+        search.steps += filter(None, (unknown(self._providers[provider], model) for provider, model in ready))
         return Route(
             requested=name,
             targets=tuple(self._target(*place) for place in ready),
@@ -194,8 +195,7 @@ class Router:
         search.places.append((provider.name, model or ""))
 
     def _target(self, provider: str, model: str) -> Target:
-        row = self._providers[provider]
-        return target(row.template, model, preset=row.preset, overrides=row.facts, settled=row.settled)
+        return target(self._providers[provider], model)
 
     def _unknown(self, name: str) -> ApiError:
         """A 404 that says what exists."""

@@ -1,0 +1,124 @@
+"""Where a provider is: base URLs as people paste them or keep them in variables, and Azure's endpoints."""
+
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from dragoman.config.variables import ExpansionError, expand, first, names
+from dragoman.providers import Preset, azure
+
+PATHS = ("/chat/completions", "/responses")  # what dialects append, and people paste along
+
+
+class Places(Struct, frozen=True):
+    """The addresses of a provider. `wrong` says what keeps them from being used."""
+
+    root: str  # what they have in common: the deployment whose reasoning state it is
+    urls: dict[str, tuple[str, str]]  # dialect -> base URL and query
+    deployment: str = ""  # that a pasted endpoint named
+    wrong: str | None = None
+
+
+def plain(preset: Preset | None, url: str | None, dialects: Iterable[str], variables: Mapping[str, str]) -> Places:
+    """One base URL for every dialect, except where the preset has another one for it."""
+    base, moved, wrong = _base_url(preset, url, variables)
+    further = {} if preset is None or moved else preset.languages()
+    own = {name: language.base_url for name, language in further.items() if language.base_url is not None}
+    return Places(base, {dialect: (own.get(dialect, base), "") for dialect in dialects}, wrong=wrong)
+
+
+def resource(
+    preset: Preset, url: str | None, version: str | None, dialects: Iterable[str], variables: Mapping[str, str]
+) -> Places:
+    """Azure's URLs. The version: of the configuration, else of the endpoint, else of a variable; none is the v1 API."""
+    dialects = tuple(dialects)
+    variable = first(preset.base_url_keys, variables)
+    source = "base_url" if url else variable
+    text = url or variables.get(variable or "")
+    if not text:
+        return _nowhere(dialects, f"set {preset.base_url_keys[0]}")
+    try:
+        found = azure.endpoint(text)
+        source = "api_version"
+        if version is not None:
+            dated = azure.dated(version)
+        elif found.v1 or found.version:
+            dated = found.version
+        else:
+            source = first(preset.version_keys, variables)
+            dated = azure.dated(variables.get(source or "", ""))
+    except ValueError as error:
+        return _nowhere(dialects, f"{source} {error}")
+    made = {dialect: azure.address(found.root, dated, dialect) for dialect in dialects}
+    urls = {dialect: place for dialect, place in made.items() if place is not None}
+    return Places(found.root, urls, found.deployment)
+
+
+def _nowhere(dialects: Iterable[str], wrong: str) -> Places:
+    return Places(azure.EXAMPLE, dict.fromkeys(dialects, (azure.EXAMPLE, "")), wrong=wrong)
+
+
+def _base_url(preset: Preset | None, url: str | None, variables: Mapping[str, str]) -> tuple[str, bool, str | None]:
+    """The base URL, whether it is another one than the preset's, and what is still wrong with it."""
+    if url is not None or preset is None:
+        return trimmed(url or ""), True, None
+    variable = first(preset.base_url_keys, variables)
+    try:
+        if variable is None:
+            found = trimmed(expand(preset.base_url, variables))
+        elif preset.local:
+            found = local(variables[variable], preset.base_url)
+        else:
+            found = trimmed(variables[variable])
+    except ExpansionError:
+        missing = [name for name in names(preset.base_url) if not variables.get(name)]
+        return preset.base_url, False, f"set {' and '.join(missing)}"
+    except ValueError:
+        return preset.base_url, False, f"{variable} is not a URL"
+    found = found if "://" in found else f"https://{found}"
+    if unusable(found):
+        wrong = variable or " and ".join(names(preset.base_url))
+        return preset.base_url, False, f"{wrong} is not a URL, or holds a user, a password, `?` or `#`"
+    return found, variable is not None, None
+
+
+def trimmed(url: str) -> str:
+    """`url` without what people paste along: a trailing slash, or the path that a dialect appends."""
+    url = url.strip().rstrip("/")
+    for path in PATHS:
+        url = url.removesuffix(path).rstrip("/")
+    return url
+
+
+def local(url: str, default: str) -> str:
+    """The base URL that a variable like OLLAMA_HOST means: `host`, `host:port` or a URL, with the rest from `default`.
+
+    Forms of OLLAMA_HOST: https://github.com/ollama/ollama/blob/main/envconfig/config.go
+    """
+    usual = urlsplit(default)
+    with_scheme = "://" in url
+    parts = urlsplit(url.strip() if with_scheme else f"//{url.strip()}")
+    host = parts.hostname or "127.0.0.1"
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - an address to listen on is not one to call
+        host = "127.0.0.1"
+    if ":" in host:
+        host = f"[{host}]"
+    port = f":{parts.port}" if parts.port else "" if with_scheme else f":{usual.port}"
+    return f"{parts.scheme or 'http'}://{host}{port}{parts.path.rstrip('/') or usual.path}"
+
+
+def unusable(url: str) -> str | None:
+    """Why `url` cannot be a base URL; None when it can."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable:
+        return "expected a URL that begins with http:// or https://."
+    if parts.username or parts.password:
+        return "a base URL holds no user and no password; use `api_key`."
+    if parts.query or parts.fragment:
+        return "a base URL has no `?` and no `#`."
+    return None

@@ -1,0 +1,109 @@
+"""How a provider's calls are signed: by a key, by a ready token, or as somebody whom Microsoft Entra ID knows."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from dragoman.config.settings import Auth
+from dragoman.config.variables import first
+from dragoman.providers import Identity, Preset, azure, fault
+
+TENANT, CLIENT, SECRET = "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"
+AUTHORITY = "AZURE_AUTHORITY_HOST"
+
+
+class Signing(Struct, frozen=True):
+    """How calls are signed, and whether and why that can be done. `key` is a name among the secrets."""
+
+    auth: Auth
+    key: str | None
+    ready: bool
+    why: str
+    identity: Identity | None = None
+
+
+class Signer:
+    """Finds out how a provider's calls are signed, and puts what is secret among the secrets."""
+
+    def __init__(self, variables: Mapping[str, str], secrets: dict[str, str]) -> None:
+        self._variables = variables
+        self._secrets = secrets
+
+    def signing(self, name: str, preset: Preset | None, fields: Mapping[str, Any], url: str, file: str) -> Signing:
+        """`fields`: what the entry says. `url`: where calls go. `file`: where the entry stands."""
+        asked: Auth | None = fields.get("auth")
+        by_entra = preset is not None and preset.addressing == "azure"
+        if asked == "entra" or (asked is None and fields.get("entra")):
+            return self._entra(name, fields.get("entra", {}), url, file)
+        usual: Auth = preset.auth if preset is not None else "bearer"
+        written, variable = fields.get("api_key"), first(preset.keys if preset else (), self._variables)
+        token = first(preset.token_keys if preset else (), self._variables)
+        if written:
+            return self._keyed(f"{name}.api_key", f"api_key in {file}", written, asked or usual)
+        if variable is not None:
+            return self._keyed(variable, variable, self._variables[variable], asked or usual)
+        if token is not None:
+            return self._keyed(token, token, self._variables[token], "bearer")
+        if by_entra and all(self._variables.get(each) for each in (TENANT, CLIENT, SECRET)):
+            return self._entra(name, {}, url, file)
+        if preset is None or preset.local or asked == "none":
+            return self._keyless(f"{name}.api_key", written if preset is None else None, asked)
+        choices = " or ".join(preset.keys)
+        why = f"set {choices}" + (", or sign by Entra ID (docs/azure.md)" if by_entra else "")
+        return Signing(asked or usual, preset.keys[0], ready=False, why=why)
+
+    def _keyed(self, label: str, source: str, key: str, auth: Auth) -> Signing:
+        shown = label if auth != "none" else None
+        if wrong := fault(key):
+            return Signing(auth, shown, ready=False, why=f"{source} {wrong}")
+        self._secrets[label] = key
+        return Signing(auth, shown, ready=True, why=f"{source} is set")
+
+    @staticmethod
+    def _keyless(label: str, written: str | None, asked: Auth | None) -> Signing:
+        if written is not None:
+            return Signing(asked or "bearer", label, ready=False, why="`api_key` is empty")
+        if asked in (None, "none"):
+            return Signing("none", None, ready=True, why="needs no key")
+        return Signing(asked or "bearer", None, ready=False, why=f"`auth: {asked}` needs `api_key`")
+
+    def _entra(self, name: str, written: Mapping[str, Any], url: str, file: str) -> Signing:
+        """An identity: as the entry says, else as the variables of Microsoft's own libraries say.
+
+        The secret of the environment belongs to the client id of the environment, and goes with no other.
+        """
+        scope, authority = azure.login(url)
+        authority = written.get("authority") or self._variables.get(AUTHORITY) or authority
+        secret, label, source = written.get("client_secret"), f"{name}.entra.client_secret", f"client_secret in {file}"
+        if not secret and not written.get("client_id"):
+            secret, label, source = self._variables.get(SECRET), SECRET, SECRET
+        identity = Identity(
+            scope=written.get("scope") or scope,
+            client=written.get("client_id") or self._variables.get(CLIENT) or "",
+            tenant=written.get("tenant_id") or self._variables.get(TENANT) or "",
+            authority=(authority if "://" in authority else f"https://{authority}").rstrip("/"),
+            secret=label if secret else None,
+        )
+        why, ready = "signs by a managed identity", True
+        if secret:
+            missing = [each for each, value in ((TENANT, identity.tenant), (CLIENT, identity.client)) if not value]
+            why, ready = f"{source} is set", not missing
+            if missing:
+                why = f"set {' and '.join(missing)}"
+            else:
+                self._secrets[label] = secret
+        if not _safe(identity.authority):
+            why, ready = f"{AUTHORITY} or `entra.authority` must be a host, or begin with https://", False
+        return Signing("entra", None, ready=ready, why=why, identity=identity)
+
+
+def _safe(url: str) -> bool:
+    """Whether a secret may go there: over TLS, or to this machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in ("127.0.0.1", "localhost")))
