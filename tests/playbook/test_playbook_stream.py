@@ -1,7 +1,10 @@
 """What the caller of a stream sees, and what the upstream sees, step by step."""
 
+from collections.abc import Sequence
+
 import pytest
 
+from dragoman.dialects.contract import Target
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import header
 from gateway.lines import Mending, target
@@ -14,6 +17,7 @@ from playbook.transcript import (
     End,
     Hang,
     Head,
+    KeySigner,
     Leave,
     Opened,
     Over,
@@ -807,20 +811,50 @@ async def test_a_reader_that_forgets_to_end_is_truncated(transport: str) -> None
 
 
 async def test_signing_may_fail() -> None:
-    script = Playbook() >> Ask() << Status(401, "upstream_authentication", "no key")
+    class Keyless(KeySigner):
+        def headers(self, _target: object) -> Sequence[tuple[str, str]] | None:
+            raise ApiError("upstream_authentication", "no key")
 
-    def sign(_target: object) -> list[tuple[str, str]]:
-        raise ApiError("upstream_authentication", "no key")
+    await play(Playbook(signer=Keyless()) >> Ask() << Status(401, "upstream_authentication", "no key"))
 
-    script.gateway._collaborators = type(script.gateway._collaborators)(
-        **{
-            name: getattr(script.gateway._collaborators, name)
-            for name in script.gateway._collaborators.__struct_fields__
-            if name != "sign"
-        },
-        sign=sign,
+
+class TokenSigner(KeySigner):
+    """Tokens 1, 2, ... are fetched when there is none; a refused one is forgotten."""
+
+    def __init__(self) -> None:
+        self.fetched = 0
+        self.token: str | None = None
+
+    def headers(self, _target: object) -> Sequence[tuple[str, str]] | None:
+        return None if self.token is None else [("authorization", f"Bearer {self.token}")]
+
+    async def fetch(self, target: Target) -> Sequence[tuple[str, str]]:
+        self.fetched += 1
+        self.token = f"token-{self.fetched}"
+        return self.headers(target) or ()
+
+    def refused(self, _target: object, sent: Sequence[tuple[str, str]]) -> bool:
+        assert sent == [("authorization", f"Bearer {self.token}")]
+        self.token = None
+        return True
+
+
+async def test_a_refused_token_is_replaced_once() -> None:
+    signer = TokenSigner()
+    await play(
+        Playbook(signer=signer)
+        >> Ask()
+        << Called(key="token-1")
+        >> Head(401)
+        >> Bytes(b"expired")
+        >> End()
+        << Called(key="token-2")
+        >> Head(401)
+        >> Bytes(b"expired")
+        >> End()
+        << Status(401, "upstream_authentication", "expired")
     )
-    await play(script)
+    assert signer.fetched == 2
 
 
 async def test_a_watcher_that_fails_is_counted_and_swallowed() -> None:

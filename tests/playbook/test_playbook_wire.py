@@ -20,7 +20,7 @@ from dragoman.messages.errors import ApiError
 from dragoman.messages.request import decode
 from dragoman.routing.route import Route
 from dragoman.upstream.client import Upstream
-from playbook.transcript import short
+from playbook.transcript import KeySigner, short
 from upstream.wire import Connection, Server
 
 pytestmark = pytest.mark.anyio
@@ -114,7 +114,7 @@ async def gateway(*targets: Target, limit: int = 0, **settings: Any) -> AsyncIte
             router=Router(),
             dialects={"chat": CHAT},
             upstream=upstream,
-            sign=lambda target: [("authorization", f"Bearer {target.key}")],
+            signer=KeySigner(),
             settings=structs.replace(Settings(retries=0), **settings),
             watch=lambda _record: None,
             new_id=lambda: f"{next(ids):06d}",

@@ -109,10 +109,11 @@ class Quiet:
 
 @dataclass
 class Called:
-    """A call to the upstream, by "provider/model", and its body."""
+    """A call to the upstream, by "provider/model", its body, and the key or token that signs it."""
 
     target: str = "lab/small"
     body: str | None = None
+    key: str | None = None  # by default the target's key
 
 
 @dataclass
@@ -161,6 +162,19 @@ class Released:
 Step = object
 
 
+class KeySigner:
+    """Signs with the name of the target's key."""
+
+    def headers(self, target: Target) -> Sequence[tuple[str, str]] | None:
+        return [("authorization", f"Bearer {target.key}")]
+
+    async def fetch(self, target: Target) -> Sequence[tuple[str, str]]:
+        raise AssertionError(f"{target.key} is no token")
+
+    def refused(self, _target: Target, _sent: Sequence[tuple[str, str]]) -> bool:
+        return False
+
+
 class Playbook:
     """A list of steps. See the module."""
 
@@ -170,6 +184,7 @@ class Playbook:
         dialects: Mapping[str, Any] = DIALECTS,
         mended: "Playbook | None" = None,
         watch: Callable[[Record], None] | None = None,
+        signer: KeySigner | None = None,
         **settings: Any,
     ) -> None:
         """`mended`: an earlier playbook, whose gateway is used again."""
@@ -196,7 +211,7 @@ class Playbook:
             router=self,
             dialects=dialects,
             upstream=self.upstream,
-            sign=lambda found: [("authorization", f"Bearer {found.key}")],
+            signer=signer or KeySigner(),
             settings=structs.replace(Server(), **settings),
             watch=watch or self.watch,
             new_id=lambda: f"{next(ids):06d}",
@@ -360,7 +375,7 @@ async def _out(playbook: Playbook, step: Step) -> None:
             sent = playbook.current = await playbook.calls.get()
             provider, model = step.target.split("/")
             assert sent.url.startswith(f"http://{provider}.test/"), sent.url
-            assert sent.headers["authorization"] == f"Bearer {provider.upper()}"
+            assert sent.headers["authorization"] == f"Bearer {step.key or provider.upper()}"
             assert sent.body.split()[0] == model
             assert step.body is None or sent.body == step.body
         case Saw():

@@ -47,6 +47,22 @@ class UpstreamLike(Protocol):
         ...
 
 
+class SignerLike(Protocol):
+    """`gateway.signing.Signing`: what makes a call ours."""
+
+    def headers(self, target: Target) -> Sequence[tuple[str, str]] | None:
+        """The headers with the target's key or token; None when `fetch` must get one. Raises ApiError."""
+        ...
+
+    async def fetch(self, target: Target) -> Sequence[tuple[str, str]]:
+        """The same, after a token was fetched. Raises ApiError."""
+        ...
+
+    def refused(self, target: Target, sent: Sequence[tuple[str, str]]) -> bool:
+        """The upstream refused these headers. True when a new token may do better."""
+        ...
+
+
 class Mended(Struct, frozen=True):
     """A target with repairs that worked before."""
 
@@ -59,7 +75,7 @@ class Collaborators(Struct, frozen=True, kw_only=True):
 
     dialects: Mapping[str, Dialect]
     upstream: UpstreamLike
-    sign: Callable[[Target], Sequence[tuple[str, str]]]
+    signer: SignerLike
     settings: Server
     watch: Callable[[Record], None]
     new_id: Callable[[], str]

@@ -1,11 +1,11 @@
 """Counting input tokens by asking the upstream, for who wants it exact; nobody waits long for it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from dragoman.dialects.contract import Call, Dialect, Target
-from dragoman.gateway.collaborators import UpstreamLike
+from dragoman.gateway.collaborators import SignerLike, UpstreamLike
 from dragoman.messages.errors import ApiError
 from dragoman.messages.request import Request
 from dragoman.routing.route import Route
@@ -23,18 +23,10 @@ class Counting(Protocol):
     def counted(self, body: bytes) -> int: ...
 
 
-class Signer(Protocol):
-    """`gateway.signing.Signing`, as far as it is used here."""
-
-    def headers(self, target: Target) -> Sequence[tuple[str, str]] | None: ...
-
-    async def fetch(self, target: Target) -> Sequence[tuple[str, str]]: ...
-
-
 class UpstreamCount:
     """Asks the first target of a route."""
 
-    def __init__(self, dialects: Mapping[str, Dialect], upstream: UpstreamLike, signer: Signer) -> None:
+    def __init__(self, dialects: Mapping[str, Dialect], upstream: UpstreamLike, signer: SignerLike) -> None:
         self._dialects = dialects
         self._upstream = upstream
         self._signer = signer

@@ -1,11 +1,11 @@
 """Where journeys begin: the route is resolved once, and all that a journey needs is handed to it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from time import monotonic
 
 from dragoman.config.settings import Server
-from dragoman.dialects.contract import Dialect, Target
-from dragoman.gateway.collaborators import Collaborators, RouterLike, UpstreamLike
+from dragoman.dialects.contract import Dialect
+from dragoman.gateway.collaborators import Collaborators, RouterLike, SignerLike, UpstreamLike
 from dragoman.gateway.journey import Journey
 from dragoman.gateway.record import Record
 from dragoman.messages.request import Request
@@ -14,7 +14,7 @@ from dragoman.messages.request import Request
 class Gateway:
     """Makes a journey of each request.
 
-    `sign` gives the headers that carry a target's key, and raises ApiError without one. `watch` gets the record of
+    `signer` gives the headers that carry a target's key or token. `watch` gets the record of
     every journey when it is over; what it raises is counted in `watch_failures`. `new_id`: a random legal id, without
     prefix. `clock`: seconds, only ever going forward.
     """
@@ -25,7 +25,7 @@ class Gateway:
         router: RouterLike,
         dialects: Mapping[str, Dialect],
         upstream: UpstreamLike,
-        sign: Callable[[Target], Sequence[tuple[str, str]]],
+        signer: SignerLike,
         settings: Server,
         watch: Callable[[Record], None],
         new_id: Callable[[], str],
@@ -37,7 +37,7 @@ class Gateway:
         self._collaborators = Collaborators(
             dialects=dialects,
             upstream=upstream,
-            sign=sign,
+            signer=signer,
             settings=settings,
             watch=watch,
             new_id=new_id,

@@ -4,6 +4,7 @@ Nothing in here was shown to the caller yet, so every failure may still be mende
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from dragoman.dialects.contract import Call, Dialect, Reader, Recall, Repair, Target
@@ -43,6 +44,8 @@ class Pursuit:
         "_retried",
         "_route",
         "_sender",
+        "_signed",
+        "_signed_anew",
         "_target",
         "_used",
         "events",
@@ -68,6 +71,8 @@ class Pursuit:
         self._call: Call | None = None
         self._answer: AnswerLike | None = None
         self._sender: asyncio.Task[Any] | None = None  # waits for the head of an answer
+        self._signed: Sequence[tuple[str, str]] = ()  # the headers of the last call that carry a key or a token
+        self._signed_anew = False  # a refused token was replaced, once for each target
         self.listening = False  # waits for the body of an answer
         self._idle = False  # the upstream was silent for too long, and was given up
         self.heard = 0.0  # when the upstream was last heard, or asked
@@ -189,10 +194,14 @@ class Pursuit:
 
     async def _send(self, call: Call) -> AnswerLike:
         collaborators = self._collaborators
-        headers = [*call.headers, *collaborators.sign(call.target)]
         self.heard = self._clock()
         task = self._sender = asyncio.current_task()
         try:
+            signed = collaborators.signer.headers(call.target)
+            if signed is None:
+                signed = await collaborators.signer.fetch(call.target)
+            self._signed = signed
+            headers = [*call.headers, *signed]
             return await collaborators.upstream.send(call.method, call.url, headers, call.body)
         except asyncio.CancelledError:
             # Taken back when it was only the idle limit, as asyncio.timeout does it.
@@ -282,6 +291,10 @@ class Pursuit:
         if len(self._errors) == self._position:
             self._errors.append(error)
         self._errors[self._position] = error
+        if error.upstream_status == 401 and not self._signed_anew:
+            self._signed_anew = True
+            if self._collaborators.signer.refused(self._target, self._signed):
+                return
         repair = self._repair(error)
         decision = decide(
             error,
@@ -315,6 +328,7 @@ class Pursuit:
         self._position += 1
         target = self._route.targets[self._position]
         self._retried = 0
+        self._signed_anew = False
         self._call = None
         self._record.provider = target.provider
         self._record.upstream_model = target.model

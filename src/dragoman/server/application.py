@@ -13,12 +13,13 @@ from starlette.types import Receive, Scope, Send
 
 from dragoman.config.settings import Config, Secrets
 from dragoman.dialects import DIALECTS
-from dragoman.dialects.contract import Target
+from dragoman.gateway.counting import UpstreamCount
 from dragoman.gateway.gateway import Gateway
 from dragoman.gateway.record import Record
+from dragoman.gateway.signing import Signing
 from dragoman.messages import estimate
 from dragoman.messages.errors import ApiError
-from dragoman.providers import credentials
+from dragoman.providers.credentials import Credentials
 from dragoman.routing.router import Router
 from dragoman.server.door import Door
 from dragoman.server.exchange import CLIENT_LEFT, Exchange
@@ -162,9 +163,8 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
     )
     upstream = Upstream(connect_timeout=settings.connect_timeout, proxies=config.proxies, no_proxy=config.no_proxy)
     router = Router(config)
-
-    def sign(target: Target) -> list[tuple[str, str]]:
-        return credentials.headers(target, secrets)
+    signer = Signing(Credentials(secrets, config.identities), upstream, time.monotonic)
+    exact = UpstreamCount(DIALECTS, upstream, signer) if settings.count_tokens == "upstream" else None
 
     def watch(record: Record) -> None:
         log.request(line(record))
@@ -180,7 +180,7 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
         router=router,
         dialects=DIALECTS,
         upstream=upstream,
-        sign=sign,
+        signer=signer,
         settings=settings,
         watch=watch,
         new_id=lambda: os.urandom(12).hex(),
@@ -188,7 +188,7 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
     intake = Intake(settings.body_limit, settings.bytes_in_flight)
     hot: dict[str, Endpoint] = {
         MESSAGES: Messages(gateway, intake),
-        COUNT_TOKENS: Counting(router, intake, estimate.tokens),
+        COUNT_TOKENS: Counting(router, intake, estimate.tokens, exact),
     }
     pages = Pages(config, router).router()
     door = Door(settings.host, settings.auth_token)

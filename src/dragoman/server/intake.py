@@ -11,6 +11,7 @@ from dragoman.messages.errors import ApiError
 IDLE = 60.0  # seconds without a byte of a body
 SMALL = 64 * 1024  # bytes of a body that may be waited for without a limit of time
 SLICE = 256 * 1024  # packed bytes that are looked at between two looks at the event loop
+SLACK = 0.05  # of the idle time: so much earlier than it says a body may be given up
 STEP = 1024 * 1024  # unpacked bytes, likewise
 
 
@@ -46,12 +47,17 @@ class Intake:
                 if not more:
                     return await self._unpack(chunk) if packed else chunk
                 receive = _again(chunk, receive)
+            loop = asyncio.get_running_loop()
             async with asyncio.timeout(self._idle) as deadline:
+                put_off = loop.time()
                 chunk, more = await _next(receive)
                 chunks = [chunk]
                 length = len(chunk)
                 while more:
-                    deadline.reschedule(asyncio.get_running_loop().time() + self._idle)
+                    now = loop.time()
+                    if now > put_off + self._idle * SLACK:  # not for every piece: it costs two timers
+                        put_off = now
+                        deadline.reschedule(now + self._idle)
                     chunk, more = await _next(receive)
                     chunks.append(chunk)
                     length += len(chunk)

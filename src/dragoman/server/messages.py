@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from dragoman.gateway.counting import UpstreamCount
 from dragoman.gateway.gateway import Gateway
 from dragoman.gateway.journey import Journey
 from dragoman.gateway.record import Record
@@ -47,17 +48,23 @@ class Messages:
 
 
 class Counting:
-    """Counts tokens here, without an upstream. The model must exist: a count for nobody helps nobody."""
+    """Counts tokens: here, or with `exact` by the upstream. The model must exist: a count for nobody helps nobody."""
 
-    def __init__(self, router: Router, intake: Intake, tokens: Callable[[Body], int]) -> None:
+    def __init__(
+        self, router: Router, intake: Intake, tokens: Callable[[Body], int], exact: UpstreamCount | None = None
+    ) -> None:
+        """`tokens` estimates; it also stands in for an upstream that cannot count."""
         self._router = router
         self._tokens = tokens
+        self._exact = exact
         self._intake = intake
 
     async def __call__(self, exchange: Exchange) -> None:
         request = await _read(exchange, self._intake, counting=True)
-        self._router.route(request.body.model)
-        await exchange.reply(200, b'{"input_tokens":%d}' % self._tokens(request.body))
+        route = self._router.route(request.body.model)
+        counted = await self._exact.tokens(request, route) if self._exact is not None else None
+        found = self._tokens(request.body) if counted is None else counted
+        await exchange.reply(200, b'{"input_tokens":%d}' % found)
 
 
 async def _stream(exchange: Exchange, journey: Journey) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dragoman.config.settings import Server
@@ -117,7 +118,18 @@ async def serve(
 
 
 class _Protocol(HttpToolsProtocol):
-    """uvicorn's, which refuses what is no HTTP in the form that callers know."""
+    """uvicorn's, which refuses what is no HTTP in the form that callers know, and copies no body that came at once."""
+
+    def on_body(self, body: bytes) -> None:
+        cycle = self.cycle
+        if cycle.body or cycle.response_complete:
+            super().on_body(body)
+            return
+        # Its `bytes(body)` copies no bytes, and its `body += more` works on them too.
+        cycle.body = body  # type: ignore[assignment]
+        if len(body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def send_400_response(self, msg: str) -> None:
         body = ApiError("invalid_request", f"{msg} Is this http, and not https?").envelope("")
