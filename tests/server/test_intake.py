@@ -110,6 +110,13 @@ async def test_a_slow_caller_who_goes_on_is_waited_for() -> None:
     assert await intake(idle=0.08).read({}, slow) == b"x" * 6
 
 
+async def test_many_pieces_in_a_moment_put_the_end_off_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    put_off = []
+    monkeypatch.setattr(asyncio.Timeout, "reschedule", lambda self, when: put_off.append(when))
+    assert await intake(idle=5).read({}, pieces(*[b"x"] * 600)) == b"x" * 600
+    assert len(put_off) == 1  # at the beginning
+
+
 async def test_a_caller_who_leaves() -> None:
     reading = intake()
     with pytest.raises(Gone):

@@ -135,6 +135,39 @@ async def test_it_serves_and_stops() -> None:
 
 
 @pytest.mark.anyio
+async def test_bodies_come_whole_however_they_are_cut() -> None:
+    """The first piece is taken over as it is, and what comes before anybody asked is put behind it."""
+    begin = asyncio.Event()
+
+    async def echo(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await hello(scope, receive, send)
+            return
+        await begin.wait()
+        body, more = b"", True
+        while more:
+            message = await receive()
+            assert isinstance(message["body"], bytes)
+            body, more = body + message["body"], message["more_body"]
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+        await send({"type": "http.response.body", "body": body})
+
+    async with listening(echo) as (port, _, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for pieces in ([b"abc"], [b"ab", b"c" * 70_000, b"d"], [os.urandom(300_000), b"end"]):
+            body = b"".join(pieces)
+            begin.clear()
+            writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body))
+            for piece in pieces:
+                writer.write(piece)
+                await asyncio.sleep(0.01)
+            begin.set()
+            await reader.readuntil(b"\r\n\r\n")
+            assert await reader.readexactly(len(body)) == body
+        writer.close()
+
+
+@pytest.mark.anyio
 async def test_who_is_told_to_stop_at_once_stops_at_once() -> None:
     stop = asyncio.Event()
     stop.set()

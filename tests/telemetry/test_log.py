@@ -202,3 +202,12 @@ def test_counts_codes_and_errors() -> None:
     notes = [Note("lost", "a"), Note("ignored", "b"), Note("changed", "c"), Note("lost", "a", "x")]
     assert note_codes(notes) == ["a", "c"]
     assert error_text(ApiError("overloaded", "busy")) == "overloaded_error: busy"
+
+
+def test_times_of_one_second_and_of_the_next() -> None:
+    written: list[str] = []
+    times = iter([1000.0, 1000.9999999, 1001.0004, 1000.5])
+    log = Log(written.append, redact=lambda text: text, clock=lambda: next(times))
+    for _ in range(4):
+        log.request(Line())
+    assert [json.loads(text)["ts"][17:] for text in written] == ["40.000Z", "40.999Z", "41.000Z", "40.500Z"]

@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from time import time
 
@@ -71,6 +71,7 @@ class Log:
         self._level = level
         self._clock = clock
         self._names: dict[str, str] = {}
+        self._second = (0, "")  # the last one that was written, and its text
         self.swallowed = 0  # lines that could not be made
 
     def request(self, line: Line) -> None:
@@ -79,7 +80,7 @@ class Log:
             return
         try:
             now = self._clock()
-            line.ts = _stamp(now)
+            line.ts = self._stamp(now)
             line.model = line.model and self._name(line.model)
             line.path = self._name(line.path)
             if line.error:
@@ -104,13 +105,21 @@ class Log:
             return
         event = "failure" if level == "error" else "note"
         line = _Failure(
-            ts=_stamp(now), event=event, level=level, message=message, request_id=request_id, traceback=trace
+            ts=self._stamp(now), event=event, level=level, message=message, request_id=request_id, traceback=trace
         )
         self._write(_encode(line).decode())
 
     def handler(self) -> logging.Handler:
         """A handler for the loggers of libraries, so that their lines are redacted and look like ours."""
         return _Handler(self)
+
+    def _stamp(self, now: float) -> str:
+        second, text = self._second
+        if second != int(now):
+            second = int(now)
+            text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._second = (second, text)
+        return f"{text}.{min(int((now - second) * 1000 + 0.001), 999):03d}Z"
 
     def _name(self, text: str) -> str:
         """A name that the caller chose, redacted: people paste keys into the wrong field."""
@@ -167,17 +176,15 @@ def usage_counts(usage: Usage | None) -> dict[str, int] | None:
     return counts
 
 
-def note_codes(notes: Iterable[Note]) -> list[str]:
+def note_codes(notes: Sequence[Note]) -> list[str]:
     """Codes of what was lost or changed, each once."""
+    if not notes:
+        return []
     return list(dict.fromkeys(note.code for note in notes if note.grade != "ignored"))
 
 
 def error_text(error: ApiError) -> str:
     return f"{error.type}: {error.message}"
-
-
-def _stamp(now: float) -> str:
-    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _hour(now: float) -> str:

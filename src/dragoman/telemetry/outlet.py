@@ -37,7 +37,8 @@ class Outlet:
             self.dropped += 1
             return
         self._lines.append(line)
-        self._wake.set()
+        if not self._wake.is_set():  # setting takes a lock; the thread clears it before it takes the lines
+            self._wake.set()
         if self._thread is None:
             self._start()
 
