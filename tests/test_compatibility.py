@@ -23,6 +23,7 @@ COLUMNS = {
     "Chat Completions, OpenAI": "openai/gpt-4.1",
     "Chat Completions, DeepSeek": "deepseek/deepseek-v4-pro",
     "Chat Completions, OpenRouter": "openrouter/qwen/qwen3-coder",
+    "Responses, OpenAI": "openai/gpt-5.5",
 }
 
 HEAD = """# What works where

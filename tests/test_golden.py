@@ -14,6 +14,8 @@ from typing import NamedTuple
 import pytest
 
 from dialects.chat import golden_answers, golden_requests
+from dialects.responses import golden_answers as responses_answers
+from dialects.responses import golden_requests as responses_requests
 from dragoman.dialects import DIALECTS
 
 CASES = Path(__file__).parent / "cases"
@@ -26,7 +28,10 @@ class Goldens(NamedTuple):
     answers: ModuleType
 
 
-GOLDENS = {"chat": Goldens(golden_requests, golden_answers)}
+GOLDENS = {
+    "chat": Goldens(golden_requests, golden_answers),
+    "responses": Goldens(responses_requests, responses_answers),
+}
 
 # (case, dialect) -> why there is no golden
 WITHOUT: dict[tuple[str, str], str] = {}

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from answers import AbstractAnswer, answers, expected, told
 from dialects.chat.encoder_chat import ChatEncoder
 from dialects.chat.view_chat import ChatView
+from dialects.responses.encoder_responses import ResponsesEncoder
+from dialects.responses.view_responses import ResponsesView
 from dragoman.dialects import DIALECTS
 from dragoman.dialects.contract import Call
 from dragoman.messages.errors import ApiError
@@ -26,8 +28,8 @@ from dragoman.messages.writer import MessageWriter
 from grammar import check
 from histories import bodies, growing
 
-ENCODERS = {"chat": ChatEncoder()}
-VIEWS = {"chat": ChatView}
+ENCODERS = {"chat": ChatEncoder(), "responses": ResponsesEncoder()}
+VIEWS = {"chat": ChatView, "responses": ResponsesView}
 
 dialects = pytest.mark.parametrize("name", DIALECTS)
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much])

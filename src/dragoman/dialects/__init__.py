@@ -2,5 +2,6 @@
 
 from dragoman.dialects.chat import CHAT
 from dragoman.dialects.contract import Dialect
+from dragoman.dialects.responses import RESPONSES
 
-DIALECTS: dict[str, Dialect] = {"chat": CHAT}
+DIALECTS: dict[str, Dialect] = {"chat": CHAT, "responses": RESPONSES}

@@ -66,6 +66,13 @@ class Halves:
             self.replaced = True
         return joined
 
+    def end(self, stream: Hashable) -> str:
+        """The stream is over: U+FFFD for a half that waited in vain, else nothing."""
+        if self._waiting.pop(stream, None) is None:
+            return ""
+        self.replaced = True
+        return "\ufffd"
+
     def left(self) -> list[Hashable]:
         """The streams whose last half waits in vain."""
         return list(self._waiting)

@@ -163,6 +163,11 @@ def report(body: bytes) -> Report:
     return Report(text)
 
 
+def said(value: Any) -> str:
+    """The human text in an error that is JSON: one line without secrets, "" when there is none."""
+    return _presentable(_report(value).text)
+
+
 def _report(value: Any) -> Report:
     value = clean(value)
     if isinstance(value, list) and value and isinstance(value[0], dict):  # Gemini: the object in a list of one
@@ -240,7 +245,7 @@ def filtered(results: Any) -> list[str]:
 
 
 def _api_error(found: Report, status: int | None, headers: Mapping[str, str], asked: Asked) -> ApiError:
-    said = _short(_SECRETS.sub("[redacted]", found.text), TEXT_LIMIT)
+    said = _presentable(found.text)
     should_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", "").lower())
     code = found.code or None
     if status is None or status in (400, 404, 413, 422, 429) or status >= 500:
@@ -384,6 +389,10 @@ def _unzipped(body: bytes) -> bytes:
         return zlib.decompressobj(31).decompress(body, BODY_LIMIT)
     except zlib.error:
         return b"compressed bytes that cannot be read"
+
+
+def _presentable(text: str) -> str:
+    return _short(_SECRETS.sub("[redacted]", text), TEXT_LIMIT)
 
 
 def _short(text: str, limit: int) -> str:

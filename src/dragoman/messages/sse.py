@@ -120,8 +120,16 @@ class FrameReader:
     def _frames(self, whole: bytes) -> list[Frame]:
         frames = []
         for part in whole.split(b"\n\n"):
-            if part.startswith(b"data: ") and b"\n" not in part:
+            line = part.find(b"\n")
+            if line < 0 and part.startswith(b"data: "):
                 frames.append(Frame(part[6:]))
+            elif (
+                line > 0
+                and part.startswith(b"event: ")
+                and part.startswith(b"data: ", line + 1)
+                and part.find(b"\n", line + 7) < 0
+            ):
+                frames.append(Frame(part[line + 7 :], part[7:line].decode("utf-8", "replace")))
             elif part:
                 frame = self._frame(part)
                 if frame:

@@ -51,7 +51,7 @@ WAITING_LIMIT = 64 * 1024 * 1024  # characters of tool arguments, and of content
 NO_STATE = "dragoman1.none.0.e30"
 
 _CHARACTERS_PER_TOKEN = 3.6  # for output that no upstream counted
-_TEXT, _THINKING, _TOOL, _WHOLE = "text", "thinking", "tool", "whole"
+_TEXT, _THINKING, _TOOL, _WHOLE, _BORDER = "text", "thinking", "tool", "whole", "border"
 
 
 class _Call:
@@ -164,6 +164,15 @@ class MessageWriter:
             self.block(RedactedThinkingBlock(signature))
         else:
             self._note("lost", "state.no_thinking_block")
+
+    def border(self) -> None:
+        """The text or reasoning so far is a block of its own: what follows begins another, even of the same kind."""
+        if self.ended:
+            return
+        if self._waiting:
+            self._waiting.append(_Waiting(_BORDER))
+        elif self._call is None:
+            self._close()
 
     def tool(self, key: Hashable, name: str, id: str | None = None) -> None:  # noqa: A002 - the field's own name
         """A call begins; `key` names it for `arguments`. Announcing a key again changes nothing."""
@@ -363,6 +372,8 @@ class MessageWriter:
             self._begin_call(waiting.call)
         elif waiting.block is not None:
             self._whole(waiting.block)
+        elif waiting.kind is _BORDER:
+            self._close()
         elif waiting.kind is _TEXT:
             self._text("".join(waiting.texts))
         else:

@@ -1,0 +1,35 @@
+"""OpenAI Responses, as OpenAI, Azure and others speak it."""
+
+from collections.abc import Mapping
+
+from dragoman.dialects.contract import Call, Repair, Target
+from dragoman.dialects.responses import answer, errors, repairs, request
+from dragoman.dialects.responses.answer import ResponsesReader
+from dragoman.messages.errors import ApiError
+from dragoman.messages.request import Request
+from dragoman.messages.writer import MessageWriter
+
+
+class Responses:
+    """The dialect's one object; see `dialects.contract.Dialect`, `Repairs` and `Counts`."""
+
+    def call(self, asked: Request, target: Target) -> Call:
+        return request.call(asked, target)
+
+    def reader(self, call: Call, writer: MessageWriter) -> ResponsesReader:
+        return ResponsesReader(call, writer)
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes, call: Call) -> ApiError:
+        return errors.error(status, headers, body, call)
+
+    def repair(self, call: Call, error: ApiError) -> Repair | None:
+        return repairs.repair(call, error)
+
+    def count(self, asked: Request, target: Target) -> Call:
+        return request.count(asked, target)
+
+    def counted(self, body: bytes) -> int:
+        return answer.input_tokens(body)
+
+
+RESPONSES = Responses()
