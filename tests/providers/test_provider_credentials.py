@@ -21,13 +21,13 @@ SECRETS = Secrets({"LAB_KEY": CANARY})
 @pytest.mark.parametrize(
     ("auth", "signed"),
     [
-        ("bearer", [("authorization", f"Bearer {CANARY}")]),
-        ("x-api-key", [("x-api-key", CANARY)]),
-        ("api-key", [("api-key", CANARY)]),
-        ("none", []),
+        ("bearer", (("authorization", f"Bearer {CANARY}"),)),
+        ("x-api-key", (("x-api-key", CANARY),)),
+        ("api-key", (("api-key", CANARY),)),
+        ("none", ()),
     ],
 )
-def test_forms(auth: str, signed: list[tuple[str, str]]) -> None:
+def test_forms(auth: str, signed: tuple[tuple[str, str], ...]) -> None:
     credentials = Credentials(SECRETS, {})
     target = structs.replace(TARGET, auth=auth)
     assert credentials.headers(target, 0.0) == signed
@@ -37,7 +37,7 @@ def test_forms(auth: str, signed: list[tuple[str, str]]) -> None:
 
 
 def test_no_key_is_needed() -> None:
-    assert Credentials(Secrets({}), {}).headers(structs.replace(TARGET, key=None), 0.0) == []
+    assert Credentials(Secrets({}), {}).headers(structs.replace(TARGET, key=None), 0.0) == ()
 
 
 @pytest.mark.parametrize("key", [" a", "a\n", "a b", "a\r\nx-evil: 1", "", "ключ", "a\x7f", "a\x00b"])

@@ -313,3 +313,24 @@ def test_the_route_does_not_depend_on_the_kind_of_request(router: Router, name: 
 @pytest.mark.failure(136)
 def test_no_key_in_what_a_router_says(router: Router) -> None:
     assert CANARY not in repr(router.table()) + repr(router.route("opus")) + repr(router.listing())
+
+
+@pytest.mark.failure(172, 173)
+def test_a_deployment_that_the_configuration_does_not_explain_is_told(tmp_path: Path) -> None:
+    text = "providers: {azure: {base_url: my-resource, deployments: {known: gpt-5.5}}}\n"
+    router = Router(loaded(tmp_path, text, AZURE_OPENAI_API_KEY=CANARY))
+    assert router.route("azure/known").steps == ("azure is asked for known",)
+    told = router.route("azure/gpt-5.5").steps[-1]
+    assert told.startswith("say which model gpt-5.5 is: `deployments: {gpt-5.5: gpt-...}` under `azure:`")
+    # One deployment serves every family; background requests reach no deployment that is not there.
+    assert {place for family in ("opus", "sonnet", "haiku") for place in places(router.route(family))} == {
+        "azure/known"
+    }
+
+
+def test_a_target_knows_its_other_language(tmp_path: Path) -> None:
+    router = Router(loaded(tmp_path, "", OPENAI_API_KEY=CANARY))
+    (target,) = router.route("opus").targets
+    assert (target.dialect, target.other and target.other.dialect) == ("responses", "chat")
+    (target,) = router.route("openai/gpt-4.1").targets
+    assert (target.dialect, target.other and target.other.dialect) == ("chat", "responses")

@@ -1,7 +1,7 @@
 """Who speaks a language, where, and with which key: preset rows, facts about models, and how a call is signed."""
 
 from dragoman.providers import azure
-from dragoman.providers.credentials import Credentials, Flow, Keys, TokenAnswer, TokenCall, TokenTask, fault, headers
+from dragoman.providers.credentials import Credentials, Flow, Keys, TokenAnswer, TokenCall, TokenTask, fault
 from dragoman.providers.entra import Identity
 from dragoman.providers.models import Described, state_scope, target, unknown
 from dragoman.providers.patterns import matches
@@ -20,7 +20,6 @@ __all__ = [
     "TokenTask",
     "azure",
     "fault",
-    "headers",
     "matches",
     "presets",
     "state_scope",

@@ -153,18 +153,18 @@ def fault(key: str) -> str | None:
     return None
 
 
-def headers(target: Target, keys: Keys) -> list[tuple[str, str]]:
+def headers(target: Target, keys: Keys) -> Headers:
     """The headers that sign a call to `target` by a key. Raises ApiError("upstream_authentication")."""
     if target.auth == "none" or target.key is None:
-        return []
+        return ()
     if target.key not in keys:
         raise _unusable(target, "is not set", target.key)
     key = keys[target.key]
     if wrong := fault(key):
         raise _unusable(target, wrong, target.key)
     if target.auth == "bearer":
-        return [("authorization", f"Bearer {key}")]
-    return [(target.auth, key)]
+        return (("authorization", f"Bearer {key}"),)
+    return ((target.auth, key),)
 
 
 def _unusable(target: Target, why: str, key: str) -> ApiError:
