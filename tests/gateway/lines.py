@@ -147,10 +147,11 @@ class Lines:
 
 
 class Mending(Lines):
-    """With a repair: the other field."""
+    """With a repair: the field that the refusal names after "use", else "new"; a "passing" one is not to be kept."""
 
     def repair(self, call: Call, error: ApiError) -> Repair | None:
         if error.code != "field":
             return None
-        quirks = structs.replace(call.target.quirks, field="new")
-        return Repair("field.new", structs.replace(call.target, quirks=quirks))
+        word = error.message.rpartition(" use ")[2] if " use " in error.message else "new"
+        quirks = structs.replace(call.target.quirks, field=word)
+        return Repair(f"field.{word}", structs.replace(call.target, quirks=quirks), lasting=word != "passing")

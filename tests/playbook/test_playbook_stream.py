@@ -511,6 +511,28 @@ async def test_a_repair_and_the_memory_of_it() -> None:
     assert len(second.record.attempts) == 1
 
 
+async def test_more_repairs_are_remembered_and_one_for_a_conversation_is_not() -> None:
+    script: Playbook | None = None
+    for refusals, calls in [
+        (["wrong field"], ["old", "new"]),
+        (["wrong field, use other"], ["new", "other"]),
+        (["wrong field, use passing"], ["other", "passing"]),
+        ([], ["other"]),
+    ]:
+        script = Playbook(dialects={"lines": Mending()}, mended=script)
+        script = script >> Ask() << Called("lab/small", f"small {calls[0]} stream")
+        for words, field in zip(refusals, calls[1:], strict=True):
+            script = script >> Head(400) >> Bytes(words.encode()) >> End()
+            script = script << Called("lab/small", f"small {field} stream")
+        await play(
+            script
+            >> Head(200)
+            >> Said("text Hi", "stop", "end")
+            << Saw("message_start", "start 0 text", "delta 0 Hi", *FINISH)
+            << Over()
+        )
+
+
 async def test_a_repair_is_used_once() -> None:
     await play(
         Playbook(dialects={"lines": Mending()})

@@ -88,6 +88,7 @@ class Repair(Struct, frozen=True):
 
     code: str
     target: Target
+    lasting: bool = True  # it holds for every request to this target; False: for this conversation only
 
 
 class Reader(Protocol):

@@ -38,6 +38,7 @@ class Pursuit:
         "_errors",
         "_idle",
         "_message_id",
+        "_passing",
         "_position",
         "_record",
         "_request",
@@ -67,6 +68,7 @@ class Pursuit:
         self._target: Target = route.targets[0]
         self._retried = 0
         self._used: list[str] = []  # codes of repairs that are in force or were tried
+        self._passing = False  # one of them holds for this conversation only
         self._errors: list[ApiError] = []  # the last one of each target
         self._call: Call | None = None
         self._answer: AnswerLike | None = None
@@ -307,6 +309,7 @@ class Pursuit:
         if isinstance(decision, Mend) and repair is not None:
             self._used.append(repair.code)
             self._record.repairs.append(repair.code)
+            self._passing = self._passing or not repair.lasting
             self._target, self._call = repair.target, None
         elif isinstance(decision, Again):
             self._retried += 1
@@ -335,16 +338,22 @@ class Pursuit:
         mended = self._collaborators.mended.get((target.provider, target.model))
         self._target = mended.target if mended else target
         self._used = list(mended.repairs) if mended else []
+        self._passing = False
         self._record.repairs = list(self._used)
 
     def _remember(self) -> None:
-        """A repair that worked is used at once next time."""
+        """Repairs that worked are used at once next time, unless one was about this conversation."""
+        if not self._used or self._passing:
+            return
         mended = self._collaborators.mended
         key = (self._target.provider, self._target.model)
-        if self._used and key not in mended:
+        known = mended.get(key)
+        if known is None:
             while len(mended) >= MENDED_LIMIT:
                 del mended[next(iter(mended))]
-            mended[key] = Mended(self._target, tuple(self._used))
+        elif len(known.repairs) >= len(self._used):
+            return
+        mended[key] = Mended(self._target, tuple(self._used))
 
     def _account(self, began: float, error: ApiError | None = None) -> None:
         target = self._target

@@ -46,7 +46,7 @@ def repair(call: Call, error: ApiError) -> Repair | None:
     for code, change in _TABLE:
         target = change(said, call.target)
         if target is not None and target != call.target:
-            return Repair(code, target)
+            return Repair(code, target, lasting=change is not _history)
     return None
 
 
