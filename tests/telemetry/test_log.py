@@ -36,6 +36,7 @@ def line(**fields: Any) -> Line:
             "usage": usage_counts(Usage(input_tokens=10, output_tokens=5, cache_read_input_tokens=90)),
             "notes": ["top_k.unsupported"],
             "attempts": 2,
+            "repairs": ["sampling", "responses"],
         }
         | fields
     )
@@ -65,6 +66,7 @@ def test_json_has_every_key_of_the_issue() -> None:
         },
         "notes": ["top_k.unsupported"],
         "attempts": 2,
+        "repairs": ["sampling", "responses"],
         "error": None,
     }
 
@@ -83,6 +85,7 @@ def test_people_see_who_answered() -> None:
         "first 210ms",
         "2 attempts",
         "top_k.unsupported",
+        "repaired sampling,responses",
         "api_error: gone",
     ):
         assert part in text
@@ -92,7 +95,9 @@ def test_people_see_short_lines_for_short_requests() -> None:
     written = Written()
     log = written.log(human=True)
     log.request(Line(path="/v1/models", status=401, ms=0.4))
-    log.request(line(model="lab/small", first_token_ms=None, attempts=1, notes=[], usage=usage_counts(Usage())))
+    log.request(
+        line(model="lab/small", first_token_ms=None, attempts=1, notes=[], repairs=[], usage=usage_counts(Usage()))
+    )
     assert written[0].split()[1:] == ["/v1/models", "401", "0ms"]
     assert written[1].split()[1:] == ["lab/small", "200", "1.2s", "0", "in,", "0", "out"]
 

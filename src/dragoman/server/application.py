@@ -212,6 +212,7 @@ def line(record: Record) -> Line:
         usage=usage_counts(record.usage),
         notes=note_codes(record.notes),
         attempts=len(record.attempts),
+        repairs=record.repairs,
         error=error or ("caller_left: the caller left before the end" if record.caller_left else None),
     )
 

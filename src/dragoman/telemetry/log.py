@@ -37,6 +37,7 @@ class Line(Struct, kw_only=True):
     usage: dict[str, int] | None = None
     notes: list[str] = []
     attempts: int = 0
+    repairs: list[str] = []  # codes of what was changed after the upstream refused it, now or at an earlier request
     error: str | None = None  # "<type>: <message>"
 
 
@@ -145,6 +146,8 @@ class Log:
             parts.append(f"{line.attempts} attempts")
         if line.notes:
             parts.append(",".join(line.notes))
+        if line.repairs:
+            parts.append(f"repaired {','.join(line.repairs)}")
         if line.error:
             parts.append(_printable(line.error))
         return "  ".join(parts)
