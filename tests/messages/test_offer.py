@@ -149,3 +149,24 @@ def test_deferred_tools_and_tools_of_system_turns() -> None:
     assert names(messages=messages) == ["weather"]
     assert names(messages=messages, tools=None) == ["weather"]
     assert names(messages=[{"role": "system", "content": "x"}, {"role": "user", "content": "x"}]) == []
+
+
+def test_tools_that_are_remembered_are_offered_as_others_are() -> None:
+    def told(*tools: Json, words: str, **fields: Any) -> tuple[list[tuple[str, bytes, bool]], list[Note], bool]:
+        found, notes = offered(*[tool | {"description": words} for tool in tools], **fields)
+        return [(tool.name, bytes(tool.parameters), tool.strict) for tool in found.tools], notes, bool(found.json)
+
+    late = WEATHER | {"name": "late", "defer_loading": True}
+    said: Json = {"messages": [{"role": "user", "content": "x"}, {"role": "system", "content": [{"type": "text"}]}]}
+    cases: list[tuple[list[Json], Json, bool]] = [
+        ([EXACT, WEATHER | {"cache_control": {"type": "ephemeral"}}], {}, True),
+        ([EXACT], {"strict": False}, True),
+        ([EXACT], {"can_call": False}, False),
+        ([EXACT], said, False),
+        ([EXACT, late], {}, False),
+        ([EXACT, SEARCH], {}, False),
+    ]
+    for tools, fields, remembered in cases:
+        small, large = (told(*tools, words="x" * size, **fields) for size in (1, 9000))
+        assert large[:2] == small[:2]
+        assert (small[2], large[2]) == (False, remembered)

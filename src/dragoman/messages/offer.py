@@ -5,6 +5,8 @@ do not, except web search where the upstream has one of its own.
 https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-reference
 """
 
+from functools import lru_cache
+
 from msgspec import Raw, Struct
 
 from dragoman.messages import schema
@@ -12,7 +14,7 @@ from dragoman.messages.client_tools import client_tool
 from dragoman.messages.conversation import loaded_tools
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Grade, Note
-from dragoman.messages.request import NO_RAW, Body, Tool
+from dragoman.messages.request import NO_RAW, Body, KnownTools, Tool, known_tools
 
 # Tools that a server runs itself, by what the type begins with -> the code of the note that says so.
 SERVER_TOOLS = {
@@ -51,6 +53,14 @@ class Offer(Struct):
     tools: list[Offered]
     search: Tool | None = None
     removed: bool = False  # a tool was asked for that only its own vendor runs
+    json: bytes = b""  # of `KnownTools`, where `tools` are what `usual` says of it, and perhaps more
+
+
+class Usual(Struct, frozen=True):
+    """What can be offered of tools that are all functions, or run by the caller, and none of them deferred."""
+
+    tools: tuple[Offered, ...]
+    notes: tuple[Note, ...]
 
 
 def offer(body: Body, means: Means, notes: list[Note]) -> Offer:
@@ -59,29 +69,65 @@ def offer(body: Body, means: Means, notes: list[Note]) -> Offer:
     Raises ApiError("invalid_request") when nothing is left of what was asked for, or when the tool that the caller
     forces is not among it.
     """
+    if not body.tools and not _has_system_turn(body):
+        found = Offer([])
+    else:
+        found = _remembered(body, means, notes) or _looked_through(body, means, notes)
+    if found.tools and not means.tools:
+        notes.append(Note("lost", "tools.unsupported", "tools"))
+        found = Offer([], found.search, found.removed)
+    if body.tools or body.tool_choice is not None:
+        _check(body, found)
+    return found
+
+
+def _looked_through(body: Body, means: Means, notes: list[Note]) -> Offer:
     found = Offer([])
-    for index, tool in loaded_tools(body, notes) if body.tools or _has_system_turn(body) else ():
+    for index, tool in loaded_tools(body, notes):
         place = f"tools.{index}"
-        offered = _offered(tool, means, notes, place)
+        offered = _offered(tool, notes, place, inline=means.inline, strict=means.strict)
         if offered is not None:
             found.tools.append(offered)
         elif means.search and (tool.type or "").startswith("web_search_"):
             found.search = tool
         else:
             _remove(tool, found, notes, place)
-    if found.tools and not means.tools:
-        notes.append(Note("lost", "tools.unsupported", "tools"))
-        found.tools.clear()
-    _check(body, found)
     return found
+
+
+def _remembered(body: Body, means: Means, notes: list[Note]) -> Offer | None:
+    """The same for usual tools that are known, where no system turn changes them."""
+    if not isinstance(body.tools, KnownTools) or _has_system_turn(body):
+        return None
+    known = usual(body.tools.json, inline=means.inline, strict=means.strict)
+    if known is None:
+        return None
+    notes += known.notes
+    return Offer(list(known.tools), json=body.tools.json)
+
+
+@lru_cache(maxsize=64)  # agents send the same tools with every request, and they are half of it
+def usual(json: bytes, *, inline: bool, strict: bool) -> Usual | None:
+    """What can be offered of the tools in `json`, in their order; None when it is not all of them, or depends on more.
+
+    `inline` and `strict` as in `Means`. Raises ApiError("invalid_request") for a tool without a name.
+    """
+    tools: list[Offered] = []
+    notes: list[Note] = []
+    for index, tool in enumerate(known_tools(json) or ()):
+        offered = None if tool.defer_loading else _offered(tool, notes, f"tools.{index}", inline=inline, strict=strict)
+        if offered is None:
+            return None
+        tools.append(offered)
+    return Usual(tuple(tools), tuple(notes))
 
 
 def _has_system_turn(body: Body) -> bool:
     """System turns can bring tools of their own."""
-    return any(turn.role == "system" and isinstance(turn.content, list) for turn in body.messages)
+    return any(isinstance(turn.content, list) for turn in body.messages if turn.role == "system")
 
 
-def _offered(tool: Tool, means: Means, notes: list[Note], place: str) -> Offered | None:
+def _offered(tool: Tool, notes: list[Note], place: str, *, inline: bool, strict: bool) -> Offered | None:
     _ignored(tool, notes, place)
     known = None if tool.is_function else client_tool(tool)
     if known is not None:
@@ -91,15 +137,15 @@ def _offered(tool: Tool, means: Means, notes: list[Note], place: str) -> Offered
         return None
     if not tool.name:
         raise ApiError("invalid_request", f"{place}.name: Field required")
-    parameters = schema.parameters(tool.input_schema, inline=means.inline, notes=notes, place=f"{place}.input_schema")
-    strict = bool(tool.strict) and means.strict and schema.strict_ready(parameters)
-    if tool.strict and not strict:
+    parameters = schema.parameters(tool.input_schema, inline=inline, notes=notes, place=f"{place}.input_schema")
+    is_strict = bool(tool.strict) and strict and schema.strict_ready(parameters)
+    if tool.strict and not is_strict:
         notes.append(Note("changed", "tool.strict", f"{place}.strict"))
     description = tool.description
     if tool.input_examples is not NO_RAW:
         examples = str(memoryview(tool.input_examples), "utf-8")
         description = f"{description or ''}\n\nExamples of its input: {examples}".lstrip()
-    return Offered(tool.name, description, parameters, strict)
+    return Offered(tool.name, description, parameters, is_strict)
 
 
 def _ignored(tool: Tool, notes: list[Note], place: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dialects.chat.asking import WEATHER, Json, called, notes, sent, target, user
-from dragoman.dialects.chat.reasoning import LADDER, nearest
+from dragoman.messages.effort import LADDER, nearest
 from dragoman.messages.errors import ApiError
 
 KNOBS = ("reasoning_effort", "thinking", "enable_thinking", "thinking_budget", "reasoning", "chat_template_kwargs")

@@ -380,3 +380,14 @@ def test_what_is_wrong_with_a_choice_is_said() -> None:
         called(tools=[WEATHER], tool_choice={"type": "tool", "name": "wether"})
     with pytest.raises(ApiError, match=r"tool_choice\.type"):
         called(tools=[WEATHER], tool_choice={"type": "whatever"})
+
+
+@pytest.mark.parametrize("fields", [{}, {"tool_choice": {"type": "tool", "name": "now"}}])
+@pytest.mark.parametrize("quirks", [{}, {"tool_choice_named": False}, {"tool_name_limit": 16}])
+def test_tools_that_are_remembered_are_written_as_others_are(quirks: Json, fields: Json) -> None:
+    tools = [WEATHER | {"name": "weather_of_tomorrow"}, WEATHER | {"name": "now"}]
+    small = sent(target(**quirks), tools=[tool | {"description": "x"} for tool in tools], **fields)
+    large = sent(target(**quirks), tools=[tool | {"description": "x" * 9000} for tool in tools], **fields)
+    for tool in large["tools"]:
+        tool["function"]["description"] = "x"
+    assert large == small

@@ -94,7 +94,7 @@ class ChatBody(Struct, omit_defaults=True):
 
     model: str
     messages: list[Message]
-    tools: list[FunctionTool] | None = None
+    tools: list[FunctionTool | Raw] | None = None
     tool_choice: str | NamedChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: SchemaFormat | ObjectFormat | None = None

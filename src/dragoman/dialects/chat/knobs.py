@@ -1,10 +1,8 @@
 """Everything of a request besides conversation, tools and thinking: limits, sampling, output format, identity, caching.
 
-And the fields that mean nothing outside Anthropic: those whose absence would change what the caller gets are refused by
-name, the others are left out with a note.
+The fields that mean nothing outside Anthropic are in `messages.fields`.
 """
 
-from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -12,12 +10,13 @@ from msgspec import Raw, Struct
 
 from dragoman.dialects.chat.body import ChatBody, JsonSchema, ObjectFormat, SchemaFormat
 from dragoman.dialects.chat.quirks import Quirks
-from dragoman.dialects.chat.tools import Offered
 from dragoman.dialects.contract import Target
 from dragoman.messages import schema
 from dragoman.messages.errors import ApiError
+from dragoman.messages.fields import SERVICE_TIER, given, person_hash, session_hash, stop_sequences
 from dragoman.messages.notes import Grade, Note
-from dragoman.messages.request import NO_RAW, Body, Format
+from dragoman.messages.offer import Offered
+from dragoman.messages.request import Body, Format
 
 OUTPUT = "output"
 """Name of the schema, and of the tool, that structured output is asked for with."""
@@ -29,20 +28,6 @@ INSTRUCTION = (
 ROOM = 1024
 """Tokens of output that are worth asking for; a window with less room is left to the upstream to refuse."""
 
-_SERVICE_TIER = {"auto": "auto", "standard_only": "default"}
-
-# Fields that a gateway without a store, a sandbox or Anthropic's servers cannot honour, and must not pretend to.
-_REFUSED = {
-    "container": "runs in a sandbox at Anthropic",
-    "mcp_servers": "is run by Anthropic's servers",
-    "compaction": "is done by Anthropic's servers",
-}
-
-# Fields without effect on the answer.
-_IGNORED = (
-    "diagnostics", "context_management", "fallbacks", "fallback_credit_token", "billing_policy", "safeguards", "tags",
-)  # fmt: skip
-
 
 class Output(Struct, frozen=True):
     """How structured output is asked for: a response format, an instruction, a tool, or nothing at all."""
@@ -50,46 +35,6 @@ class Output(Struct, frozen=True):
     format: SchemaFormat | ObjectFormat | None = None
     instruction: str | None = None
     tool: Offered | None = None
-
-
-class _Thread(Struct, frozen=True):
-    type: str = ""
-
-
-def _given(raw: Raw) -> bool:
-    return raw is not NO_RAW and memoryview(raw).tobytes() not in (b"null", b"[]", b"{}", b'""')
-
-
-def refuse(body: Body) -> None:
-    """Raises ApiError("invalid_request") for fields that cannot be honoured and would change what the caller gets."""
-    for field, why in _REFUSED.items():
-        if _given(getattr(body, field)):
-            raise ApiError("invalid_request", f"{field}: {why}; this upstream cannot do it. Leave it out.")
-    if _given(body.thread) and _kind(body.thread) != "create":
-        raise ApiError(
-            "invalid_request",
-            "thread: the earlier turns are kept by Anthropic, not here. Send the whole conversation in messages.",
-        )
-
-
-def _kind(raw: Raw) -> str:
-    try:
-        return msgspec.json.decode(raw, type=_Thread).type
-    except msgspec.DecodeError:
-        return ""
-
-
-def ignore(body: Body, notes: list[Note]) -> None:
-    """A note for every field that is left out."""
-    notes += [Note("ignored", field, field) for field in (*_IGNORED, "thread") if _given(getattr(body, field))]
-    if body.speed is not None:
-        notes.append(Note("ignored", "speed", "speed"))
-    if body.inference_geo is not None:
-        notes.append(Note("ignored", "inference_geo", "inference_geo"))
-    if body.output_config is not None and _given(body.output_config.task_budget):
-        notes.append(Note("changed", "task_budget", "output_config.task_budget"))
-    if body.thinking is not None and body.thinking.display == "updates":
-        notes.append(Note("ignored", "thinking.display", "thinking.display"))
 
 
 def output(body: Body, target: Target, offered: list[Offered], notes: list[Note]) -> Output:
@@ -107,8 +52,8 @@ def output(body: Body, target: Target, offered: list[Offered], notes: list[Note]
     if form != "tool" and offered and not quirks.response_format_with_tools:
         form = "tool"
     if form == "json_schema":
-        strict = schema.strict_ready(raw) or None
-        return Output(SchemaFormat(JsonSchema(wanted.name or OUTPUT, raw, strict)))
+        is_strict = schema.strict_ready(raw) or None
+        return Output(SchemaFormat(JsonSchema(wanted.name or OUTPUT, raw, is_strict)))
     instruction = INSTRUCTION + str(memoryview(raw), "utf-8")
     if form == "json_object":
         notes.append(Note("changed", "output_format.by_instruction", place))
@@ -119,7 +64,7 @@ def output(body: Body, target: Target, offered: list[Offered], notes: list[Note]
         return Output(None, instruction)
     notes.append(Note("changed", "output_format.by_tool", place))
     parameters = schema.parameters(raw, inline=False, notes=notes, place=place)
-    strict = (quirks.strict_tools and schema.strict_ready(parameters)) or None
+    strict = quirks.strict_tools and schema.strict_ready(parameters)
     names = {tool.name for tool in offered}
     name = next(free for number in range(1, len(names) + 2) if (free := _numbered(number)) not in names)
     return Output(tool=Offered(name, "Call this with your final answer, once.", parameters, strict))
@@ -132,7 +77,7 @@ def _numbered(number: int) -> str:
 def _schema(wanted: Format, quirks: Quirks, notes: list[Note], place: str) -> Raw:
     if wanted.type != "json_schema":
         raise ApiError("invalid_request", f"{place}.type: Input should be 'json_schema'")
-    if not _given(wanted.schema):
+    if not given(wanted.schema):
         raise ApiError("invalid_request", f"{place}.schema: Field required")
     return schema.output(wanted.schema, inline=quirks.schema == "inline", notes=notes, place=f"{place}.schema")
 
@@ -201,49 +146,27 @@ def stop(chat: ChatBody, body: Body, quirks: Quirks, notes: list[Note]) -> tuple
     Servers take four, reasoning models none, and few say which one matched.
     https://platform.openai.com/docs/api-reference/chat/create#chat-create-stop
     """
-    wanted = tuple(dict.fromkeys(text for text in body.stop_sequences or () if text))
-    if len(wanted) < len(body.stop_sequences or ()):
-        notes.append(Note("ignored", "stop_sequences.empty", "stop_sequences"))
+    wanted = stop_sequences(body, notes)
     if wanted and quirks.stop == "named":
         chat.stop = wanted[:4]
     return wanted
 
 
 def identify(chat: ChatBody, body: Body, session: str | None, quirks: Quirks, notes: list[Note]) -> str | None:
-    """Who asks and in which conversation, as hashes: the clients' own values are long, and nobody's business.
-
-    Returns the hash of the session, 64 characters.
-    """
-    user = body.metadata.user_id if body.metadata else None
-    hashed = _hash(session) if session else None
+    """Who asks and in which conversation, as hashes. Returns the hash of the session."""
+    hashed = session_hash(session)
     if quirks.cache in ("key", "breakpoints"):
         chat.prompt_cache_key = hashed
-    if user and quirks.safety_identifier:
-        chat.safety_identifier = _hash(_person(user))
-    elif user:
+    if quirks.safety_identifier:
+        chat.safety_identifier = person_hash(body)
+    elif body.metadata is not None and body.metadata.user_id:
         notes.append(Note("ignored", "metadata.user_id", "metadata.user_id"))
     if body.service_tier is not None:
-        tier = _SERVICE_TIER.get(body.service_tier) if quirks.service_tier else None
+        tier = SERVICE_TIER.get(body.service_tier) if quirks.service_tier else None
         if tier is None:
             notes.append(Note("ignored", "service_tier", "service_tier"))
         chat.service_tier = tier
     return hashed
-
-
-def _person(user: str) -> str:
-    """`metadata.user_id` without its session: Claude Code sends a JSON object, and before that user_..._session_..."""
-    if user.startswith("{"):
-        try:
-            found: Any = msgspec.json.decode(user)
-        except (msgspec.DecodeError, RecursionError):
-            return user
-        found.pop("session_id", None)
-        return msgspec.json.encode(found, order="sorted").decode()
-    return user.partition("_session_")[0] or user
-
-
-def _hash(text: str) -> str:
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def encode(chat: ChatBody, quirks: Quirks) -> bytes:

@@ -1,58 +1,19 @@
 """Thinking and effort, as each family of servers asks for them.
 
-Claude's knobs: https://platform.claude.com/docs/en/build-with-claude/effort and .../adaptive-thinking. The explicit
-effort wins over a budget; a budget becomes an effort by `BUDGETS`, or stays one where the server takes budgets.
+What the caller asks is in `messages.effort`. A budget becomes an effort, or stays one where the server takes budgets.
 """
-
-from typing import Literal
-
-from msgspec import Struct
 
 from dragoman.dialects.chat.body import ChatBody
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
-from dragoman.messages.conversation import last_effort
+from dragoman.messages.effort import Wish, nearest
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
-from dragoman.messages.request import Body
-
-LADDER = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-"""Every known effort, weakest first."""
-
-BUDGETS = ((4_000, "low"), (16_000, "medium"), (32_000, "high"))
-"""A `budget_tokens` below the number is that effort; from 32,000 on it is xhigh. Claude Code's usual 31,999 is high."""
 
 EFFORT_BUDGET = {"low": 4_000, "medium": 16_000}
 """Tokens of thinking for servers that know budgets only; a stronger effort leaves the server its own maximum."""
 
 _DEFAULT_EFFORTS = ("low", "medium", "high")
-
-
-class Wish(Struct, frozen=True):
-    """What the caller asks: thinking on, off or not mentioned, how hard, and for how many tokens at most."""
-
-    thinking: Literal["on", "off", "unsaid"]
-    effort: str | None
-    budget: int | None
-
-
-def wish(body: Body, notes: list[Note]) -> Wish:
-    effort = last_effort(body)
-    thinking = body.thinking
-    if thinking is None:
-        return Wish("unsaid", effort, None)
-    if thinking.type == "disabled":
-        return Wish("off", effort, None)
-    budget = thinking.budget_tokens if thinking.type == "enabled" else None
-    if budget is not None and effort is not None:
-        notes.append(Note("ignored", "thinking.budget", "thinking.budget_tokens"))
-    return Wish("on", effort or _of_budget(budget), None if effort else budget)
-
-
-def _of_budget(budget: int | None) -> str | None:
-    if budget is None:
-        return None
-    return next((effort for limit, effort in BUDGETS if budget < limit), "xhigh")
 
 
 def efforts(target: Target) -> tuple[str, ...]:
@@ -62,16 +23,6 @@ def efforts(target: Target) -> tuple[str, ...]:
     if known or quirks.reasoning_out not in ("effort", "reasoning_object"):
         return known
     return _DEFAULT_EFFORTS
-
-
-def nearest(effort: str, accepted: tuple[str, ...]) -> str:
-    """The accepted effort nearest to `effort`, the stronger of two; thinking is never turned off by this."""
-    if effort in accepted:
-        return effort
-    active = [known for known in accepted if known != "none"] or list(accepted)
-    wanted = LADDER.index(effort) if effort in LADDER else LADDER.index("high")
-    ranked = [(abs(LADDER.index(known) - wanted), -LADDER.index(known), known) for known in active if known in LADDER]
-    return min(ranked)[2] if ranked else active[-1]
 
 
 def can_be_off(target: Target) -> bool:

@@ -31,12 +31,13 @@ from itertools import chain
 from dragoman.dialects.chat import knobs, reasoning, tools, turns
 from dragoman.dialects.chat.body import ChatBody
 from dragoman.dialects.chat.quirks import Quirks
-from dragoman.dialects.chat.reasoning import Wish
 from dragoman.dialects.contract import Call, Recall, Target
-from dragoman.messages.errors import ApiError
+from dragoman.messages import fields
+from dragoman.messages.effort import Wish, wish
 from dragoman.messages.estimate import tokens
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
+from dragoman.messages.offer import Offer, offer
 from dragoman.messages.request import Body, Request
 
 
@@ -49,16 +50,18 @@ def call(request: Request, target: Target) -> Call:
     body = request.body
     quirks: Quirks = target.quirks
     notes = list(request.notes)
-    knobs.refuse(body)
-    knobs.ignore(body, notes)
-    offered = tools.offer(body, target, notes)
+    fields.refuse(body)
+    fields.ignore(body, notes)
+    offered = offer(body, tools.means(target), notes)
     output = knobs.output(body, target, offered.tools, notes)
     if output.tool is not None:
         offered.tools.append(output.tool)
     names = _names(body, offered, quirks)
     written = turns.write(body, target, names, notes, instruction=output.instruction)
 
-    chat = ChatBody(target.model, written.messages, tools.functions(offered, names), response_format=output.format)
+    chat = ChatBody(
+        target.model, written.messages, tools.functions(offered, names, quirks), response_format=output.format
+    )
     asked = _asked(body, target, forces=output.tool is not None, notes=notes)
     thinks = reasoning.write(chat, asked, target, notes, has_tools=bool(chat.tools))
     tools.choose(chat, body.tool_choice, target, names, notes, thinks=thinks)
@@ -84,7 +87,7 @@ def call(request: Request, target: Target) -> Call:
 
     unique = tuple(dict.fromkeys(notes))
     if target.strict:
-        _refuse_losses(unique)
+        fields.refuse_losses(unique)
     thinking = body.thinking
     return Call(
         url=target.base_url + quirks.chat_path + ("?" + target.query if target.query else ""),
@@ -108,7 +111,7 @@ def call(request: Request, target: Target) -> Call:
     )
 
 
-def _names(body: Body, offered: tools.Offer, quirks: Quirks) -> Names:
+def _names(body: Body, offered: Offer, quirks: Quirks) -> Names:
     """The names of all tools that are offered now or were called before."""
     called = (
         block.name
@@ -123,7 +126,7 @@ def _names(body: Body, offered: tools.Offer, quirks: Quirks) -> Names:
 def _asked(body: Body, target: Target, *, forces: bool, notes: list[Note]) -> Wish:
     """What the caller asks of thinking. A call that must be made wins over thinking, where they exclude each other."""
     quirks: Quirks = target.quirks
-    asked = reasoning.wish(body, notes)
+    asked = wish(body, notes)
     forced = forces or (body.tools and body.tool_choice is not None and body.tool_choice.type in ("any", "tool"))
     if not forced or quirks.tool_choice_with_thinking or not reasoning.thinks(asked, target):
         return asked
@@ -145,13 +148,3 @@ def _headers(quirks: Quirks, target: Target, session: str | None) -> tuple[tuple
     if quirks.session_header and session:
         headers += ((quirks.session_header, session),)
     return headers
-
-
-def _refuse_losses(notes: tuple[Note, ...]) -> None:
-    lost = [f"{note.place or 'the request'} ({note.code})" for note in notes if note.grade == "lost"]
-    if lost:
-        raise ApiError(
-            "invalid_request",
-            f"This upstream would not see all of the request, and strict is set: {', '.join(lost)}. "
-            "Leave that out, choose another model, or set strict to false.",
-        )

@@ -1,9 +1,10 @@
 """The caller's tools and tool choice as functions of Chat Completions.
 
-Functions of the caller and tools that Anthropic defined and the caller runs go over. Tools that Anthropic runs itself
-do not, except web search where the server has one of its own.
-https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-reference
+What can be offered at all is in `messages.offer`.
+https://platform.openai.com/docs/guides/function-calling?api-mode=chat
 """
+
+from functools import lru_cache
 
 import msgspec
 from msgspec import Raw, Struct
@@ -11,149 +12,41 @@ from msgspec import Raw, Struct
 from dragoman.dialects.chat.body import ChatBody, Function, FunctionName, FunctionTool, NamedChoice
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
-from dragoman.messages import schema
-from dragoman.messages.client_tools import client_tool
-from dragoman.messages.conversation import loaded_tools
 from dragoman.messages.errors import ApiError
 from dragoman.messages.names import Names
-from dragoman.messages.notes import Grade, Note
-from dragoman.messages.request import NO_RAW, Body, Tool, ToolChoice
-
-# Servers that run a tool themselves, by what the type begins with -> the code of the note that says so.
-SERVER_TOOLS = {
-    "web_search_": "tool.web_search",
-    "web_fetch_": "tool.web_fetch",
-    "code_execution_": "tool.code_execution",
-    "tool_search_tool": "tool.tool_search",
-    "advisor_": "tool.advisor",
-    "mcp_toolset": "tool.mcp_toolset",
-    "computer_toolset_": "tool.computer_toolset",
-    "browser_toolset_": "tool.browser_toolset",
-}
+from dragoman.messages.notes import Note
+from dragoman.messages.offer import Means, Offer, Offered, usual
+from dragoman.messages.request import NO_RAW, Tool, ToolChoice
 
 
-class Offered(Struct, frozen=True):
-    """One tool that the model will see."""
-
-    name: str  # as the caller wrote it
-    description: str | None
-    parameters: Raw
-    strict: bool | None = None
-
-
-class Offer(Struct):
-    """All tools that the model will see, and the web search of the server in place of Anthropic's."""
-
-    tools: list[Offered]
-    search: Tool | None = None
-    removed: bool = False  # a tool was asked for that only its own vendor runs
-
-
-def offer(body: Body, target: Target, notes: list[Note]) -> Offer:
-    """What of the caller's tools can be offered. A model without tools gets none, with a note: it can still talk.
-
-    Raises ApiError("invalid_request") when nothing is left of what was asked for, or when the tool that the caller
-    forces is not among it.
-    """
-    found = Offer([])
-    for index, tool in loaded_tools(body, notes) if body.tools or _has_system_turn(body) else ():
-        place = f"tools.{index}"
-        offered = _offered(tool, target.quirks, notes, place)
-        if offered is not None:
-            found.tools.append(offered)
-        elif (tool.type or "").startswith("web_search_") and target.quirks.web_search != "none":
-            found.search = tool
-        else:
-            _remove(tool, found, notes, place)
-    if found.tools and not target.facts.tools:
-        notes.append(Note("lost", "tools.unsupported", "tools"))
-        found.tools.clear()
-    _check(body, found)
-    return found
-
-
-def _has_system_turn(body: Body) -> bool:
-    """System turns can bring tools of their own."""
-    return any(turn.role == "system" and isinstance(turn.content, list) for turn in body.messages)
-
-
-def _offered(tool: Tool, quirks: Quirks, notes: list[Note], place: str) -> Offered | None:
-    _ignored(tool, notes, place)
-    known = None if tool.is_function else client_tool(tool)
-    if known is not None:
-        return Offered(known.name, known.description, known.schema)
-    # A type that nobody knows, with a name and a schema, can only be a function.
-    if not tool.is_function and (tool.input_schema is NO_RAW or _server_code(tool) is not None):
-        return None
-    if not tool.name:
-        raise ApiError("invalid_request", f"{place}.name: Field required")
-    parameters = schema.parameters(
-        tool.input_schema, inline=quirks.schema == "inline", notes=notes, place=f"{place}.input_schema"
+def means(target: Target) -> Means:
+    """What the target can do with tools."""
+    quirks: Quirks = target.quirks
+    return Means(
+        tools=target.facts.tools,
+        strict=quirks.strict_tools,
+        inline=quirks.schema == "inline",
+        search=quirks.web_search != "none",
     )
-    strict = None
-    if tool.strict:
-        if quirks.strict_tools and schema.strict_ready(parameters):
-            strict = True
-        else:
-            notes.append(Note("changed", "tool.strict", f"{place}.strict"))
-    description = tool.description
-    if tool.input_examples is not NO_RAW:
-        description = f"{description or ''}\n\nExamples of its input: {_text(tool.input_examples)}".lstrip()
-    return Offered(tool.name, description, parameters, strict)
 
 
-def _ignored(tool: Tool, notes: list[Note], place: str) -> None:
-    if tool.cache_control is not None:
-        notes.append(Note("ignored", "cache_control.tools", "tools"))
-    if tool.eager_input_streaming:
-        notes.append(Note("ignored", "tool.eager_input_streaming", f"{place}.eager_input_streaming"))
-    if tool.allowed_callers is not NO_RAW:
-        # Nothing but the model can call tools here.
-        grade: Grade = "ignored" if b'"direct"' in memoryview(tool.allowed_callers).tobytes() else "changed"
-        notes.append(Note(grade, "tool.allowed_callers", f"{place}.allowed_callers"))
+def functions(offered: Offer, names: Names, quirks: Quirks) -> list[FunctionTool | Raw] | None:
+    """The `tools` of the body, in the order of `offered`; None when there are none."""
+    written: list[FunctionTool | Raw] = []
+    if offered.json and not names.back:
+        written += _remembered(offered.json, inline=quirks.schema == "inline", strict=quirks.strict_tools)
+    return written + [_function(tool, names.out(tool.name)) for tool in offered.tools[len(written) :]] or None
 
 
-def _text(raw: Raw) -> str:
-    return str(memoryview(raw), "utf-8")
+@lru_cache(maxsize=64)  # agents send the same tools with every request, and they are half of it
+def _remembered(json: bytes, *, inline: bool, strict: bool) -> tuple[Raw, ...]:
+    """The tools of `Offer.json`, under the names that the caller gave them."""
+    known = usual(json, inline=inline, strict=strict)
+    return tuple([Raw(msgspec.json.encode(_function(tool, tool.name))) for tool in known.tools]) if known else ()
 
 
-def _server_code(tool: Tool) -> str | None:
-    return next((code for start, code in SERVER_TOOLS.items() if (tool.type or "").startswith(start)), None)
-
-
-def _remove(tool: Tool, found: Offer, notes: list[Note], place: str) -> None:
-    code = _server_code(tool) or "tool.unknown"
-    if code == "tool.tool_search":
-        notes.append(Note("changed", code, place))  # `loaded_tools` offers everything that could have been found
-        return
-    notes.append(Note("lost", code, place))
-    found.removed = True
-
-
-def _check(body: Body, found: Offer) -> None:
-    choice = body.tool_choice
-    kind = choice.type if choice else "auto"
-    forced = choice.name if choice and kind == "tool" else None
-    searched = found.search is not None and found.search.name == forced
-    if forced is not None and not searched and all(tool.name != forced for tool in found.tools):
-        known = any(tool.name == forced for tool in body.tools or ())
-        what = "cannot be run by this upstream" if known else "is not one of the tools"
-        raise ApiError("invalid_request", f"tool_choice.name: the tool that is asked for {what}.")
-    if found.tools or found.search is not None or not body.tools:
-        return
-    if kind == "any" or (found.removed and kind != "none"):
-        raise ApiError(
-            "invalid_request",
-            "tools: this upstream can run none of them. Send tools with an input_schema, or use a model that has them.",
-        )
-
-
-def functions(offered: Offer, names: Names) -> list[FunctionTool] | None:
-    """The `tools` of the body; None when there are none."""
-    return [
-        FunctionTool(Function(names.out(tool.name), tool.description, tool.parameters, tool.strict))
-        for tool in offered.tools
-    ] or None
+def _function(tool: Offered, name: str) -> FunctionTool:
+    return FunctionTool(Function(name, tool.description, tool.parameters, tool.strict or None))
 
 
 def choose(
@@ -193,10 +86,20 @@ def force_call(chat: ChatBody, only: str | None, quirks: Quirks, notes: list[Not
         return
     if only is not None:
         notes.append(Note("ignored", "tool_choice.alone", "tool_choice"))
-        chat.tools = [tool for tool in chat.tools or () if tool.function.name == only]
+        chat.tools = [tool for tool in chat.tools or () if _name(tool) == only]
     if quirks.tool_choice_any == "auto":
         notes.append(Note("changed", "tool_choice.any", "tool_choice"))
     chat.tool_choice = quirks.tool_choice_any
+
+
+class _Named(Struct, frozen=True):
+    function: FunctionName
+
+
+def _name(tool: FunctionTool | Raw) -> str:
+    if isinstance(tool, FunctionTool):
+        return tool.function.name
+    return msgspec.json.decode(tool, type=_Named).function.name
 
 
 class _Place(Struct, frozen=True, omit_defaults=True):
