@@ -90,6 +90,16 @@ def test_the_name_of_the_key_and_never_the_key(run: Run, folder: Path, monkeypat
     assert "canary" not in output
 
 
+def test_a_token_has_no_name(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
+        monkeypatch.setenv(name, "canary")
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "https://res.openai.azure.com")
+    (folder / "dragoman.yaml").write_text("providers: {azure: {}}\nmodels: {sonnet: azure/m}\n", "utf-8")
+    output = run("explain", "-", stdin=json.dumps(REQUEST)).output
+    assert "authorization (a token of Entra ID)" in output
+    assert "canary" not in output
+
+
 def test_colours_on_a_terminal(run: Run, lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explain, "colourful", lambda _: True)
     output = run("explain", "-", stdin=json.dumps(REQUEST)).output

@@ -99,7 +99,9 @@ def show(explained: Explained) -> None:
 def header_names(call: Call, target: Target) -> list[str]:
     """Names only: a fixed header of a provider may be private."""
     names = ["content-type", *(name.lower() for name, _ in call.headers)]
-    if target.key is not None and target.auth != "none":
+    if target.auth == "entra":
+        names.append("authorization (a token of Entra ID)")
+    elif target.key is not None and target.auth != "none":
         shown = "authorization" if target.auth == "bearer" else target.auth
         names.append(f"{shown} (from {target.key})")
     return list(dict.fromkeys(names))
