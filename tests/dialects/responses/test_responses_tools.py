@@ -50,6 +50,23 @@ def test_schemas_travel_as_they_are_written() -> None:
     assert spelled in call(decode(raw + spelled + b"}]}"), target()).body
 
 
+def test_many_tools_are_written_as_few_are() -> None:
+    """Large requests take another way, which remembers the tools of a session."""
+    exact = WEATHER | {"input_schema": WEATHER["input_schema"] | {"additionalProperties": False}, "strict": True}
+    tools = [exact | {"name": f"tool_{number}", "description": "long " * 50} for number in range(60)]
+    expected = [sent(tools=[tool])["tools"][0] for tool in tools]
+    for _ in range(2):
+        assert sent(tools=tools)["tools"] == expected
+        assert [tool["strict"] for tool in sent(target(strict_tools=False), tools=tools)["tools"]] == [False] * 60
+    named = called(tools=[*tools, WEATHER | {"name": LONG}])
+    assert len(named.recall.names) == 1
+    assert json.loads(named.body)["tools"][:60] == expected
+    addition = {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": WEATHER}}
+    added = sent(tools=tools, messages=[user(text("x")), {"role": "system", "content": [addition]}])["tools"]
+    assert added[:60] == expected
+    assert added[60]["name"] == "weather"
+
+
 def test_references_are_written_out_for_servers_that_do_not_follow_them() -> None:
     schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"type": "string"}}}
     made = sent(target(schema="inline"), tools=[{"name": "t", "input_schema": schema}])["tools"][0]["parameters"]

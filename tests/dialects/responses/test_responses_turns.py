@@ -511,6 +511,37 @@ def test_reasoning_that_led_to_nothing_is_dropped() -> None:
 
 
 @pytest.mark.failure(43)
+def test_reasoning_that_led_to_what_became_text_is_dropped() -> None:
+    searched = {"type": "server_tool_use", "id": "srv", "name": "web_search", "input": {}, "cache_control": EPHEMERAL}
+    messages = [user(text("x")), assistant(thought("ONE"), searched, thought("TWO"), text("y")), user(text("z"))]
+    assert said(messages=messages)[1:4] == [
+        message("assistant", "[Called web_search: {}]"),
+        reasoning("TWO"),
+        message("assistant", "y"),
+    ]
+    assert ("ignored", "thinking.dropped", "") in notes(messages=messages)
+    called_before = [user(text("x")), assistant(thought("ONE"), use("a")), user(result("a"))]
+    assert "ONE" not in json.dumps(said(target(facts={"tools": False}), messages=called_before))
+
+
+@pytest.mark.failure(43)
+def test_reasoning_goes_back_once() -> None:
+    messages = [user(text("x")), assistant(thought("ONE", "rs_1"), text("y"), thought("ONE", "rs_1"), use("a"))]
+    assert [item["type"] for item in said(messages=messages)][1:4] == ["reasoning", "message", "function_call"]
+
+
+@pytest.mark.failure(43)
+def test_reasoning_that_led_to_a_search_is_dropped_since_that_goes_back_as_words() -> None:
+    search: Json = {"type": "server_tool_use", "id": "srv", "name": "web_search", "input": {"query": "x"}}
+    found: Json = {"type": "web_search_tool_result", "tool_use_id": "srv", "content": []}
+    answer = assistant(thought("ONE"), search, found, thought("TWO"), text("y"))
+    items = said(messages=[user(text("x")), answer, user(text("z"))])
+    assert [item for item in items if item["type"] == "reasoning"] == [reasoning("TWO")]
+    assert items[-3:] == [reasoning("TWO"), message("assistant", "y"), message("user", "z")]
+    assert ("ignored", "thinking.dropped", "") in notes(messages=[user(text("x")), answer, user(text("z"))])
+
+
+@pytest.mark.failure(43)
 @pytest.mark.parametrize("to", [target(reasoning_history="drop"), target(facts={"reasoning": False})])
 def test_reasoning_is_kept_from_who_cannot_read_it(to: Any) -> None:
     messages = [user(text("x")), assistant(thought("ONE"), text("y")), user(text("z"))]

@@ -108,7 +108,7 @@ class Counted(Struct, omit_defaults=True):
     model: str
     input: list[Item]
     instructions: str | None = None
-    tools: list[FunctionTool | WebSearchTool] | None = None
+    tools: list[FunctionTool | WebSearchTool | Raw] | None = None
     tool_choice: str | FunctionChoice | AllowedChoice | None = None
     parallel_tool_calls: bool | None = None
     reasoning: Effort | None = None

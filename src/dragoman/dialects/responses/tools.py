@@ -3,8 +3,10 @@
 https://platform.openai.com/docs/guides/function-calling and https://platform.openai.com/docs/guides/tools-web-search
 """
 
+from functools import lru_cache
+
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from dragoman.dialects.contract import Target
 from dragoman.dialects.responses.body import (
@@ -20,7 +22,7 @@ from dragoman.dialects.responses.quirks import Quirks
 from dragoman.messages.errors import ApiError
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
-from dragoman.messages.offer import Means, Offer, Offered
+from dragoman.messages.offer import Means, Offer, Offered, usual
 from dragoman.messages.request import NO_RAW, Tool, ToolChoice
 
 SOURCES = "web_search_call.action.sources"
@@ -49,7 +51,10 @@ def means(target: Target) -> Means:
 
 def write(body: ResponsesBody, offered: Offer, names: Names, quirks: Quirks, notes: list[Note]) -> None:
     """Put the tools into `body`."""
-    tools: list[FunctionTool | WebSearchTool] = [_function(tool, names) for tool in offered.tools]
+    tools: list[FunctionTool | WebSearchTool | Raw] = []
+    if offered.json and not names.back:
+        tools += _remembered(offered.json, inline=quirks.schema == "inline", strict=quirks.strict_tools)
+    tools += [_function(tool, names.out(tool.name)) for tool in offered.tools[len(tools) :]]
     if offered.search is not None:
         tools.append(_search(offered.search, notes))
         if offered.search.max_uses is not None:
@@ -61,8 +66,15 @@ def write(body: ResponsesBody, offered: Offer, names: Names, quirks: Quirks, not
     body.tools = tools or None
 
 
-def _function(tool: Offered, names: Names) -> FunctionTool:
-    return FunctionTool(names.out(tool.name), tool.parameters, tool.strict, tool.description)
+@lru_cache(maxsize=64)  # agents send the same tools with every request, and they are half of it
+def _remembered(json: bytes, *, inline: bool, strict: bool) -> tuple[Raw, ...]:
+    """The tools of `Offer.json`, under the names that the caller gave them."""
+    known = usual(json, inline=inline, strict=strict)
+    return tuple([Raw(msgspec.json.encode(_function(tool, tool.name))) for tool in known.tools]) if known else ()
+
+
+def _function(tool: Offered, name: str) -> FunctionTool:
+    return FunctionTool(name, tool.parameters, tool.strict, tool.description)
 
 
 def _search(tool: Tool, notes: list[Note]) -> WebSearchTool:

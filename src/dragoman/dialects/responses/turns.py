@@ -82,6 +82,7 @@ class _Turns:
         self._names = names
         self._sent_names: dict[str, str] = {}
         self._sent_ids: dict[str, str] = {}
+        self._thoughts: set[str] = set()
         self._notes = notes
         self._system_role = target.facts.system_role or quirks.system_role
         self._takes_tools = target.facts.tools
@@ -166,29 +167,34 @@ class _Turns:
                 answer.call(self._call(block, turn.spot(number)))
             elif kind in ("thinking", "redacted_thinking"):
                 self._thought(block, answer)
+            elif kind == "text":
+                answer.say(self._words(block), cites=block.citations is not NO_RAW and _holds(block))
             else:
                 if kind == "tool_use":
                     self.ids.append(block.id or "")
-                text = self._words(block, turn.spot(number))
-                answer.say(text, cites=block.citations is not NO_RAW and _holds(block))
-        if answer.thoughts:  # "Item of type 'reasoning' was provided without its required following item."
-            self._notes.append(Note("ignored", "thinking.dropped"))
+                if block.cache_control is not None:
+                    self._mark(None, block.cache_control)
+                self._drop(answer.thoughts)  # words are not the item that must follow them
+                answer.say(self._as_text(block, path(turn.spot(number))), cites=False)
+        self._drop(answer.thoughts)
         if not answer.said and not answer.calls:
             self._notes.append(Note("ignored", "turn.empty", turn.place))
         self.items += answer.said
         self.items += answer.calls
 
-    def _words(self, block: Block, spot: Spot) -> str:
-        """A block of an assistant turn as its words. They are no parts, so they cannot be marked."""
-        if block.type == "text":
-            if block.cache_control is not None:
-                self._mark(None, block.cache_control)
-            if block.citations is not NO_RAW and _holds(block):
-                self._notes.append(Note("ignored", "text.citations"))
-            return block.text or ""
+    def _drop(self, thoughts: list[Item]) -> None:
+        """ "Item of type 'reasoning' was provided without its required following item." """
+        if thoughts:
+            self._notes.append(Note("ignored", "thinking.dropped"))
+            thoughts.clear()
+
+    def _words(self, block: Block) -> str:
+        """Text of an assistant turn. It is no part, so it cannot be marked."""
         if block.cache_control is not None:
             self._mark(None, block.cache_control)
-        return self._as_text(block, path(spot))
+        if block.citations is not NO_RAW and _holds(block):
+            self._notes.append(Note("ignored", "text.citations"))
+        return block.text or ""
 
     def _call(self, block: Block, spot: Spot) -> FunctionCall:
         id_ = block.id or ""
@@ -225,7 +231,8 @@ class _Turns:
         if found is not None and found.fits("responses", self._target.state_scope) and isinstance(found.payload, dict):
             content = found.payload.get("e")
             id_ = found.payload.get("id")
-            if isinstance(content, str) and content:
+            if isinstance(content, str) and content and content not in self._thoughts:
+                self._thoughts.add(content)  # "Duplicate item found"
                 known = isinstance(id_, str) and LEGAL_ID.match(id_)
                 answer.thoughts.append(Reasoning((), content, id_ if known else None))
                 return
