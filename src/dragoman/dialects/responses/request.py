@@ -12,7 +12,7 @@ What this language cannot carry, and what happens instead:
 
 - thinking that others made, or this upstream for another organisation: dropped; its own goes back, encrypted
 - `is_error`: the output begins with "Error: "
-- citations, and the switch that asks for them: left out
+- citations, and the switch that asks for them: left out; searches that the upstream ran in earlier turns: text
 - pictures for a model without vision: a marker; pictures of the Files API: 400 that names the block
 - PDF documents, where the server takes none, and documents of the Files API: 400 that names the block; in turns that
   were answered before, a marker
