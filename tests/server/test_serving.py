@@ -168,6 +168,41 @@ async def test_bodies_come_whole_however_they_are_cut() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_head_goes_out_with_its_body_or_alone_when_nothing_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = asyncio.Event()
+    together: list[int] = []
+    flush = serving._Gathered._flush
+
+    def flushed(self: serving._Gathered) -> None:
+        together.append(len(self._head))
+        flush(self)
+
+    monkeypatch.setattr(serving._Gathered, "_flush", flushed)
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await hello(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        if scope["path"] == "/wait":
+            await go_on.wait()
+        await send({"type": "http.response.body", "body": b"one", "more_body": True})
+        await send({"type": "http.response.body", "body": b"two"})
+
+    async with listening(slow) as (port, _, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for path in (b"/wait", b"/"):
+            writer.write(b"GET " + path + b" HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK\r\n")
+            go_on.set()
+            assert await reader.readuntil(b"0\r\n\r\n") == b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
+        writer.write(b"HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
+        writer.close()
+    assert [length > 0 for length in together] == [True, False, True, False]  # /wait; /; HEAD, by close and by itself
+
+
+@pytest.mark.anyio
 async def test_who_is_told_to_stop_at_once_stops_at_once() -> None:
     stop = asyncio.Event()
     stop.set()

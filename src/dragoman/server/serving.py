@@ -12,7 +12,7 @@ from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from dragoman.config.settings import Server
 from dragoman.messages.errors import ApiError
@@ -118,7 +118,14 @@ async def serve(
 
 
 class _Protocol(HttpToolsProtocol):
-    """uvicorn's, which refuses what is no HTTP in the form that callers know, and copies no body that came at once."""
+    """uvicorn's, which refuses what is no HTTP in the form that callers know, and does less for each request.
+
+    A body that came at once is not copied, and the head of an answer goes out together with what follows it.
+    """
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self.cycle.transport = _Gathered(self.cycle, self.loop)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
         cycle = self.cycle
@@ -138,6 +145,43 @@ class _Protocol(HttpToolsProtocol):
             b"content-length: %d\r\n\r\n%b" % (len(body), body)
         )
         self.transport.close()
+
+
+class _Gathered:
+    """Stands for the transport of one answer until its head is written: the head waits for what comes with it.
+
+    The event loop writes at once, so a head and a body would be two system calls, and wake the caller twice.
+    """
+
+    __slots__ = ("_cycle", "_head", "_loop", "_transport", "is_closing")
+
+    def __init__(self, cycle: RequestResponseCycle, loop: asyncio.AbstractEventLoop) -> None:
+        transport = cycle.transport
+        self._cycle = cycle
+        self._loop = loop
+        self._transport = transport
+        self._head = b""
+        self.is_closing = transport.is_closing
+
+    def write(self, piece: bytes) -> None:
+        if self._head:
+            self._cycle.transport = self._transport
+            self._transport.writelines((self._head, piece))
+            self._head = b""
+        else:
+            self._head = piece
+            self._loop.call_soon(self._flush)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        """Nothing came with it: the answer is a stream that has yet to begin."""
+        if self._head:
+            self._cycle.transport = self._transport
+            self._transport.write(self._head)
+            self._head = b""
 
 
 class _Server(uvicorn.Server):

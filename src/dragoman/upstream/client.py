@@ -34,7 +34,6 @@ DNS_LIFE = 60  # seconds a resolved name is believed
 READ_BUFFER = 64 * 1024  # bytes; reading pauses when twice as many wait for a slow caller
 LINE_LIMIT = 64 * 1024  # bytes of the status line and of one header field
 HEADER_LIMIT = 256  # header fields of one answer
-TOGETHER = 16 * 1024  # bytes of a body that goes out in one piece with its head; copying a larger one costs more
 PLACES_LIMIT = 512  # URLs that are remembered
 
 _DEFAULTS = (
@@ -260,11 +259,7 @@ def _write(protocol: ResponseHandler, head: bytes, body: bytes) -> None:
     transport = protocol.transport
     if transport is None:
         raise aiohttp.ServerDisconnectedError
-    if len(body) <= TOGETHER:
-        transport.write(head + body)
-    else:
-        transport.write(head)
-        transport.write(body)
+    transport.writelines((head, body))
 
 
 async def _answered(protocol: ResponseHandler) -> "tuple[RawResponseMessage, StreamReader]":
