@@ -227,14 +227,19 @@ def test_counting_asks_with_what_counts() -> None:
     assert body == {name: value for name, value in json.loads(whole.body).items() if name in expected}
     assert problem_of_count(body) is None
     raw = b'{"model":"m","messages":[{"role":"user","content":"x"}]}'
-    bare = count(decode(raw, counting=True), target())
+    bare = count(decode(raw, counting=True), target(counts=True))
     assert json.loads(bare.body) == {"model": "some-model", "input": [message("user", "x")]}
     assert "max_output_tokens" not in json.loads(call(decode(raw, counting=True), target()).body)
 
 
 def test_counting_refuses_what_a_call_refuses() -> None:
     with pytest.raises(ApiError, match=r"^container: "):
-        count(ask(container="c"), target())
+        count(ask(container="c"), target(counts=True))
+
+
+def test_a_server_that_does_not_count_is_not_asked() -> None:
+    with pytest.raises(ApiError, match="lab does not count"):
+        count(ask(), target())
 
 
 # Nothing disappears

@@ -40,6 +40,7 @@ from dragoman.dialects.responses.body import ResponsesBody, counted
 from dragoman.dialects.responses.quirks import Quirks
 from dragoman.messages import fields
 from dragoman.messages.effort import wish
+from dragoman.messages.errors import ApiError
 from dragoman.messages.estimate import tokens
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
@@ -97,7 +98,12 @@ def call(request: Request, target: Target) -> Call:
 
 
 def count(request: Request, target: Target) -> Call:
-    """The call that asks how many input tokens `request` has. Raises ApiError as `call` does."""
+    """The call that asks how many input tokens `request` has.
+
+    Raises ApiError as `call` does, and ApiError("unsupported") for a server that does not count.
+    """
+    if not target.quirks.counts:
+        raise ApiError("unsupported", f"{target.provider} does not count tokens.")
     notes = list(request.notes)
     said = _said(request, target, notes)
     return Call(
