@@ -128,6 +128,19 @@ def wait_for_url(process: subprocess.Popen[bytes], errors: Path, limit: float = 
     raise AssertionError(f"the server did not start: {errors.read_text('utf-8')}")
 
 
+def logged(home: Path, number: int, limit: float = 10.0) -> list[Any]:
+    """The first `number` lines about requests in the log of the gateway that runs in `home`."""
+    end = time.monotonic() + limit
+    while True:
+        text = (home / "stdout").read_text("utf-8")
+        lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("}\n")]
+        found = [line for line in lines if line["event"] == "request"]
+        if len(found) >= number:
+            return found[:number]
+        assert time.monotonic() < end, text
+        time.sleep(0.02)
+
+
 def run_json(command: list[str], **options: Any) -> Any:
     """Run a client that prints one JSON value, and return it."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)

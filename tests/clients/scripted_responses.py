@@ -199,7 +199,7 @@ class Host:
 
     def __init__(
         self,
-        brain: Callable[[Json], Output],
+        brain: Callable[[Json], Output] | None,
         chat: Callable[[Json], Answer] | None = None,
         *,
         key: str | None = None,
@@ -225,7 +225,7 @@ class Host:
             raise Refused("Incorrect API key provided.", code="invalid_api_key", status=401)
         known = {"/responses": "responses", "/responses/input_tokens": "count", "/chat/completions": "chat"}
         found = known.get(path.removeprefix(self.base)) if path.startswith(self.base) else None
-        if found is None or (found == "chat" and self.chat is None):
+        if found is None or (self.chat if found == "chat" else self.brain) is None:
             raise Refused(f"Invalid URL (POST {path})", status=404)
         return found, model
 
@@ -235,6 +235,7 @@ class Host:
         if body.get("store") is not False:
             raise Refused("This server keeps nothing. Ask it with `store: false`.", param="store")
         self.seals.check(body["input"] if isinstance(body["input"], list) else [])
+        assert self.brain is not None
         output = self.brain(body)
         items = self._issued(output.items, body)
         return output, _response(output, items, body, f"resp_{self.seals.number():08x}")

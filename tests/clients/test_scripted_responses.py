@@ -12,7 +12,7 @@ import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from clients import scripted
+from clients import scripted, wire_client
 from clients.responses_rules import Json
 from clients.scripted_azure import Directory, Filtered, Resource, issuing
 from clients.scripted_responses import (
@@ -84,14 +84,8 @@ def client(host: Host) -> Iterator[openai.OpenAI]:
 
 
 def post(url: str, body: Json, **headers: str) -> tuple[int, Any]:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    asked = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json", **named})
-    try:
-        with urllib.request.urlopen(asked, timeout=20) as answer:
-            return answer.status, json.loads(answer.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.loads(error.read())
+    reply = wire_client.post(url, body, **headers)
+    return reply.status, reply.body
 
 
 def ask(host: Host, turns: Any = "Hi", **more: Any) -> tuple[int, Any]:
