@@ -90,6 +90,9 @@ PLACES = st.lists(st.integers(0, 400), max_size=12)
 @example(b"data: x\r\n\r\n", [9, 10])
 @example(b"data: x\r\rdata: y\n\n", [8, 9])
 @example(BOM + b"\n\ndata: x\n\n", [1, 2])
+@example(b"data: w\n\nevent: x\ndata: y\n\n", [])
+@example(b"data: w\n\nevent: x\ndata: y\ndata: z\n\n", [])
+@example(b"data: w\n\nevent: \xff\ndata: \n\nevent: x\nid: y\n\n", [])
 def test_any_cut_any_line_ending(raw: bytes, places: list[int]) -> None:
     assert read(cut(raw, places)) == specified(raw)
 

@@ -380,6 +380,47 @@ def test_state_without_thinking(asked: bool) -> None:
     assert (Note("lost", "state.no_thinking_block") in made.notes) is not asked
 
 
+def test_a_border_parts_blocks_of_one_kind() -> None:
+    made = writer(stop_sequences=("!!",))
+    made.border()
+    made.thinking("a")
+    made.sign("s1")
+    made.border()
+    made.border()
+    made.thinking("b")
+    made.text("c!")
+    made.border()
+    made.text("!d")
+    assert finished(made).content == [
+        ThinkingBlock("a", "s1"),
+        ThinkingBlock("b", NO_STATE),
+        TextBlock("c!"),
+        TextBlock("!d"),
+    ]
+    made.border()
+    assert made.take() == []
+
+
+def test_a_border_waits_with_what_stands_around_it() -> None:
+    made = writer()
+    made.tool(0, "A")
+    made.border()
+    made.arguments(0, '{"x"')
+    made.border()
+    made.text("a")
+    made.border()
+    made.text("b")
+    made.thinking("c")
+    made.sign("s1")
+    made.border()
+    made.thinking("d")
+    made.sign("s2")
+    made.arguments(0, ":1}")
+    message = finished(made)
+    assert message.content[1:] == [TextBlock("a"), TextBlock("b"), ThinkingBlock("c", "s1"), ThinkingBlock("d", "s2")]
+    assert inputs(message) == [{"x": 1}]
+
+
 def test_citations_belong_to_open_text() -> None:
     made = writer(stop_sequences=("!!",))
     made.cite({"type": "x"})
@@ -455,6 +496,7 @@ OPERATIONS = st.lists(
         st.tuples(st.just("arguments"), st.integers(0, 2), st.sampled_from(["", "{", "}", '{"a":', "1}", "null", "x"])),
         st.tuples(st.just("block"), st.just(0)),
         st.tuples(st.just("cite"), st.just(0)),
+        st.tuples(st.just("border"), st.just(0)),
     ),
     max_size=20,
 )
@@ -484,6 +526,8 @@ def test_no_order_of_words_makes_an_illegal_stream(
                 made.arguments(key, text)
             case ("block", _):
                 made.block(RedactedThinkingBlock("x"))
+            case ("border", _):
+                made.border()
             case ("cite", _):
                 made.cite({"type": "c"})
         events += made.take()

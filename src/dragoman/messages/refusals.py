@@ -70,6 +70,24 @@ CODE_KIND = {
     "badrequesterror": "invalid_request",
     "invalid_argument": "invalid_request",
     "content_filter": "invalid_request",
+    "invalid_prompt": "invalid_request",
+    "invalid_encrypted_content": "invalid_request",
+    "invalid_image": "invalid_request",
+    "invalid_image_format": "invalid_request",
+    "invalid_base64_image": "invalid_request",
+    "invalid_image_url": "invalid_request",
+    "invalid_image_mode": "invalid_request",
+    "image_too_large": "invalid_request",
+    "image_too_small": "invalid_request",
+    "image_parse_error": "invalid_request",
+    "image_content_policy_violation": "invalid_request",
+    "image_file_too_large": "invalid_request",
+    "unsupported_image_media_type": "invalid_request",
+    "empty_image_file": "invalid_request",
+    "failed_to_download_image": "invalid_request",
+    "image_file_not_found": "invalid_request",
+    "data_residency_mismatch": "permission",
+    "vector_store_timeout": "timeout",
     "not_found_error": "not_found",
     "notfounderror": "not_found",
     "timeout_error": "timeout",
@@ -256,7 +274,7 @@ def _api_error(found: Report, status: int | None, headers: Mapping[str, str], as
     if found.param and found.param not in said:
         said = f"{said} ({_short(found.param, 100)})"
     answered = f"answered {status}" if status is not None else "answered with an error"
-    hint = _hint(kind, asked, from_a_page=found.body is None)
+    hint = _hint(kind, asked, found)
     said = (said.rstrip(".") if hint else said) or "no explanation"
     message = f"{asked.provider}/{asked.model} {answered}: {said}{hint}"
     if should_retry is None and kind in _HOPELESS:
@@ -297,18 +315,20 @@ def _status_kind(status: int | None) -> str:
     return "invalid_request" if 400 <= status < 500 else "upstream_failed"
 
 
-def _hint(kind: str, asked: Asked, *, from_a_page: bool) -> str:
+def _hint(kind: str, asked: Asked, found: Report) -> str:
     """What the reader can do about it."""
     if kind == "upstream_authentication":
         if asked.key is None:
             return f". No key is configured for provider {asked.provider!r}."
         return f". Check the key {asked.key}: it was refused."
+    if found.code == "deploymentnotfound":  # Azure: the model's name says nothing there
+        return f". The deployment that was asked for is {asked.model!r}: create it, or configure another one."
     if kind == "not_found":
         return f". Check that {asked.provider} offers the model {asked.model!r} and that base_url is right."
     if kind == "billing":
         return f". The account at {asked.provider} has no credit left; top it up or route the model elsewhere."
     if kind == "permission":
-        if from_a_page:
+        if found.body is None:
             return ". A firewall may have blocked the request."
         return f". The key {asked.key} may not use this model or region." if asked.key else ""
     if kind == "bad_answer":

@@ -221,6 +221,24 @@ def test_a_refusal_that_names_its_field_is_repaired(
     assert found.target == after
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Function tools with reasoning_effort are not supported for gpt-5.4 in /v1/chat/completions.",
+        "This model needs another endpoint. Please use /v1/responses instead.",
+        "This model is only supported in v1/responses and not in v1/chat/completions.",
+        "Function tools with reasoning are not supported for this model in chat completions.",
+    ],
+)
+def test_a_model_that_needs_the_other_language_is_asked_in_it(message: str) -> None:
+    sent = call()
+    other = structs.replace(sent.target, dialect="responses", quirks=None)
+    both = structs.replace(sent, target=structs.replace(sent.target, other=other))
+    assert refused(both, message) == Repair("responses", other)
+    found = refused(sent, message)
+    assert found is None or found.code == "reasoning"
+
+
 def test_the_field_may_stand_beside_the_text() -> None:
     found = refused(call(), "Unknown parameter.", param="stream_options")
     assert found is not None

@@ -121,7 +121,7 @@ class ResponsesEncoder:
     def marked(self, answer: AbstractAnswer, chosen: Options | None = None) -> tuple[bytes, int]:
         """The bytes, and the offset at which the last event is complete."""
         how = chosen or Options()
-        status, reason = END[answer.stop]
+        status, _ = END[answer.stop]
         begun = {**RESPONSE, "status": "in_progress", "output": [], "instructions": "Be brief.", "usage": None}
         events: list[Json] = [{"type": "response.created", "response": begun}]
         events.append({"type": "response.in_progress", "response": begun})

@@ -17,9 +17,9 @@ from typing import Any
 from msgspec import structs
 
 from dialects.responses.encoder_responses import ResponsesEncoder
+from dragoman.dialects.contract import Call
 from dragoman.dialects.responses.answer import ResponsesReader
 from dragoman.dialects.responses.errors import error
-from dragoman.dialects.contract import Call
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import Event
 from dragoman.messages.sse import encode

@@ -46,6 +46,21 @@ def _knowing(target: Target, **facts: Any) -> Target:
     return structs.replace(target, facts=structs.replace(target.facts, **facts))
 
 
+def _responses(said: str, target: Target) -> Target | None:
+    """The same model in its provider's other language, where this one cannot do what is asked.
+
+    https://platform.openai.com/docs/guides/migrate-to-responses
+    """
+    told = re.search(
+        r"tools?\b.{0,60}reasoning.{0,60}not supported.{0,80}chat[/ ]completions"
+        r"|(?:only|must be) (?:supported|used|available) (?:in|on|with|via) (?:the )?(?:/?v1/)?responses"
+        r"|(?:use|try) (?:the )?(?:/?v1/)?responses\b",
+        said,
+        re.DOTALL,
+    )
+    return target.other if told else None
+
+
 def _max_output(said: str, target: Target) -> Target | None:
     """The limit is over what the model gives: the number in the text becomes a fact."""
     limit, known = output_limit(said), target.facts.max_output
@@ -170,6 +185,7 @@ def _without(field: str, **quirks: Any) -> Callable[[str, Target], Target | None
 
 
 _TABLE: tuple[tuple[str, Callable[[str, Target], Target | None]], ...] = (
+    ("responses", _responses),
     ("stream_options", _without("stream_options", stream_usage="never")),
     ("max_output", _max_output),
     ("max_tokens_field", _max_tokens_field),

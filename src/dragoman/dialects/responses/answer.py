@@ -20,7 +20,7 @@ from dragoman.messages import refusals
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import Event, StopDetails, StopReason
 from dragoman.messages.lenient import Halves, count, parse
-from dragoman.messages.notes import Grade, Note
+from dragoman.messages.notes import Note
 from dragoman.messages.sse import Frame, FrameReader
 from dragoman.messages.writer import MessageWriter
 
@@ -190,7 +190,7 @@ class ResponsesReader:
         said = (response.incomplete_details.reason if response.incomplete_details is not None else None) or ""
         reason = INCOMPLETE.get(said)
         if reason is None:
-            self._note("changed", "incomplete_reason.unknown")
+            self._writer.notes.append(Note("changed", "incomplete_reason.unknown"))
         return reason or "max_tokens"
 
     def _window_is_full(self) -> bool:
@@ -235,11 +235,6 @@ class ResponsesReader:
 
     def _name(self) -> str:
         return f"{self._call.target.provider}/{self._call.target.model}"
-
-    def _note(self, grade: Grade, code: str) -> None:
-        note = Note(grade, code)
-        if note not in self._writer.notes:
-            self._writer.notes.append(note)
 
 
 def input_tokens(body: bytes) -> int:

@@ -98,14 +98,16 @@ class Items:
         return self._known(kind, (item_id,), index)
 
     def _known(self, kind: Kind, ids: tuple[str | None, ...], index: int | None) -> OutputItem | None:
-        """By an id of its own; else by its place, if that is not over; else, without either, the last that is not."""
+        """By an id of its own; else by its place, unless over; else the last one, if it or the event has neither."""
         for each in ids:
             item = self._by_id.get(each or "")
             if item is not None and item.kind == kind:
                 return item
-        item = None
-        if index is not None or not any(ids):
-            item = self._by_index.get((kind, index))
+        item = None if index is None else self._by_index.get((kind, index))
+        if item is None:
+            last = self._by_index.get((kind, None))
+            if last is not None and ((last.id is None and last.index is None) or (index is None and not any(ids))):
+                item = last
         return None if item is None or item.closed else item
 
     def _open(self, kind: Kind, item_id: str | None, index: int | None) -> OutputItem:

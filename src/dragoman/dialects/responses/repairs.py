@@ -201,7 +201,6 @@ _TABLE: tuple[tuple[str, Callable[[str, Target], Target | None]], ...] = (
     ("obfuscation", _without("stream_options", obfuscation="unsaid")),
     ("store", _without("store", store=False)),
     ("strict_tools", _without("strict", strict_tools=False)),
-    ("instructions", _without("instructions", system="message")),
     ("system_role", _system_role),
     ("mid_system", _mid_system),
     ("media", _media),
