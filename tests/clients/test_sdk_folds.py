@@ -71,7 +71,12 @@ def compare(folded: dict[str, Any], *, unknown: tuple[str, ...] = ()) -> None:
         else:
             whole = json.loads(msgspec.json.encode(fold(ours)))
             wanted = {name: value for name, value in whole.items() if name not in unknown}
-            assert comparable(folded[case]["message"]) == comparable(wanted), case
+            found = folded[case]["message"]
+            for block, theirs in zip(wanted["content"], found["content"], strict=True):
+                if "_raw" in block.get("input", {}):  # cut by the limit: SDKs read what there is as far as it goes
+                    assert wanted["stop_reason"] == "max_tokens", case
+                    theirs["input"] = block["input"]
+            assert comparable(found) == comparable(wanted), case
 
 
 @pytest.mark.failure(82, 83, 85, 86, 167, 168)
