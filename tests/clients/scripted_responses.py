@@ -62,6 +62,11 @@ def searched(query: str, *urls: str) -> Json:
     return {"type": "web_search_call", "action": {"type": "search", "query": query, "sources": sources}}
 
 
+def opened(url: str) -> Json:
+    """A page that was opened, after a search found it."""
+    return {"type": "web_search_call", "action": {"type": "open_page", "url": url}}
+
+
 def citation(text: str, phrase: str, url: str, title: str) -> Json:
     """A link on the `phrase` in `text`."""
     start = text.index(phrase)
@@ -318,7 +323,7 @@ def _response(output: Output, items: list[Json], body: Json, identity: str) -> J
 
 def _tool_usage(items: list[Json]) -> Json:
     none = {"input_tokens": 0, "input_tokens_details": {"image_tokens": 0, "text_tokens": 0}}
-    searches = sum(item["type"] == "web_search_call" for item in items)
+    searches = sum(item.get("action", {}).get("type") == "search" for item in items)
     return {"image_gen": {**none, "output_tokens": 0, "total_tokens": 0}, "web_search": {"num_requests": searches}}
 
 
@@ -338,8 +343,7 @@ def _events(output: Output, response: Json) -> Iterator[Json]:
     yield {"type": "response.created", "response": begun}
     yield {"type": "response.in_progress", "response": begun}
     for index, item in enumerate(response["output"]):
-        opened = _opened(item)
-        yield {"type": "response.output_item.added", "output_index": index, "item": opened}
+        yield {"type": "response.output_item.added", "output_index": index, "item": _announced(item)}
         place = {"item_id": item["id"], "output_index": index}
         for event in _INNER[item["type"]](item):
             yield {**event, **place}
@@ -350,7 +354,7 @@ def _events(output: Output, response: Json) -> Iterator[Json]:
     yield {"type": f"response.{response['status']}", "response": response}
 
 
-def _opened(item: Json) -> Json:
+def _announced(item: Json) -> Json:
     """The item as it is announced: the encrypted content there may be incomplete."""
     match item["type"]:
         case "reasoning":

@@ -18,6 +18,7 @@ from clients.scripted_responses import (
     declined,
     failure,
     hosting,
+    opened,
     said,
     searched,
     thought,
@@ -52,6 +53,8 @@ ANSWERS = {
         items=[
             thought("I must search."),
             searched("harbour of Rhodes", HARBOUR, ISLAND),
+            thought("I read it."),
+            opened(HARBOUR),
             thought("Found."),
             said(FOUND, *LINKS),
         ]

@@ -234,6 +234,9 @@ class _Turns:
             if isinstance(content, str) and content and content not in self._thoughts:
                 self._thoughts.add(content)  # "Duplicate item found"
                 known = isinstance(id_, str) and LEGAL_ID.match(id_)
+                # One of two in a row lost what it led to, e.g. a page that was opened: they come in pairs only.
+                # https://github.com/openai/openai-dotnet/issues/1050
+                self._drop(answer.thoughts)
                 answer.thoughts.append(Reasoning((), content, id_ if known else None))
                 return
         self._notes.append(Note("ignored", "thinking.dropped"))
