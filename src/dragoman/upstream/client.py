@@ -2,7 +2,7 @@
 
 The client is aiohttp; nothing of it is visible outside this room. Its pool, its connections (TLS, proxies, names) and
 its parser are used, its session is not: that one builds requests for every purpose there is, and takes longer for it
-than the whole translation of a small call. docs/decisions/0006-speed-against-nginx.md has the figures.
+than the whole translation of a small call. docs/decisions/0002-speed-against-nginx.md has the figures.
 https://docs.aiohttp.org/en/stable/client_reference.html
 """
 
