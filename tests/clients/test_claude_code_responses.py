@@ -107,3 +107,26 @@ def test_twenty_turns_with_tools(tmp_path: Path, file: Path) -> None:
     assert len({body["prompt_cache_key"] for body in main}) == 1
     restored = [item for item in main[-1]["input"] if item.get("type") == "reasoning"]
     assert len(restored) == sum(2 if number % 3 == 2 else 1 for number in range(STEPS))
+
+
+@pytest.mark.failure(43)
+def test_a_session_that_is_continued_keeps_its_reasoning(tmp_path: Path, file: Path) -> None:
+    """Another process of Claude Code, and another one of the gateway, go on with what was said before."""
+
+    def brain(body: Json) -> Output:
+        if not body.get("tools"):
+            return words('{"title": "Echo"}')
+        if body["input"][-1].get("type") == "function_call_output":
+            return Output(items=[thought("That is it."), said(DONE)])
+        return Output(items=[thought("I ask."), called("Bash", {"command": "echo hello", "description": "Greet"})])
+
+    with hosting(Host(brain, key=KEY)) as host:
+        (tmp_path / "dragoman.yaml").write_text(CONFIGURATION.format(url=host.url), "utf-8")
+        for number in range(2):
+            home = tmp_path / f"gateway-{number}"
+            with started(home, "--config", str(tmp_path / "dragoman.yaml"), OPENAI_KEY=KEY) as url:
+                lines = run(url, file.parent, "Say hello.", *(["--continue"] if number else []))
+            assert lines[-1]["result"].strip() == DONE
+    assert not host.complaints
+    main = [body for body in host.requests if body.get("tools")]
+    assert [sum(item.get("type") == "reasoning" for item in body["input"]) for body in main] == [0, 1, 2, 3]
