@@ -1,4 +1,4 @@
-"""Four bugs that gateways had, put back one at a time: each must turn the laws red. `make mutants` runs this."""
+"""Bugs that gateways had, put back one at a time: each must turn the laws red. `make mutants` runs this."""
 
 import os
 import shutil
@@ -46,6 +46,24 @@ MUTANTS = [
         "dialects/chat/answer.py",
         "            if self._reason is None:\n                self._without_finish()",
         "            if self._reason is None and not self._seen:\n                self._without_finish()",
+    ),
+    Mutant(
+        "arguments that come in one piece at the end of their call are dropped",
+        "dialects/responses/items.py",
+        "        if rest:\n            self.arguments(item, rest)",
+        "        if rest and item.part is not None:\n            self.arguments(item, rest)",
+    ),
+    Mutant(
+        "a stream without its last event is a clean stop",
+        "dialects/responses/answer.py",
+        "        if not self._done:\n            self._without_end()",
+        "        if not self._done:\n            self._end(Response(), 'completed')",
+    ),
+    Mutant(
+        "a text that was streamed is said again by its last event",
+        "dialects/responses/items.py",
+        'return text[len(said) :] if text.startswith(said) else ""',
+        "return text",
     ),
 ]
 

@@ -12,6 +12,7 @@ from answers import AbstractAnswer, answers, expected, told
 from dialects.responses.encoder_responses import RESPONSE, Options, ResponsesEncoder, options
 from dialects.responses.golden_answers import answer_cases, read
 from dragoman.dialects.responses import RESPONSES, items
+from dragoman.dialects.responses import answer as answer_module
 from dragoman.dialects.responses.answer import ResponsesReader, input_tokens
 from dragoman.dialects.responses.wire import Response, StreamEvent, decode, decode_response, loose, loose_response
 from dragoman.messages import state
@@ -708,12 +709,12 @@ def test_unknown_events_and_comments_are_passed_over() -> None:
 
 
 def test_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(items, "WAITING_LIMIT", 10)
     monkeypatch.setattr(items, "BLOCK_LIMIT", 3)
+    monkeypatch.setattr(answer_module, "ANSWER_LIMIT", 1000)
     many = [done(index, **text_item("a", f"m{index}")) for index in range(4)]
-    for events in ([delta("x" * 6), delta("x" * 6)], [arguments("x" * 6), arguments("x" * 6)], many):
+    for stream in ([sse(*many)], [sse(delta("x" * 500))] * 2):
         with pytest.raises(ApiError, match="more than") as caught:
-            Reading().stream(sse(*events, last()))
+            Reading().stream(*stream, sse(last()))
         assert caught.value.kind == "bad_answer"
 
 

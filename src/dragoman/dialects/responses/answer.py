@@ -6,6 +6,7 @@ page, the two texts of one reasoning item, and items of tools that are never ask
 https://platform.openai.com/docs/api-reference/responses-streaming
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from dragoman.dialects.contract import Call
 from dragoman.dialects.responses import errors
 from dragoman.dialects.responses.events import ACTS
 from dragoman.dialects.responses.items import Items
+from dragoman.dialects.responses.likeness import Likeness, likeness
 from dragoman.dialects.responses.usage import counted
 from dragoman.dialects.responses.wire import Response, StreamEvent, decode, decode_response, loose, loose_response
 from dragoman.messages import refusals
@@ -42,6 +44,8 @@ _TERMINAL = {
     "response.failed": "failed",
     "response.cancelled": "cancelled",
 }
+ANSWER_LIMIT = 256 * 1024 * 1024  # bytes of one stream
+_LEARN_LIMIT = 100  # frames that are looked at for likeness: streams whose frames all differ must not pay for it
 _DONE = (b"[DONE]", b'"[DONE]"', b"[done]")
 
 
@@ -53,6 +57,10 @@ class ResponsesReader:
         self._writer = writer
         self._frames = FrameReader()
         self._items = Items(writer, call.recall.scope)
+        self._like: Likeness | None = None  # of the last frame that held a delta and nothing else
+        self._speak: Callable[[list[str]], None] | None = None  # says more of what it was about
+        self._tries = _LEARN_LIMIT
+        self._size = 0  # bytes so far
         self._seen = False  # whether any frame was an event
         self._done = False
 
@@ -60,8 +68,16 @@ class ResponsesReader:
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Events in the next bytes. Raises ApiError for an error in the stream, or for frames that are no JSON."""
-        writer = self._writer
-        if not self._done:
+        self._size += len(chunk)
+        if self._size > ANSWER_LIMIT:
+            raise ApiError("bad_answer", f"{self._name()} sent more than {ANSWER_LIMIT} bytes.")
+        writer, like = self._writer, self._like
+        # The usual read: nothing but whole frames that differ from the last ones in their text.
+        texts = like.texts(chunk) if like is not None and self._frames.between() else None
+        if texts is not None and self._speak is not None and not self._done:
+            self._speak(texts)
+            self._done = writer.ended
+        elif not self._done:
             for frame in self._frames.feed(chunk):
                 self._frame(frame)
                 if self._done or writer.ended:
@@ -95,9 +111,15 @@ class ResponsesReader:
             event = mended
         kind = event.type or frame.event
         act = ACTS.get(kind)
+        self._like = None
         if act is not None:
             self._seen = True
-            act(self._items, event)
+            items = self._items
+            items.spoke = None
+            act(items, event)
+            if items.spoke is not None and self._tries and event.delta and items.halves is None:
+                self._tries -= 1
+                self._like, self._speak = likeness(frame, event), items.speaker(items.spoke)
         elif kind in _TERMINAL:
             self._seen = True
             response = event.response or Response(error=event.error)

@@ -8,6 +8,7 @@ https://platform.openai.com/docs/api-reference/responses-streaming
 import json
 from collections import deque
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any, Literal
 
 from dragoman.dialects.responses import search, wire
@@ -15,7 +16,7 @@ from dragoman.messages import state
 from dragoman.messages.errors import ApiError
 from dragoman.messages.lenient import Halves, join_halves
 from dragoman.messages.notes import Grade, Note
-from dragoman.messages.writer import BLOCK_LIMIT, WAITING_LIMIT, MessageWriter
+from dragoman.messages.writer import BLOCK_LIMIT, MessageWriter
 
 Kind = Literal["message", "reasoning", "call", "search"]
 Key = tuple[str, int]  # the form of a part, and its place among its like
@@ -69,6 +70,7 @@ class Items:
         self.refused = False
         self.searches = 0
         self.halves: Halves | None = None  # once a frame needed mending
+        self.spoke: Part | None = None  # what the last event was more of
         self._writer = writer
         self._scope = scope
         self._all: list[OutputItem] = []
@@ -76,7 +78,6 @@ class Items:
         self._by_id: dict[str, OutputItem] = {}
         self._by_index: dict[tuple[Kind, int | None], OutputItem] = {}
         self._last: OutputItem | None = None
-        self._characters = 0
 
     # Which item an event is about
 
@@ -155,17 +156,30 @@ class Items:
             if part is None:
                 return
         part.pieces.append(text)
-        self._characters += len(text)
-        if self._characters > WAITING_LIMIT:
-            raise ApiError("bad_answer", "The upstream sent an answer of more than 64 MB.")
         text = self._joined((item.number, key), text)
         if item.closed:
             self._reopen(item)
         say = self._writer.text if item.kind == "message" else self._writer.thinking
         if item is self._order[0]:
             say(text)
+            self.spoke = part
         else:
             item.held.append((say, (text,)))
+
+    def speaker(self, part: Part) -> Callable[[list[str]], None]:
+        """What says more of the part that spoke last, as long as no other event comes."""
+        writer, item, pieces = self._writer, self._last, part.pieces
+        if item is not None and item.kind == "call":
+            say: Callable[[str], None] = partial(writer.arguments, item.number)
+        else:
+            say = writer.text if part.key[0] in (TEXT, REFUSAL) else writer.thinking
+
+        def speak(texts: list[str]) -> None:
+            pieces.extend(texts)
+            for text in texts:
+                say(text)
+
+        return speak
 
     def _turn(self, item: OutputItem, key: Key) -> Part | None:
         """Another part begins, or goes on. None: it is the second form of reasoning that was told already."""
@@ -214,14 +228,12 @@ class Items:
         if part is None:
             part = item.part = item.parts[_ARGUMENTS] = Part(_ARGUMENTS)
         part.pieces.append(text)
-        self._characters += len(text)
-        if self._characters > WAITING_LIMIT:
-            raise ApiError("bad_answer", "The upstream sent an answer of more than 64 MB.")
         if not item.named:
             return
         text = self._joined((item.number, _ARGUMENTS), text)
         if item.closed or item is self._order[0]:
             self._writer.arguments(item.number, text)
+            self.spoke = part
         else:
             item.held.append((self._writer.arguments, (item.number, text)))
 
