@@ -76,7 +76,7 @@ def test_counting_and_models(seen: Any) -> None:
 @pytest.mark.parametrize("way", ["create", "stream"])
 def test_rate_limit(seen: Any, way: str) -> None:
     error = seen["limited"][way]
-    assert (error["class"], error["status"], error["retry_after"]) == ("RateLimitError", 429, "7")
+    assert (error["class"], error["status"], error["retry_after"]) == ("RateLimitError", 429, "11")
     assert error["body"]["error"]["type"] == "rate_limit_error"
     assert error["request_id"]
 
