@@ -57,7 +57,8 @@ def brain(body: Json) -> Answer:
                 before=[{"content": "Let me look."}],
             )
         case "limited":
-            return scripted.failure(429, "Slow down.", code="rate_limit_exceeded", retry_after="11")  # more than the gateway itself would wait
+            # Longer than the gateway waits for by itself.
+            return scripted.failure(429, "Slow down.", code="rate_limit_exceeded", retry_after="11")
         case "overflow":
             return scripted.failure(400, OVERFLOW, code="context_length_exceeded")
         case "locked":
