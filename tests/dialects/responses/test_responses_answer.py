@@ -32,6 +32,7 @@ from dragoman.messages.events import (
 )
 from dragoman.messages.fold import fold
 from dragoman.messages.notes import Note
+from dragoman.messages.request import decode as decode_request
 from dragoman.messages.writer import MessageWriter
 from grammar import check
 
@@ -399,6 +400,13 @@ def test_each_reasoning_item_is_a_block_with_its_own_state() -> None:
         ]
 
 
+def test_reasoning_that_the_server_did_not_read_is_a_note() -> None:
+    reading = Reading()
+    removed = [{"id": "rs_1", "type": "reasoning", "action": "removed", "reason": "model_mismatch"}]
+    reading.stream(sse(delta("hi"), last(input_transformations=removed)))
+    assert Note("changed", "reasoning.not_read") in reading.writer.notes
+
+
 def test_the_state_is_that_of_the_finished_item() -> None:
     message = Reading().stream(
         sse(added(0, **thought("partial")), delta("hm", "reasoning_summary_text"), done(0, **thought("whole")), last())
@@ -675,7 +683,7 @@ def test_the_loose_reading_of_a_good_event_is_the_typed_one() -> None:
         "response": last("completed", text_item("a") | {"summary": []}, tool_usage={"web_search": {"num_requests": 1}})[
             "response"
         ]
-        | {"content_filters": [], "incomplete_details": {"reason": "x"}},
+        | {"content_filters": [], "incomplete_details": {"reason": "x"}, "input_transformations": []},
         "error": {"code": "h"},
     }
     body = json.dumps(event).encode()
@@ -1016,6 +1024,12 @@ def test_any_json_in_any_field_is_an_answer_or_an_error(told_as: list[tuple[str,
 
 def test_the_count_of_input_tokens() -> None:
     assert RESPONSES.counted(b'{"object":"response.input_tokens","input_tokens":11}') == 11
+
+
+def test_the_call_that_counts() -> None:
+    asked = decode_request(b'{"model":"claude-opus-4-8","max_tokens":10,"messages":[{"role":"user","content":"Hi"}]}')
+    made = RESPONSES.count(asked, ENCODER.call(counts=True).target)
+    assert made.url == "http://127.0.0.1:9/v1/responses/input_tokens"
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"input_tokens":-1}', b'{"input_tokens":null}', b'{"input'])

@@ -81,6 +81,11 @@ def test_what_a_failed_response_says(value: Any, kind: str) -> None:
         ({"code": "bio_policy", "message": "Stopped."}, StopDetails("bio", "Stopped.")),
         ({"type": "error", "error": {"code": "content_filter"}}, StopDetails(None, "content_filter")),
         ({"code": "server_error", "message": "bio_policy"}, None),
+        (
+            {"code": "invalid_prompt", "message": "It violates our usage policy."},
+            StopDetails(None, "It violates our usage policy."),
+        ),
+        ({"code": "invalid_prompt", "message": "It is empty."}, None),
         ({"code": 3}, None),
         ("bio_policy", None),
         (None, None),

@@ -188,6 +188,8 @@ class ResponsesReader:
             return
         if status not in ("completed", "incomplete"):
             raise ApiError("truncated", f"{self._name()} ended its answer before it was complete ({status[:40]!r}).")
+        if response.input_transformations:  # the server left out reasoning of earlier turns
+            self._writer.notes.append(Note("changed", "reasoning.not_read"))
         details: StopDetails | None = None
         reason: StopReason = "end_turn"
         if status == "incomplete":

@@ -3,6 +3,7 @@
 https://platform.openai.com/docs/guides/error-codes
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,10 @@ POLICY: dict[str, str | None] = {
 }
 
 
+# "Your prompt was flagged as potentially violating our usage policy": the one invalid prompt that is a refusal.
+_FLAGGED = re.compile(r"flagged as potentially violating|usage polic", re.IGNORECASE)
+
+
 def error(status: int, headers: Mapping[str, str], body: bytes, call: Call) -> ApiError:
     """A response with an error status. `headers` are lower-case."""
     return refusals.refusal(status, headers, body, _asked(call))
@@ -39,9 +44,11 @@ def refused(value: Any) -> StopDetails | None:
     """A failure that is the provider's refusal to answer; None for any other."""
     inner = (value.get("error") or value) if isinstance(value, dict) else None
     code = inner.get("code") if isinstance(inner, dict) else None
+    explanation = refusals.said(value)
+    if code == "invalid_prompt" and _FLAGGED.search(explanation):
+        return StopDetails(explanation=explanation)
     if not isinstance(code, str) or code not in POLICY:
         return None
-    explanation = refusals.said(value)
     return StopDetails(category=POLICY[code], explanation=explanation or None)
 
 

@@ -43,7 +43,7 @@ class Likeness(Struct, frozen=True, gc=False):
         at = self.text_at
         body = chunk[self.start : self.stop]
         try:
-            if self.border not in body:
+            if len(chunk) < 2 * self.start:  # one event
                 parts = body.partition(self.between)
                 return [_text(parts[at])] if parts[2 - at].isdigit() else None
             cut = [each.partition(self.between) for each in body.split(self.border)]

@@ -78,6 +78,7 @@ class Response(Struct):
     service_tier: str | None = None
     tool_usage: ToolUsage | None = None
     content_filters: list[dict[str, Any]] | None = None  # Azure
+    input_transformations: list[dict[str, Any]] | None = None  # reasoning that the server did not read
 
 
 class StreamEvent(Struct):
@@ -143,6 +144,7 @@ def loose_response(value: Any) -> Response:
         service_tier=text(value.get("service_tier")),
         tool_usage=ToolUsage(Searches(count(searches.get("num_requests")))) if isinstance(searches, dict) else None,
         content_filters=clean(dicts(value.get("content_filters"))),
+        input_transformations=clean(dicts(value.get("input_transformations"))),
     )
 
 
