@@ -2,10 +2,10 @@
 //
 //   mock PORT
 //
-// POST /v1/messages is answered as Anthropic Messages, any other POST as OpenAI Chat Completions; with events when the
-// body holds "stream":true. GET /set?events=500&pace=20 sets the number of events of a stream and the milliseconds
-// between them (0: as fast as they are read, round robin over the streams, one write per event). Half of a chat stream
-// is text, half is a tool call's arguments.
+// POST /v1/messages is answered as Anthropic Messages, POST /v1/responses as OpenAI Responses, any other POST as OpenAI
+// Chat Completions; with events when the body holds "stream":true. GET /set?events=500&pace=20 sets the number of events of a stream and the milliseconds
+// between them (0: as fast as they are read, round robin over the streams, one write per event). Half of a stream is text,
+// half is a tool call's arguments.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,7 +22,8 @@
 #include <unistd.h>
 
 enum { MAX_FDS = 16384, MAX_EVENTS = 5000, WHEEL = 4096 };  // WHEEL: slots of a millisecond
-enum form { CHAT, MESSAGES, FORMS };
+enum { PAYLOAD = 256 * 1024 };                                // bytes of the longest event
+enum form { CHAT, MESSAGES, RESPONSES, FORMS };
 
 struct bytes {
     char *start;
@@ -64,7 +65,7 @@ static struct bytes copied(const char *text) {
 }
 
 __attribute__((format(printf, 2, 3))) static void add(struct script *script, const char *format, ...) {
-    char payload[4096], chunk[4200];
+    static char payload[PAYLOAD], chunk[PAYLOAD + 64];
     va_list arguments;
     va_start(arguments, format);
     int size = vsnprintf(payload, sizeof payload, format, arguments);
@@ -84,6 +85,12 @@ static const char CHUNK[] =
     "data: {\"id\":\"chatcmpl-BenchAbCdEfGhIjKlMnOpQrStUv\",\"object\":\"chat.completion.chunk\",\"created\":1763600000,"
     "\"model\":\"some-model-2026-11-20\",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_44709d6fcb\",";
 
+// A piece of the arguments of a tool call, as text in JSON.
+static const char *argument(int i, int pieces) {
+    if (i == 0) return "{\\\"file_path\\\":\\\"/tmp/a.py\\\",\\\"content\\\":\\\"";
+    return i == pieces - 1 ? "\\\"}" : "def f():";
+}
+
 static void write_chat(struct script *script) {
     const char *call = "\"index\":0,\"id\":\"call_BenchAbCdEfGhIjKlMnOp01\",\"type\":\"function\"";
     int words = events / 2, pieces = events - words;
@@ -94,9 +101,7 @@ static void write_chat(struct script *script) {
     for (int i = 0; i < words; i++) add(script, DELTA("\"content\":\"%s\"", "null"), CHUNK, WORDS[i % 16]);
     add(script, DELTA("\"tool_calls\":[{%s,\"function\":{\"name\":\"Write\",\"arguments\":\"\"}}]", "null"), CHUNK, call);
     for (int i = 0; i < pieces; i++) {
-        const char *piece = i == 0            ? "{\\\"file_path\\\":\\\"/tmp/a.py\\\",\\\"content\\\":\\\""
-                            : i == pieces - 1 ? "\\\"}"
-                                              : "def f():";
+        const char *piece = argument(i, pieces);
         add(script, DELTA("\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"%s\"}}]", "null"), CHUNK, piece);
     }
     add(script, DELTA("", "\"tool_calls\""), CHUNK);
@@ -134,6 +139,52 @@ static void write_messages(struct script *script) {
     script->chunks[script->size++] = copied("0\r\n\r\n");
 }
 
+// One event of Responses: its name, the fields behind it, and a sequence number.
+#define EVENT(name, fields) "event: " name "\ndata: {\"type\":\"" name "\"," fields ",\"sequence_number\":%d}\n\n"
+#define RESPONSE(status) \
+    "\"response\":{\"id\":\"resp_BenchAbCdEf\",\"object\":\"response\",\"created_at\":1763600000,\"status\":\"" status \
+    "\",\"model\":\"some-model-2026-11-20\",\"error\":null,\"incomplete_details\":null"
+#define MESSAGE(status, content) \
+    "{\"id\":\"msg_BenchAbCdEf\",\"type\":\"message\",\"status\":\"" status "\",\"role\":\"assistant\",\"content\":[" content "]}"
+#define PART "{\"type\":\"output_text\",\"annotations\":[],\"logprobs\":[],\"text\":\"%s\"}"
+#define CALL(status) \
+    "{\"id\":\"fc_BenchAbCdEf\",\"type\":\"function_call\",\"status\":\"" status \
+    "\",\"name\":\"Write\",\"call_id\":\"call_BenchAbCdEf\",\"arguments\":\"%s\"}"
+#define TEXT_AT "\"item_id\":\"msg_BenchAbCdEf\",\"output_index\":0,\"content_index\":0,"
+#define CALL_AT "\"item_id\":\"fc_BenchAbCdEf\",\"output_index\":1,"
+
+static void write_responses(struct script *script) {
+    static char text[PAYLOAD / 4], arguments[PAYLOAD / 4];
+    int words = events / 2, pieces = events - words, number = 0;
+    clear(script);
+    text[0] = arguments[0] = 0;
+    add(script, EVENT("response.created", RESPONSE("in_progress") ",\"output\":[],\"usage\":null}"), number++);
+    add(script, EVENT("response.in_progress", RESPONSE("in_progress") ",\"output\":[],\"usage\":null}"), number++);
+    add(script, EVENT("response.output_item.added", "\"output_index\":0,\"item\":" MESSAGE("in_progress", "")), number++);
+    add(script, EVENT("response.content_part.added", TEXT_AT "\"part\":" PART), "", number++);
+    for (int i = 0; i < words; i++) {
+        strcat(text, WORDS[i % 16]);
+        add(script, EVENT("response.output_text.delta", TEXT_AT "\"delta\":\"%s\",\"logprobs\":[]"), WORDS[i % 16], number++);
+    }
+    add(script, EVENT("response.output_text.done", TEXT_AT "\"text\":\"%s\",\"logprobs\":[]"), text, number++);
+    add(script, EVENT("response.content_part.done", TEXT_AT "\"part\":" PART), text, number++);
+    add(script, EVENT("response.output_item.done", "\"output_index\":0,\"item\":" MESSAGE("completed", PART)), text, number++);
+    add(script, EVENT("response.output_item.added", "\"output_index\":1,\"item\":" CALL("in_progress")), "", number++);
+    for (int i = 0; i < pieces; i++) {
+        const char *piece = argument(i, pieces);
+        strcat(arguments, piece);
+        add(script, EVENT("response.function_call_arguments.delta", CALL_AT "\"delta\":\"%s\""), piece, number++);
+    }
+    add(script, EVENT("response.function_call_arguments.done", CALL_AT "\"arguments\":\"%s\""), arguments, number++);
+    add(script, EVENT("response.output_item.done", "\"output_index\":1,\"item\":" CALL("completed")), arguments, number++);
+    add(script,
+        EVENT("response.completed", RESPONSE("completed") ",\"output\":[" MESSAGE("completed", PART) "," CALL("completed")
+              "],\"usage\":{\"input_tokens\":48211,\"input_tokens_details\":{\"cached_tokens\":40000},"
+              "\"output_tokens\":%d,\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":%d}}"),
+        text, arguments, events, 48211 + events, number);
+    script->chunks[script->size++] = copied("0\r\n\r\n");
+}
+
 static struct bytes reply(const char *json) {
     char text[4096];
     snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
@@ -155,6 +206,15 @@ static void write_replies(void) {
         "\"finish_reason\":\"tool_calls\"}],\"usage\":{\"prompt_tokens\":48211,\"completion_tokens\":33,"
         "\"total_tokens\":48244,\"prompt_tokens_details\":{\"cached_tokens\":40000,\"audio_tokens\":0}},"
         "\"service_tier\":\"default\",\"system_fingerprint\":\"fp_44709d6fcb\"}");
+    replies[RESPONSES] = reply(
+        "{\"id\":\"resp_BenchAbCdEf\",\"object\":\"response\",\"created_at\":1763600000,\"status\":\"completed\","
+        "\"model\":\"some-model-2026-11-20\",\"error\":null,\"incomplete_details\":null,\"output\":[{"
+        "\"id\":\"msg_BenchAbCdEf\",\"type\":\"message\",\"status\":\"completed\",\"role\":\"assistant\",\"content\":[{"
+        "\"type\":\"output_text\",\"annotations\":[],\"logprobs\":[],\"text\":\"I'll look at the file first.\"}]},{"
+        "\"id\":\"fc_BenchAbCdEf\",\"type\":\"function_call\",\"status\":\"completed\",\"name\":\"Read\","
+        "\"call_id\":\"call_BenchAbCdEf\",\"arguments\":\"{\\\"file_path\\\":\\\"/tmp/a.py\\\",\\\"limit\\\":100}\"}],"
+        "\"usage\":{\"input_tokens\":48211,\"input_tokens_details\":{\"cached_tokens\":40000},\"output_tokens\":33,"
+        "\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":48244},\"service_tier\":\"default\"}");
     replies[MESSAGES] = reply(
         "{\"id\":\"msg_bench\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"claude-sonnet-4-5\","
         "\"content\":[{\"type\":\"text\",\"text\":\"I'll look at the file first.\"},{\"type\":\"tool_use\","
@@ -244,6 +304,7 @@ static void set(const char *line) {
         events = wanted;
         write_chat(&scripts[CHAT]);
         write_messages(&scripts[MESSAGES]);
+        write_responses(&scripts[RESPONSES]);
     }
 }
 
@@ -259,7 +320,9 @@ static int answer_all(struct connection *connection) {
         int reading = !strncmp(connection->buffer, "GET ", 4);
         char *line_end = strstr(connection->buffer, "\r\n");
         if (line_end) *line_end = 0;
-        enum form form = strstr(connection->buffer, "/v1/messages") ? MESSAGES : CHAT;
+        enum form form = strstr(connection->buffer, "/v1/messages")    ? MESSAGES
+                         : strstr(connection->buffer, "/v1/responses") ? RESPONSES
+                                                                       : CHAT;
         if (reading) set(connection->buffer);
         if (line_end) *line_end = '\r';
         *end = '\r';
@@ -342,6 +405,7 @@ int main(int count, char **arguments) {
     write_replies();
     write_chat(&scripts[CHAT]);
     write_messages(&scripts[MESSAGES]);
+    write_responses(&scripts[RESPONSES]);
     inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(listener, (void *)&address, sizeof address) || listen(listener, 4096)) {

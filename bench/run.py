@@ -37,6 +37,8 @@ BUILD = HERE.parent / ".build" / "bench"
 GATEWAY = shlex.join([str(HERE.parent / ".venv/bin/dragoman"), "serve"]) + " --config {config} --port {port}"
 FLOOR = [str(HERE.parent / ".venv/bin/python"), str(HERE / "floor.py")]
 PROXY_CPU, LOAD_CPU = "0", "1"
+DIALECTS = ("chat", "responses")
+DIALECT_GOAL = 1.3  # times the cost of the first
 START_GOAL, MEMORY_GOAL = 0.8, 70  # seconds; MB
 
 NGINX = """
@@ -71,7 +73,7 @@ http {{
 
 CONFIG = """
 providers:
-  mock: {{dialect: chat, base_url: "http://127.0.0.1:{mock}/v1", auth: none}}
+  mock: {{dialect: {dialect}, base_url: "http://127.0.0.1:{mock}/v1", auth: none}}
 models:
   "claude-*": mock/some-model
 """
@@ -157,26 +159,28 @@ def bench(folder: Path, chosen: argparse.Namespace) -> dict[str, Any]:
         with (
             nginx(folder, mock_port) as plain,
             floor(folder, mock_port) as stack,
-            gateway(folder, mock_port, chosen.gateway) as ours,
+            contextlib.ExitStack() as gateways,
         ):
+            ours = [gateways.enter_context(gateway(folder, mock_port, chosen.gateway, each)) for each in DIALECTS]
             for number in range(rounds):
                 for load in LOADS:
                     if load.pace is not None:
                         fetch(mock_port, f"/set?events=500&pace={load.pace}")
-                    for proxy in (plain, stack, ours):
+                    for proxy in (plain, stack, *ours):
                         run = measure(loadgen, proxy, load, files[load.body], load.seconds * pace_of_run)
                         proxy.runs.setdefault(load.name, []).append(run)
                         if run["errors"]:
                             print(f"{proxy.name}, {load.name}: {run['errors']} errors, {run['error']}", file=sys.stderr)
                 print(f"round {number + 1} of {rounds} done", file=sys.stderr)
-    show(plain, stack, ours)
+    show(plain, stack, ours[0])
+    compare(ours)
     rest = at_rest(folder, chosen.gateway, 1 if chosen.quick else 3)
     return {
         "at_rest": rest,
         "loads": [asdict(load) for load in LOADS],
         "nginx": plain.runs,
         "floor": stack.runs,
-        "gateway": ours.runs,
+        **{f"dragoman, {each}": proxy.runs for each, proxy in zip(DIALECTS, ours, strict=True)},
     }
 
 
@@ -277,10 +281,10 @@ def floor(folder: Path, mock_port: int) -> Iterator[Proxy]:
 
 
 @contextlib.contextmanager
-def gateway(folder: Path, mock_port: int, command: str) -> Iterator[Proxy]:
+def gateway(folder: Path, mock_port: int, command: str, dialect: str) -> Iterator[Proxy]:
     port = free_port()
-    config = folder / "dragoman.yaml"
-    config.write_text(CONFIG.format(mock=mock_port))
+    config = folder / f"{dialect}.yaml"
+    config.write_text(CONFIG.format(mock=mock_port, dialect=dialect))
     words = [word.format(config=config, port=port) for word in shlex.split(command)]
     with running(words, PROXY_CPU, folder) as process:
         try:
@@ -288,7 +292,7 @@ def gateway(folder: Path, mock_port: int, command: str) -> Iterator[Proxy]:
         except OSError:
             print((folder / "stderr.log").read_text()[-2000:], file=sys.stderr)
             raise
-        yield Proxy("dragoman", port, family(process.pid))
+        yield Proxy(f"dragoman, {dialect}", port, family(process.pid))
 
 
 def measure(loadgen: Path, proxy: Proxy, load: Load, body: Path, seconds: float) -> dict[str, Any]:
@@ -314,6 +318,18 @@ def show(plain: Proxy, stack: Proxy, ours: Proxy) -> None:
             f"{load.name:34}{one:9.1f}{two:9.1f}{three:10.1f}{ratio:8.1f}{three / two if two else 0.0:8.1f}{goal:>6}"
             f"{'  over' if load.goal and ratio > load.goal else ''}"
         )
+
+
+def compare(gateways: list[Proxy]) -> None:
+    """What the other languages cost beside the first."""
+    first, *others = gateways
+    for proxy in others:
+        print(f"\n{proxy.name:34}{'':>9}{'':>9}{'':>10}{'/' + DIALECTS[0]:>8}{'':>8}{'goal':>6}")
+        for load in LOADS:
+            ratio = proxy.cost(load) / first.cost(load) if first.cost(load) else 0.0
+            over = "  over" if ratio > DIALECT_GOAL else ""
+            print(f"{load.name:34}{'':>9}{'':>9}{proxy.cost(load):10.1f}{ratio:8.2f}{'':>8}{DIALECT_GOAL:>6}{over}")
+    print()
 
 
 def at_rest(folder: Path, command: str, times: int) -> dict[str, float]:
