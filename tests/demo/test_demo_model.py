@@ -9,7 +9,7 @@ import pytest
 from dragoman.demo.model import LABEL, Reply, reply
 from dragoman.demo.wire import ChatRequest
 
-FOLDER = "# Environment\n - Primary working directory: /work/x\n - Platform: linux"
+FOLDER = "# Environment\n - Primary working directory: /home/ada/x\n - Platform: linux"
 
 
 def tool(name: str, *properties: str) -> dict[str, Any]:
@@ -64,8 +64,8 @@ def test_a_task_of_several_steps(model: str) -> None:
         model=model,
     )
     assert calls == [
-        ("Read", {"file_path": "/work/x/a.txt"}),
-        ("Edit", {"file_path": "/work/x/a.txt", "old_string": "foo", "new_string": "bar"}),
+        ("Read", {"file_path": "/home/ada/x/a.txt"}),
+        ("Edit", {"file_path": "/home/ada/x/a.txt", "old_string": "foo", "new_string": "bar"}),
         ("Bash", {"command": "cat a.txt", "description": "Run cat"}),
     ]
     assert "gave: foo\n" in text

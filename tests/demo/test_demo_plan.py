@@ -109,11 +109,11 @@ def test_which_tool_does_it(step: Step, name: str | None) -> None:
 @pytest.mark.parametrize(
     ("path", "here", "expected"),
     [
-        ("a.txt", "/work/x", "/work/x/a.txt"),
-        ("./a.txt", "/work/x/", "/work/x/a.txt"),
-        ("/etc/a.txt", "/work/x", "/etc/a.txt"),
-        ("~/a.txt", "/work/x", "~/a.txt"),
-        ("C:/a.txt", "/work/x", "C:/a.txt"),
+        ("a.txt", "/home/ada/x", "/home/ada/x/a.txt"),
+        ("./a.txt", "/home/ada/x/", "/home/ada/x/a.txt"),
+        ("/etc/a.txt", "/home/ada/x", "/etc/a.txt"),
+        ("~/a.txt", "/home/ada/x", "~/a.txt"),
+        ("C:/a.txt", "/home/ada/x", "C:/a.txt"),
         ("a.txt", "", "a.txt"),
     ],
 )
