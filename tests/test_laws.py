@@ -1,4 +1,4 @@
-"""The laws, for every dialect in DIALECTS: see "Laws" in CONTRIBUTING.md.
+"""The laws, for every dialect in DIALECTS.
 
 A dialect takes part with an encoder (abstract answer -> its bytes) and a view of its requests.
 """
