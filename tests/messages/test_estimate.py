@@ -164,6 +164,28 @@ def test_tools_that_the_api_knows_have_documented_costs() -> None:
     assert tokens(tools=[custom]) == tokens(tools=[{**custom, "type": None}]) < 20
 
 
+@pytest.mark.parametrize(
+    "text", ['Zeile\n\tmit "Zitat" und \\ ', "\x1b[31mrot\x1b[0m ", "漢字と仮名", "Привет, мир. ", "😀 "]
+)
+def test_escapes_do_not_count(text: str) -> None:
+    block = {"type": "text", "text": text * 400}
+    body = {"model": "m", "messages": [{"role": "user", "content": [block]}]}
+    plain, escaped = (json.dumps(body, ensure_ascii=ascii_only).encode() for ascii_only in (False, True))
+    string = json.dumps(body | {"messages": [{"role": "user", "content": text * 400}]}).encode()
+    expected = estimate.tokens(decode(string, counting=True).body)
+    for raw in (plain, escaped):
+        # A slice holds few characters when all of them are escaped.
+        assert estimate.tokens(decode(raw, counting=True).body) == pytest.approx(expected, rel=0.1)
+
+
+def test_what_looks_like_half_a_character_is_no_error() -> None:
+    assert of_blocks({"type": "text", "text": r"\ud83d " * 10}) > 10
+
+
+def test_the_text_of_any_block_counts() -> None:
+    assert of_blocks({"type": "novelty", "text": text_of(10)}) == of_blocks({"type": "text", "text": text_of(10)})
+
+
 def test_tools_that_are_remembered_count_as_others_do() -> None:
     tool = {"name": "late", "description": text_of(300), "input_schema": {}}
     bash = {"type": "bash_20250124", "name": "bash"}

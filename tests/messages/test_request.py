@@ -1,5 +1,6 @@
 """Decoding a Messages body: everything that clients may send, and errors that name the field."""
 
+import json
 import re
 from typing import Any
 
@@ -13,6 +14,7 @@ from dragoman.messages.notes import Note
 from dragoman.messages.request import (
     NESTING_LIMIT,
     NO_RAW,
+    NULL,
     TYPES,
     Block,
     Body,
@@ -26,6 +28,7 @@ from dragoman.messages.request import (
     decode,
     depth,
     repair_surrogates,
+    text_block,
 )
 
 Json = dict[str, Any]
@@ -52,8 +55,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, msgspec.Raw):
         return msgspec.json.decode(value)
     if isinstance(value, msgspec.Struct):
-        fields = {name: getattr(value, name) for name in value.__struct_fields__}
-        return {name: plain(one) for name, one in fields.items() if one is not None and one is not NO_RAW}
+        names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
+        fields = {name: getattr(value, attribute) for name, attribute in names}
+        return {name: plain(one) for name, one in fields.items() if one not in (None, NO_RAW, NULL)}
     return [plain(one) for one in value] if isinstance(value, list) else value
 
 
@@ -297,11 +301,11 @@ def test_unknown_fields_are_legal_everywhere() -> None:
         metadata={"user_id": "u", **odd},
         messages=[{"role": "user", "content": [{**TEXT, **odd}], **odd}],
     )
-    assert found.messages[0].content == [Block("text", "hi")]
+    assert found.messages[0].content == [text_block("hi")]
 
 
 def test_unknown_block_types_keep_the_fields_that_are_known() -> None:
-    assert blocks({"type": "novelty", "text": "t", "shape": [1]}) == [Block("novelty", "t")]
+    assert blocks({"type": "novelty", "text": "t", "shape": [1]}) == [Block("novelty", msgspec.Raw(b'"t"'))]
 
 
 @pytest.mark.parametrize("odd", [{"text": {"a": 1}}, {"source": [1]}, {"content": 7}, {"title": {}}, {"name": 5}])
@@ -317,8 +321,8 @@ def test_unknown_block_types_may_have_other_shapes(odd: Json) -> None:
     assert request.raw is raw
     content = request.body.messages[1].content
     assert isinstance(content, list)
-    assert content[:2] == [Block("text", "hi"), Block("novelty")]
-    assert content[2].content == [Block("text", "hi"), Block("novelty")]
+    assert content[:2] == [text_block("hi"), Block("novelty")]
+    assert content[2].content == [text_block("hi"), Block("novelty")]
 
 
 def test_a_strange_block_does_not_excuse_a_wrong_one() -> None:
@@ -580,4 +584,88 @@ def test_a_wrong_tool_of_a_large_body_is_named_too() -> None:
 def test_a_single_block_inside_a_result_is_looked_into() -> None:
     deep = {"type": "text", "text": "hi"}
     (result,) = blocks({"type": "tool_result", "tool_use_id": "a", "content": deep})
-    assert result.content == Block("text", "hi")
+    assert result.content == text_block("hi")
+
+
+TOOLS = [{"name": "Write", "description": "x" * 9000, "input_schema": {"type": "object"}}]
+
+
+def test_tools_are_known_by_where_they_stood_and_by_nothing_else() -> None:
+    known = body(tools=TOOLS).tools
+    assert isinstance(known, KnownTools)
+    for fields in ({"max_tokens": 2}, {"system": "x"}, {"messages": [{"role": "user", "content": "é" * 50}]}):
+        found = body(tools=TOOLS, **fields)
+        assert found.tools is known
+        assert {name: plain(getattr(found, name)) for name in fields} == fields
+    raw = raw_body(tools=TOOLS)
+    start = raw.index(known.json)
+    nested = raw.replace(b'"tools":', b'"extra":')  # the same bytes at the same place, and no tools
+    assert decode(nested).body.tools is None
+    inside = raw[:start] + known.json + b',"tools":[]}'
+    assert decode(inside).body.tools == []
+    with pytest.raises(ApiError, match=r"max_tokens: Expected `int \| null`, got `str`"):
+        decode(raw_body(tools=TOOLS).replace(b'"max_tokens":1', b'"max_tokens":"1"'))
+    with pytest.raises(ApiError, match="not valid JSON"):
+        decode(raw[:-1] + b"]")
+
+
+def test_nothing_that_is_no_utf8_goes_on() -> None:
+    note = Note("changed", "unicode.repaired")
+    for size in (1, 9000, 40_000):
+        text = "é" * size
+        for fields in (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": f"{text}@"}]}]},
+            {"messages": [{"role": "assistant", "content": [{"type": "tool_use", "input": {"a": f"{text}@"}}]}]},
+            {"tools": [{"name": "t", "input_schema": {"title": f"{text}@"}}]},
+            {"tools": TOOLS, "system": f"{text}@"},
+        ):
+            raw = raw_body(**fields)
+            assert decode(raw).raw == raw
+            repaired = decode(raw.replace(b"@", b"\xc3"))
+            assert repaired.notes == (note,)
+            assert repaired.raw == raw.replace(b"@", "\ufffd".encode())
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [(5, "int"), (-1.5, "float"), (True, "bool"), ([], "array"), ({}, "object")]
+)
+def test_a_text_is_a_string(value: Any, kind: str) -> None:
+    def told(*rows: Any) -> str:
+        return refused(raw_body(messages=[{"role": "user", "content": [TEXT, *rows]}]))
+
+    wrong = {"type": "text", "text": value}
+    problem = f"text: Expected `str | null`, got `{kind}`"
+    source = {"type": "content", "content": [wrong]}
+    references = {"type": "tool_search_tool_result", "tool_references": [wrong]}
+    result = {"type": "tool_result", "tool_use_id": "a"}
+    assert told(wrong) == f"messages.0.content.1.{problem}"
+    assert told(result | {"content": [TEXT, wrong]}) == f"messages.0.content.1.content.1.{problem}"
+    assert told(result | {"content": wrong}) == f"messages.0.content.1.content.0.{problem}"
+    assert told({"type": "tool_use", "text": value}) == f"messages.0.content.1.{problem}"
+    assert told({"type": "document", "source": source}) == f"messages.0.content.1.source.content.0.{problem}"
+    assert told(references) == f"messages.0.content.1.tool_references.0.{problem}"
+    assert refused(raw_body(system=[wrong])) == f"system.0.{problem}"
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t", "\u00a0\u3000", "\u2028", None])
+def test_blank_texts(text: str | None) -> None:
+    (block,) = blocks({"type": "text", "text": text})
+    assert block.is_blank
+    assert block.text == text
+    assert Block("text").is_blank
+    assert Block("text").text is None
+
+
+@pytest.mark.parametrize("text", ["a", "u", "\\", '"', "null", " a", "\n\u00e9", "\u00e9", "\u4e2d", "\x00"])
+def test_texts_that_say_something(text: str) -> None:
+    assert not text_block(text).is_blank
+    for raw in (msgspec.json.encode(text), json.dumps(text).encode()):
+        (block,) = blocks({"type": "text", "text": msgspec.Raw(raw)})
+        assert not block.is_blank
+        assert block.text == text
+
+
+def test_an_input_of_many_objects_may_be_shallow() -> None:
+    many = {"type": "tool_use", "id": "a", "name": "b", "input": {"rows": [{"n": n} for n in range(NESTING_LIMIT)]}}
+    (block,) = blocks(many, role="assistant")
+    assert plain(block) == many

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from dragoman.messages import state
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
-from dragoman.messages.request import NO_RAW, Block, Body, Source, Tool, Turn
+from dragoman.messages.request import NO_RAW, VISIBLE, Block, Body, Source, Tool, Turn, text_block
 
 NO_RESULT = "[no result: interrupted]"
 PLACEHOLDER = "DeferredToolPlaceholder"
@@ -33,7 +33,7 @@ PLACEHOLDER = "DeferredToolPlaceholder"
 
 Role = Literal["user", "assistant", "system"]
 
-_ATTRIBUTION = "x-anthropic-billing-header:"
+_ATTRIBUTION = b"x-anthropic-billing-header:"
 _NOT_IN_TYPES = re.compile(r"[^a-zA-Z0-9_.-]")
 
 
@@ -100,12 +100,12 @@ def system_text(system: str | list[Block] | None) -> list[Block]:
     models. https://code.claude.com/docs/en/llm-gateway-protocol
     """
     if isinstance(system, str):
-        system = [Block(type="text", text=system)]
+        system = [text_block(system)]
     blocks = [block if block.type == "text" else _text(as_text(block), block) for block in system or ()]
     blocks = [block for block in blocks if not _empty(block)]
-    if blocks and (head := blocks[0].text or "").startswith(_ATTRIBUTION):
-        rest = head.partition("\n")[2].lstrip("\r\n")
-        blocks[:1] = [replace(blocks[0], text=rest)] if rest and not rest.isspace() else []
+    if blocks and memoryview(blocks[0].text_json)[1 : len(_ATTRIBUTION) + 1] == _ATTRIBUTION:
+        rest = (blocks[0].text or "").partition("\n")[2].lstrip("\r\n")
+        blocks[:1] = [_text(rest, blocks[0])] if rest and not rest.isspace() else []
     return blocks
 
 
@@ -159,7 +159,7 @@ def _usual_answer(
     for number, block in enumerate(content):
         kind = block.type
         if kind == "text":
-            if not block.text or block.text.isspace():
+            if memoryview(block.text_json)[1] not in VISIBLE and block.is_blank:
                 return None
         elif kind == "tool_use":
             id_ = block.id
@@ -188,7 +188,7 @@ def _usual_question(index: int, content: str | list[Block] | None, calls: list[_
             if kind != "tool_result" or block.tool_use_id != wanted or sent != wanted:
                 return None
         elif kind == "text":
-            if not block.text or block.text.isspace():
+            if memoryview(block.text_json)[1] not in VISIBLE and block.is_blank:
                 return None
         elif kind in ("tool_result", "tool_use"):
             return None
@@ -325,7 +325,7 @@ def _add_system(part: _Part, index: int, turn: Turn, notes: list[Note], *, fold:
     if not text.startswith("<system-reminder>"):
         text = f"<system-reminder>\n{text}\n</system-reminder>"
     cache_control = next((block.cache_control for _, block in reversed(rows) if block.cache_control), None)
-    part.add((index,), Block("text", text, cache_control))
+    part.add((index,), text_block(text, cache_control))
 
 
 def _results(calls: list[_Call], found: dict[str, _Rows], notes: list[Note]) -> _Rows:
@@ -369,12 +369,12 @@ def _blocks(index: int, turn: Turn, notes: list[Note]) -> _Rows:
         return []
     if isinstance(content, str):
         if not content.isspace():
-            return [((index,), Block("text", content))]
+            return [((index,), text_block(content))]
         notes.append(Note("ignored", "text.empty", f"messages.{index}.content"))
         return []
     rows: _Rows = []
     for number, block in enumerate(content):
-        if block.type == "text" and (not block.text or block.text.isspace()):
+        if block.type == "text" and block.is_blank:
             notes.append(Note("ignored", "text.empty", f"messages.{index}.content.{number}"))
         else:
             rows.append(((index, number), block))
@@ -398,11 +398,11 @@ def _required(value: str | None, spot: Spot, field: str) -> str:
 
 
 def _empty(block: Block) -> bool:
-    return block.type == "text" and (not block.text or block.text.isspace())
+    return block.type == "text" and block.is_blank
 
 
 def _text(text: str, instead_of: Block) -> Block:
-    return Block(type="text", text=text, cache_control=instead_of.cache_control)
+    return text_block(text, instead_of.cache_control)
 
 
 def content_of(block: Block) -> list[Block]:
@@ -415,7 +415,7 @@ def _numbered_content(block: Block) -> list[tuple[int, Block]]:
     if content is None:
         return []
     if isinstance(content, str):
-        content = Block(type="text", text=content)
+        content = text_block(content)
     inner = enumerate(content if isinstance(content, list) else [content])
     return [(number, one) for number, one in inner if not _empty(one)]
 

@@ -15,9 +15,10 @@ from itertools import chain
 from typing import Literal
 from zlib import adler32
 
+import msgspec
 from msgspec import Raw
 
-from dragoman.messages.request import Block, Body, KnownTools, Source, Tool, known_tools
+from dragoman.messages.request import NULL, Block, Body, KnownTools, Source, Tool, known_tools
 
 UNIT = 128  # this many units of `_COSTS` are one token
 _SAMPLE = 4_096  # characters measured of a longer text; half of that misses a body by 23 % already
@@ -45,6 +46,13 @@ _PDF_PAGES = re.compile(
     rb"|/Type\s*/Pages\b[^>]*?/Count\s+(\d+)"
     rb"|/Count\s+(\d+)(?:(?!/Count)[^>])*?/Type\s*/Pages\b"
 )
+# Escapes that the border of two slices cut; JSON strings hold no line feed of their own.
+_CUT = re.compile(
+    rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2})?(?:\\(?:u[0-9a-fA-F]{0,3})?)?\n"
+    rb"(?:u?[0-9a-fA-F]{0,4}(?=\\u))?(?:\\u[dD][c-fC-F][0-9a-fA-F]{2})?"
+)
+_UNICODE = re.compile(rb"(?:\\u[0-9a-fA-F]{4})+")
+_TEXT = msgspec.json.Decoder(str)
 _PDF_PAGE = re.compile(rb"/Type\s*/Page\b(?!s)")
 
 # Classes, by the byte in UTF-8: 0, 1, 2 continuation bytes (80-8F, 90-AF, B0-BF: Cyrillic has its capitals in the
@@ -86,17 +94,18 @@ _COSTS = bytes.fromhex(
 def tokens(body: Body) -> int:
     """Input tokens of a whole body: system, turns, tool calls and results, tools with schemas, images, documents."""
     texts: list[str] = []
+    literals: list[Raw] = []
     raws: list[Raw] = []
     found = _TURN * len(body.messages)
     if isinstance(body.system, str):
         texts.append(body.system)
     elif body.system:
-        found += _blocks(body.system, texts, raws)
+        found += _blocks(body.system, texts, literals, raws)
     for turn in body.messages:
         if isinstance(turn.content, str):
             texts.append(turn.content)
         elif turn.content:
-            found += _blocks(turn.content, texts, raws)
+            found += _blocks(turn.content, texts, literals, raws)
     units = 0.0
     if isinstance(body.tools, KnownTools) and (known := _known(body.tools.json)) is not None:
         units, more = known
@@ -107,9 +116,12 @@ def tokens(body: Body) -> int:
         raws.append(body.output_config.format.schema)
     if body.output_format:
         raws.append(body.output_format.schema)
-    text, raw = "".join(texts), b"".join(raws)
-    step = max(_SLICE, (len(text) + len(raw)) * _SLICE // _SAMPLE)
-    return found + round((units + _cost(text, step) + _cost(raw, step)) / UNIT)
+    text, literal, raw = "".join(texts), b"".join(literals), b"".join(raws)
+    if len(text) < _SLICE * 8:  # names of tools, mostly
+        text, raw = "", raw + text.encode("utf-8", "surrogatepass")
+    step = max(_SLICE, (len(text) + len(literal) + len(raw)) * _SLICE // _SAMPLE)
+    units += _cost(text, step) + _cost(literal, step, escaped=True) + _cost(raw, step)
+    return found + round(units / UNIT)
 
 
 def output_tokens(text: str) -> int:
@@ -124,17 +136,24 @@ def pairs(text: bytes) -> bytes:
     return (classes | classes << 12 | 0x90).to_bytes(len(text) + 2, "little")[:-2]
 
 
-def _cost(text: str | bytes, step: int) -> float:
-    """Units of a text, measured on one slice every `step` characters."""
+def _cost(text: str | bytes, step: int, *, escaped: bool = False) -> float:
+    """Units of a text, measured on one slice every `step` characters.
+
+    `escaped`: it is made of JSON strings, which say more characters than the model sees.
+    """
     total = measured = len(text)
     if not total:
         return 0.0
     if step > _SLICE:
         slices = [text[start : start + _SLICE] for start in range(0, total, step)]
-        measured = sum(map(len, slices))
         text = "".join(slices) if isinstance(text, str) else b"".join(slices)  # type: ignore[arg-type]
+        if escaped and b"\\u" in text:
+            text = _CUT.sub(b"", b"\n".join(slices))  # type: ignore[arg-type]
+        measured = len(text)
     if isinstance(text, str):
         text = text.encode("utf-8", "surrogatepass")
+    elif escaped:
+        text = _plain(text)
     costs = pairs(text).translate(_COSTS)
     # The lower half of Adler-32 is 1 + the sum of the bytes, modulo 65,521: the fastest sum there is; that of 255 bytes
     # cannot wrap. https://www.rfc-editor.org/rfc/rfc1950#section-8.2
@@ -142,29 +161,46 @@ def _cost(text: str | bytes, step: int) -> float:
     return units * total / measured
 
 
-def _blocks(blocks: list[Block], texts: list[str], raws: list[Raw]) -> int:
+def _plain(literals: bytes) -> bytes:
+    """Neighbouring JSON strings without their quotes and escapes, nearly: `\\\\n` is not looked at twice."""
+    if b"\\" in literals:
+        if b"\\u" in literals:
+            literals = _UNICODE.sub(_characters, literals)
+        literals = literals.replace(b'\\"', b"'").replace(b"\\n", b"\n").replace(b"\\t", b"\t").replace(b"\\\\", b"\\")
+    return literals.replace(b'"', b"")
+
+
+def _characters(escapes: re.Match[bytes]) -> bytes:
+    try:
+        return _TEXT.decode(b'"%b"' % escapes[0]).encode()
+    except msgspec.DecodeError:  # half a character
+        return b"?"
+
+
+def _blocks(blocks: list[Block], texts: list[str], literals: list[Raw], raws: list[Raw]) -> int:
     """Adds what is text to `texts` and what is JSON to `raws`; returns the tokens of images and files."""
     found = 0
     for block in blocks:
         kind = block.type
-        if kind == "text" and block.text is not None:
-            texts.append(block.text)
+        if kind == "text":
+            literals.append(block.text_json)
         elif kind == "tool_use" and block.name is not None:
             texts.append(block.name)
             raws.append(block.input)
-        elif kind == "tool_result" and isinstance(block.content, str):
-            texts.append(block.content)
+        elif kind == "tool_result" and isinstance(block.content, list):
+            found += _blocks(block.content, texts, literals, raws)
         else:
-            found += _block(block, texts, raws)
+            found += _block(block, texts, literals, raws)
     return found
 
 
-def _block(block: Block, texts: list[str], raws: list[Raw]) -> int:
+def _block(block: Block, texts: list[str], literals: list[Raw], raws: list[Raw]) -> int:
     """A block of any kind. Signatures, encrypted contents and redacted thinking are not text: they cost nothing."""
+    if block.text_json is not NULL:
+        literals.append(block.text_json)
     texts += filter(
         None,
         (
-            block.text,
             block.thinking,
             block.name,
             block.title,
@@ -181,19 +217,19 @@ def _block(block: Block, texts: list[str], raws: list[Raw]) -> int:
     if isinstance(block.source, str):
         texts.append(block.source)
     elif block.source:
-        found += _source(block.type, block.source, texts, raws)
+        found += _source(block.type, block.source, texts, literals, raws)
     if isinstance(block.content, str):
         texts.append(block.content)
     elif block.content:
-        found += _blocks(block.content if isinstance(block.content, list) else [block.content], texts, raws)
-    return found + (_blocks(block.tool_references, texts, raws) if block.tool_references else 0)
+        found += _blocks(block.content if isinstance(block.content, list) else [block.content], texts, literals, raws)
+    return found + (_blocks(block.tool_references, texts, literals, raws) if block.tool_references else 0)
 
 
-def _source(kind: str, source: Source, texts: list[str], raws: list[Raw]) -> int:
+def _source(kind: str, source: Source, texts: list[str], literals: list[Raw], raws: list[Raw]) -> int:
     if isinstance(source.content, str):
         texts.append(source.content)
     elif source.content:
-        return _blocks(source.content, texts, raws)
+        return _blocks(source.content, texts, literals, raws)
     if source.type == "text":
         texts.append(source.data or "")
         return 0

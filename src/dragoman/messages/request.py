@@ -6,18 +6,26 @@ Fields: https://platform.claude.com/docs/en/api/messages
 """
 
 import re
+from codecs import utf_8_decode
 from functools import lru_cache
 from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw, Struct, field
 
 from dragoman.messages.errors import ApiError
+from dragoman.messages.memory import Memory
 from dragoman.messages.notes import Note
 
 NESTING_LIMIT = 100  # levels of JSON that a tool schema or a tool input may have
 NO_RAW = Raw()  # an absent raw field; an explicit null is Raw(b"null")
+NULL = Raw(b"null")
+
+_QUOTE = ord('"')
+VISIBLE = frozenset(range(0x21, 0x7F)) - set(b'"\\u')
+"""Second bytes that tell that `Block.text_json` is more than white space; `u` is left out because of null."""
+_text = msgspec.json.Decoder(str | None).decode
 
 
 class CacheControl(Struct, frozen=True, gc=False):
@@ -40,7 +48,8 @@ class Block(Struct, frozen=True, gc=False):
     """One content block of any type; the fields of all types side by side, absent ones at their default."""
 
     type: str
-    text: str | None = None
+    text_json: Raw = field(default=NULL, name="text")
+    """A JSON string or null. Most of a body is text, and nearly all of it goes on as it came: it stays as it is."""
     cache_control: CacheControl | None = None
     citations: Raw = NO_RAW  # a list on text, {"enabled": bool} on documents
     # image, document, search_result (there `source` is a string)
@@ -70,6 +79,24 @@ class Block(Struct, frozen=True, gc=False):
     stderr: str | None = None
     return_code: int | None = None
     tool_references: "list[Block] | None" = None
+
+    @property
+    def text(self) -> str | None:
+        """The text itself; decoded with every look."""
+        text: str | None = _text(self.text_json)
+        return text
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is no text, or nothing but white space in it."""
+        if memoryview(self.text_json)[1] in VISIBLE:
+            return False
+        text = self.text
+        return not text or text.isspace()
+
+
+def text_block(text: str, cache_control: CacheControl | None = None) -> Block:
+    return Block("text", Raw(msgspec.json.encode(text)), cache_control)
 
 
 class Effort(Struct, frozen=True, gc=False):
@@ -231,6 +258,7 @@ TYPES = frozenset(
 _BODY = msgspec.json.Decoder(Body)
 _TOOLS = msgspec.json.Decoder(list[Tool] | None)
 _LARGE = 8192  # bytes of a body whose tools are worth being decoded apart
+_PIECE = 16 * 1024  # bytes that are checked at once
 _MEMO_LIMIT = 512 * 1024  # bytes of a tool list that is remembered
 
 # A body whose tools are still JSON: agents send the same tools with every request, and they are half of it.
@@ -250,6 +278,9 @@ _APART = msgspec.json.Decoder(
     )
 )
 _parts = attrgetter(*Body.__struct_fields__)
+_MET: Memory[KnownTools] = Memory(16)
+_ELSEWHERE = b'"\\u0000tools"'
+_ELSEWHERE_RAW = Raw(_ELSEWHERE)
 _TOOLS_AT = Body.__struct_fields__.index("tools")
 _BLOCK = msgspec.json.Decoder(Block)
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
@@ -304,32 +335,63 @@ def decode(
         raise ApiError("invalid_request", f"The request body is not valid JSON: {error}") from None
     if body.max_tokens is None and not counting:
         raise ApiError("invalid_request", "max_tokens: Field required")
-    _check_nesting(body, tools=len(raw) <= _LARGE)
     return Request(body, raw, version, betas, query, session or session_of(body), notes)
 
 
 def _body(raw: bytes) -> tuple[Body, tuple[Note, ...]]:
     try:
-        if len(raw) > _LARGE:
-            return _with_known_tools(raw), ()
-        return _BODY.decode(raw), ()
+        body = _with_known_tools(raw) if len(raw) > _LARGE else _whole(raw)
+        _check(body, tools=len(raw) <= _LARGE)
     except msgspec.ValidationError:
         # A block type that is not known here may give our fields other shapes. Looked at only when decoding failed.
         known, notes = _with_known_shapes(raw)
         if not notes:
             raise
-        return _BODY.decode(known), notes
+        body = _whole(known)
+        _check(body, tools=True)
+        return body, notes
+    return body, ()
+
+
+def _whole(raw: bytes) -> Body:
+    _check_utf8(raw)
+    return _BODY.decode(raw)
 
 
 def _with_known_tools(raw: bytes) -> Body:
-    apart = _APART.decode(raw)
-    values = _parts(apart)
+    met = _MET.find(raw)
+    if met is not None:
+        start, end, known = met
+        rest = b"".join((raw[:start], _ELSEWHERE, raw[end:]))
+        try:
+            _check_utf8(rest)
+            values = _parts(_APART.decode(rest))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return _whole(raw)  # fails too, and tells where in the whole body
+        # What stands for them must have become the tools of the body: a text is not known by its bytes alone.
+        if values[_TOOLS_AT] == _ELSEWHERE_RAW:
+            return Body(*(*values[:_TOOLS_AT], known, *values[_TOOLS_AT + 1 :]))
+    _check_utf8(raw)
+    values = _parts(_APART.decode(raw))
     text = bytes(values[_TOOLS_AT]) or b"null"
     try:
         tools = known_tools(text) if len(text) <= _MEMO_LIMIT else _checked_tools(text)
     except msgspec.ValidationError:
         return _BODY.decode(raw)  # fails too, and names the place in the whole body
+    if isinstance(tools, KnownTools):
+        _MET.keep(tools.json, tools, raw)
     return Body(*(*values[:_TOOLS_AT], tools, *values[_TOOLS_AT + 1 :]))
+
+
+def _check_utf8(raw: bytes) -> None:
+    """Raises UnicodeDecodeError. The decoder of JSON checks only what it decodes, and raw parts go on as they are."""
+    if raw.isascii():
+        return
+    size = len(raw)
+    done = 0
+    while done < size:  # in pieces that stay in the processor's cache
+        piece = raw[done : done + _PIECE]
+        done += utf_8_decode(piece, "strict", done + _PIECE >= size)[1]
 
 
 def _checked_tools(text: bytes) -> list[Tool] | None:
@@ -359,6 +421,11 @@ def _with_known_shapes(raw: bytes) -> tuple[bytes, tuple[Note, ...]]:
     return msgspec.json.encode(fields), tuple(notes)
 
 
+def _read(raw: Raw) -> None:
+    """Raises msgspec.ValidationError for a block whose fields are of a foreign shape."""
+    _check_blocks([_BLOCK.decode(raw)], "", 1)
+
+
 def _known_shapes(content: Raw, place: str, notes: list[Note]) -> Raw:
     """The same blocks; those that are of a foreign shape and of an unknown type are left with their type alone."""
     try:
@@ -367,7 +434,7 @@ def _known_shapes(content: Raw, place: str, notes: list[Note]) -> Raw:
         return content
     for number, raw in enumerate(blocks):
         try:
-            _BLOCK.decode(raw)
+            _read(raw)
         except msgspec.ValidationError:
             try:
                 fields = _FIELDS.decode(raw)
@@ -425,7 +492,10 @@ def _check_tools(tools: list[Tool] | None) -> None:
         _check_raw(tool.input_schema, f"tools.{index}.input_schema")
 
 
-def _check_nesting(body: Body, *, tools: bool) -> None:
+def _check(body: Body, *, tools: bool) -> None:
+    """What decoding does not tell: raises ApiError for JSON that nests too deeply, msgspec.ValidationError for texts
+    that are no strings.
+    """
     if tools:
         _check_tools(body.tools)
     if body.output_config and body.output_config.format:
@@ -443,7 +513,12 @@ def _are_flat(blocks: list[Block]) -> bool:
     """A quick look at what nearly all blocks are: text, small inputs, results with text in them."""
     for block in blocks:
         kind = block.type
-        if kind == "tool_use":
+        if kind == "text":
+            if memoryview(block.text_json)[0] != _QUOTE:
+                return False
+        elif block.text_json is not NULL:
+            return False
+        elif kind == "tool_use":
             if len(block.input) > _SHALLOW:
                 text = memoryview(block.input).tobytes()
                 if text.count(b"{") + text.count(b"[") > NESTING_LIMIT:
@@ -454,11 +529,21 @@ def _are_flat(blocks: list[Block]) -> bool:
                 if not isinstance(content, list):
                     return False
                 for inner in content:
-                    if inner.type != "text":
+                    if inner.type != "text" or memoryview(inner.text_json)[0] != _QUOTE:
                         return False
-        elif kind != "text":
+        else:
             return False
     return True
+
+
+_KINDS = {b"{": "object", b"[": "array", b"t": "bool", b"f": "bool"}
+
+
+def _check_text(raw: Raw, place: str) -> None:
+    if memoryview(raw)[0] != _QUOTE and raw != NULL:
+        first = memoryview(raw).tobytes()
+        kind = _KINDS.get(first[:1]) or ("int" if first.lstrip(b"-").isdigit() else "float")
+        raise msgspec.ValidationError(f"Expected `str | null`, got `{kind}` - at `$.{place}`")
 
 
 def _check_blocks(blocks: list[Block], place: str, level: int) -> None:
@@ -466,6 +551,7 @@ def _check_blocks(blocks: list[Block], place: str, level: int) -> None:
         turn = place.split(".content", maxsplit=1)[0]
         raise ApiError("invalid_request", f"{turn}: nested more than {NESTING_LIMIT} levels deep.")
     for index, block in enumerate(blocks):
+        _check_text(block.text_json, f"{place}.{index}.text")
         if block.type == "text":  # nobody looks for more in it
             continue
         if len(block.input) > _SHALLOW:
@@ -474,9 +560,9 @@ def _check_blocks(blocks: list[Block], place: str, level: int) -> None:
             _check_raw(block.tool, f"{place}.{index}.tool")
         source = block.source
         if isinstance(source, Source):
-            _check_content(source.content, place, level)
+            _check_content(source.content, f"{place}.{index}.source.content", level)
         if block.tool_references:
-            _check_blocks(block.tool_references, place, level + 1)
+            _check_blocks(block.tool_references, f"{place}.{index}.tool_references", level + 1)
         content = block.content
         if content is not None and not isinstance(content, str):
             _check_content(content, f"{place}.{index}.content", level)

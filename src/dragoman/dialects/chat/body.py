@@ -23,7 +23,7 @@ class Part(Struct, omit_defaults=True):
     """One part of a message's content; `cache_control` and `prompt_cache_breakpoint` are set last of all."""
 
     type: str
-    text: str | None = None
+    text: str | Raw | None = None  # raw: the caller's own JSON string
     image_url: Url | None = None
     file: File | None = None
     thinking: "list[Part] | None" = None  # Mistral
@@ -47,7 +47,7 @@ class Message(Struct, omit_defaults=True):
     """One message; `content` may be an explicit null."""
 
     role: str
-    content: str | list[Part] | UnsetType | None = UNSET
+    content: str | Raw | list[Part] | UnsetType | None = UNSET
     reasoning_content: str | None = None
     reasoning: str | None = None
     reasoning_details: list[Any] | None = None

@@ -26,8 +26,6 @@ What this language cannot carry, and what happens instead:
 - context management, fallbacks, safeguards, tags, speed, inference geography and the like: left out with a note
 """
 
-from itertools import chain
-
 from dragoman.dialects.chat import knobs, reasoning, tools, turns
 from dragoman.dialects.chat.body import ChatBody
 from dragoman.dialects.chat.quirks import Quirks
@@ -113,14 +111,11 @@ def call(request: Request, target: Target) -> Call:
 
 def _names(body: Body, offered: Offer, quirks: Quirks) -> Names:
     """The names of all tools that are offered now or were called before."""
-    called = (
-        block.name
-        for turn in body.messages
-        if turn.role == "assistant" and isinstance(turn.content, list)
-        for block in turn.content
-        if block.type == "tool_use" and block.name
-    )
-    return Names.of(chain((tool.name for tool in offered.tools), called), limit=quirks.tool_name_limit)
+    names = {tool.name for tool in offered.tools}
+    for turn in body.messages:
+        if turn.role == "assistant" and isinstance(turn.content, list):
+            names |= {block.name for block in turn.content if block.type == "tool_use" and block.name}
+    return Names.of(names, limit=quirks.tool_name_limit)
 
 
 def _asked(body: Body, target: Target, *, forces: bool, notes: list[Note]) -> Wish:

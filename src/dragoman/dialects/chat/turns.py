@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from msgspec import UNSET, Struct, UnsetType
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from dragoman.dialects.chat.body import CalledFunction, File, Message, Part, ToolCall, Url
 from dragoman.dialects.chat.quirks import Quirks
@@ -108,6 +109,7 @@ class _Turns:
         self._sees = quirks.images and target.facts.vision
         self._files = quirks.files if target.facts.files is None else target.facts.files
         self._marks = quirks.cache in ("cache_control", "breakpoints") and quirks.content == "parts"
+        self._no_thoughts = _Thoughts()
         self._marked: list[tuple[Part, CacheControl]] = []
 
     # System
@@ -124,18 +126,18 @@ class _Turns:
 
     # Content
 
-    def _content(self, parts: list[Part]) -> str | list[Part]:
+    def _content(self, parts: list[Part]) -> str | Raw | list[Part]:
         """Plain text where that is all there is: it is the form that every server and chat template takes."""
         if self._marks:
             return parts
         if len(parts) == 1 and parts[0].text is not None:
             return parts[0].text
         if self._quirks.content == "string" and all(part.text is not None for part in parts):
-            return "\n\n".join(part.text or "" for part in parts)
+            return "\n\n".join(map(_said, parts))
         return parts
 
     def _text(self, block: Block) -> Part:
-        part = Part("text", block.text)
+        part = Part("text", block.text_json)
         if block.cache_control is not None:
             self._mark(part, block.cache_control)
         if block.citations is not NO_RAW and _holds(block):
@@ -172,7 +174,7 @@ class _Turns:
     def assistant(self, turn: Settled) -> None:
         parts: list[Part] = []
         self.calls = []
-        thoughts = _Thoughts()
+        thoughts = self._no_thoughts
         for number, block in enumerate(turn.blocks):
             kind = block.type
             if kind == "text":
@@ -180,6 +182,7 @@ class _Turns:
             elif kind == "tool_use":
                 self._call(block, turn.spot(number), thoughts, parts)
             elif kind in ("thinking", "redacted_thinking"):
+                thoughts = _Thoughts() if thoughts is self._no_thoughts else thoughts
                 self._thought(block, thoughts)
             else:
                 parts.append(self._other(block, path(turn.spot(number))))
@@ -287,7 +290,7 @@ class _Turns:
         elif text and field == "think_tags":
             tagged = f"<think>\n{text}\n</think>\n\n"
             if parts and parts[0].text is not None:
-                parts[0].text = tagged + parts[0].text
+                parts[0].text = tagged + _said(parts[0])
             else:
                 parts.insert(0, Part("text", tagged))
         elif text and field == "parts":
@@ -326,14 +329,17 @@ class _Turns:
         return parts
 
     def _result(self, block: Block, spot: Spot, media: "_Media", parts: list[Part]) -> None:
-        text = self._result_text(block.content, spot, media)
-        if not text or text.isspace():
-            text = NO_OUTPUT
-        if block.is_error:
-            text = f"Error: {text}"
-        if not self._takes_tools:
-            parts.append(Part("text", f"[Result of a tool]\n{text}"))
-            return
+        text: str | Raw | None = self._usual_result(block)
+        if text is None:
+            said = self._result_text(block.content, spot, media)
+            if not said or said.isspace():
+                said = NO_OUTPUT
+            if block.is_error:
+                said = f"Error: {said}"
+            if not self._takes_tools:
+                parts.append(Part("text", f"[Result of a tool]\n{said}"))
+                return
+            text = said
         id_ = block.tool_use_id or ""
         message = Message("tool", text, tool_call_id=self._sent_ids.get(id_) or self._sent_id(id_))
         if self._marks:
@@ -344,12 +350,19 @@ class _Turns:
             self._mark(None, block.cache_control)
         self.messages.append(message)
 
+    def _usual_result(self, block: Block) -> Raw | None:
+        """The text of a result that is one text and no error: it goes on as it came."""
+        content = block.content
+        if isinstance(content, list) and len(content) == 1 and self._takes_tools and not block.is_error:
+            only = content[0]
+            if only.type == "text" and only.cache_control is None and not only.is_blank:
+                return only.text_json
+        return None
+
     def _result_text(self, content: str | list[Block] | Block | None, spot: Spot, media: "_Media") -> str:
         if isinstance(content, str):
             return content
         inner = content if isinstance(content, list) else [content] if content else []
-        if len(inner) == 1 and inner[0].type == "text" and inner[0].cache_control is None:  # nearly always
-            return inner[0].text or ""
         return "\n".join(self._pieces(inner, path(spot), media))
 
     def _pieces(self, blocks: list[Block], place: str, media: "_Media") -> Iterable[str]:
@@ -362,7 +375,7 @@ class _Turns:
                 continue
             inner = f"{place}.content.{number}"
             parts = self._user_block(block, inner, refusable=False)
-            yield from (part.text for part in parts if part.text is not None)
+            yield from (_said(part) for part in parts if part.text is not None)
             carried = [part for part in parts if part.text is None]
             if carried:
                 media.count += 1
@@ -445,6 +458,11 @@ class _Media:
     def __init__(self) -> None:
         self.count = 0
         self.parts: list[Part] = []
+
+
+def _said(part: Part) -> str:
+    """The text of a part, decoded."""
+    return msgspec.json.decode(part.text, type=str) if isinstance(part.text, Raw) else part.text or ""
 
 
 def _holds(block: Block) -> bool:
