@@ -1,5 +1,6 @@
 """`dragoman serve` as processes: ports, signals, workers, tokens, and the time to start."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
@@ -286,3 +288,39 @@ def test_an_application_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(serve, "serve", fail)
     with pytest.raises(Failure, match="could not start"):
         serve.work(serve.Service(Config(), Secrets({}), [], []))
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("signals")
+def test_a_signal_before_the_server_has_it_ends_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It came while the loop ran already, and tore it apart: "Cannot close a running event loop"."""
+
+    async def interrupted(_service: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(serve, "serve", interrupted)
+    serve.work(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("signals")
+def test_a_signal_before_the_loop_runs_leaves_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    served_once: list[object] = []
+
+    async def never(service: object) -> None:
+        served_once.append(service)
+
+    def runner(**_options: object) -> asyncio.Runner:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return asyncio.Runner()
+
+    monkeypatch.setattr(serve, "serve", never)
+    monkeypatch.setattr(serve, "asyncio", SimpleNamespace(**{**vars(asyncio), "Runner": runner}))
+    serve.work(None)  # type: ignore[arg-type]
+    assert served_once == []

@@ -1,6 +1,7 @@
 """`dragoman serve`: validates, binds, and starts the processes that serve."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -154,9 +155,23 @@ def run(service: Service) -> int:
 
 def work(service: Service) -> None:
     """What one serving process does. Raises Failure when it cannot start."""
+    tasks: list[asyncio.Task[None] | None] = []
+
+    def leave(*_: object) -> None:
+        """Before and after the server has the signal: an exception in here would tear the event loop apart."""
+        if tasks and tasks[0] is not None:
+            tasks[0].get_loop().call_soon_threadsafe(tasks[0].cancel)
+        tasks.append(None)
+
+    async def begin() -> None:
+        if not tasks:
+            tasks.append(asyncio.current_task())
+            await serve(service)
+
+    signal.signal(signal.SIGTERM, leave)
     try:
-        with asyncio.Runner(loop_factory=serving.loop_factory()) as runner:
-            runner.run(serve(service))
+        with asyncio.Runner(loop_factory=serving.loop_factory()) as runner, contextlib.suppress(asyncio.CancelledError):
+            runner.run(begin())
     except RuntimeError as error:
         raise Failure(str(error)) from error
 
