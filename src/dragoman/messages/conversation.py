@@ -153,8 +153,10 @@ def _usual_answer(
     index: int, content: str | list[Block] | None, taken: set[str]
 ) -> tuple[list[Settled], list[_Call]] | None:
     """One assistant turn, if nothing in it needs a change: that is nearly always so, and much quicker to find out."""
-    if not content or isinstance(content, str):
+    if not content:
         return None
+    if isinstance(content, str):
+        return None if content.isspace() else ([_of_string("assistant", index, content)], [])
     calls: list[_Call] = []
     for number, block in enumerate(content):
         kind = block.type
@@ -178,8 +180,10 @@ def _usual_answer(
 
 def _usual_question(index: int, content: str | list[Block] | None, calls: list[_Call]) -> list[Settled] | None:
     """One user turn behind `calls`, if their results come first, in their order, and nothing needs a change."""
-    if not content or isinstance(content, str):
+    if not content:
         return None
+    if isinstance(content, str):
+        return None if calls or content.isspace() else [_of_string("user", index, content)]
     size = len(calls)
     for number, block in enumerate(content):
         kind = block.type
@@ -195,6 +199,10 @@ def _usual_question(index: int, content: str | list[Block] | None, calls: list[_
     if len(content) < size:
         return None
     return [Settled("user", tuple(content[:size]), tuple(content[size:]), index)]
+
+
+def _of_string(role: Role, index: int, content: str) -> Settled:
+    return Settled(role, (), (text_block(content),), index, ((index,),))
 
 
 class _Part:

@@ -5,6 +5,7 @@ https://platform.claude.com/docs/en/api/messages
 """
 
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -29,6 +30,10 @@ _IGNORED = (
     "diagnostics", "context_management", "fallbacks", "fallback_credit_token", "billing_policy", "safeguards", "tags",
 )  # fmt: skip
 
+# One look at all of them: hardly any request has one.
+_raw_fields = attrgetter(*_REFUSED, *_IGNORED, "thread")
+_NOTHING = (NO_RAW,) * (len(_REFUSED) + len(_IGNORED) + 1)
+
 
 class _Thread(Struct, frozen=True):
     type: str = ""
@@ -41,6 +46,8 @@ def given(raw: Raw) -> bool:
 
 def refuse(body: Body) -> None:
     """Raises ApiError("invalid_request") for fields that cannot be honoured and would change what the caller gets."""
+    if _raw_fields(body) == _NOTHING:
+        return
     for field, why in _REFUSED.items():
         if given(getattr(body, field)):
             raise ApiError("invalid_request", f"{field}: {why}; this upstream cannot do it. Leave it out.")
@@ -60,7 +67,8 @@ def _kind(raw: Raw) -> str:
 
 def ignore(body: Body, notes: list[Note]) -> None:
     """A note for every field that is left out."""
-    notes += [Note("ignored", field, field) for field in (*_IGNORED, "thread") if given(getattr(body, field))]
+    if _raw_fields(body) != _NOTHING:
+        notes += [Note("ignored", field, field) for field in (*_IGNORED, "thread") if given(getattr(body, field))]
     if body.speed is not None:
         notes.append(Note("ignored", "speed", "speed"))
     if body.inference_geo is not None:
@@ -73,8 +81,10 @@ def ignore(body: Body, notes: list[Note]) -> None:
 
 def stop_sequences(body: Body, notes: list[Note]) -> tuple[str, ...]:
     """The stop sequences, each once; an empty one would match everywhere."""
-    wanted = tuple(dict.fromkeys(text for text in body.stop_sequences or () if text))
-    if len(wanted) < len(body.stop_sequences or ()):
+    if not body.stop_sequences:
+        return ()
+    wanted = tuple(dict.fromkeys(text for text in body.stop_sequences if text))
+    if len(wanted) < len(body.stop_sequences):
         notes.append(Note("ignored", "stop_sequences.empty", "stop_sequences"))
     return wanted
 

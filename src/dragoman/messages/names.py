@@ -36,6 +36,8 @@ class Names(Struct, frozen=True):
         taken by another tool of the request. The order of `names` does not matter.
         """
         wanted = set(names)
+        if not wanted:
+            return cls({}, limit, {})
         forth: dict[str, str] = {}
         back: dict[str, str] = {}
         for name in sorted(name for name in wanted if not _legal(name, limit)):

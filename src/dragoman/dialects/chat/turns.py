@@ -52,7 +52,9 @@ def write(body: Body, target: Target, names: Names, notes: list[Note], *, instru
     quirks: Quirks = target.quirks
     before = len(turns.messages)
     settled = settle(body.messages, notes, fold_system=quirks.mid_system == "fold")
-    newest = max((index for index, turn in enumerate(settled) if turn.role == "assistant"), default=-1)
+    newest = len(settled) - 1  # the last answer
+    while newest >= 0 and settled[newest].role != "assistant":
+        newest -= 1
     for index, turn in enumerate(settled):
         match turn.role:
             case "assistant":
