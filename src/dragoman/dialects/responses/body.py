@@ -14,7 +14,7 @@ class Part(Struct, omit_defaults=True):
     """One part of a message or of an output; `prompt_cache_breakpoint` is set last of all."""
 
     type: str
-    text: str | None = None
+    text: str | Raw | None = None  # raw: the caller's own JSON string
     image_url: str | None = None
     detail: str | None = None
     filename: str | None = None
@@ -27,7 +27,7 @@ class Message(Struct, tag="message"):
     """A message without an id: `EasyInputMessage`. The content of an assistant's message is always a string."""
 
     role: str
-    content: str | list[Part]
+    content: str | Raw | list[Part]
 
 
 class FunctionCall(Struct, frozen=True, gc=False, tag="function_call"):
@@ -38,7 +38,7 @@ class FunctionCall(Struct, frozen=True, gc=False, tag="function_call"):
 
 class FunctionCallOutput(Struct, tag="function_call_output"):
     call_id: str
-    output: str | list[Part]
+    output: str | Raw | list[Part]
 
 
 class Reasoning(Struct, frozen=True, tag="reasoning", omit_defaults=True):

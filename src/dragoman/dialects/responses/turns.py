@@ -8,7 +8,8 @@ https://platform.openai.com/docs/guides/conversation-state and https://platform.
 
 import re
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
 from dragoman.dialects.contract import Target
 from dragoman.dialects.responses.body import FunctionCall, FunctionCallOutput, Item, Message, Part, Reasoning
@@ -114,21 +115,21 @@ class _Turns:
         if self._marks:
             self.items.append(Message(self._system_role, parts))
             return None
-        return "\n\n".join([part.text or "" for part in parts])
+        return "\n\n".join([block.text or "" for block in blocks])
 
     def inner_system(self, turn: Settled) -> None:
         self.items.append(Message(self._system_role, self._content([self._text(block) for block in turn.blocks])))
 
     # Content
 
-    def _content(self, parts: list[Part]) -> str | list[Part]:
+    def _content(self, parts: list[Part]) -> str | Raw | list[Part]:
         """Plain text where that is all there is: it is the form that every server takes."""
         if len(parts) == 1 and not self._marks and parts[0].text is not None:
             return parts[0].text
         return parts
 
     def _text(self, block: Block) -> Part:
-        part = Part("input_text", block.text)
+        part = Part("input_text", block.text_json)
         if block.cache_control is not None:
             self._mark(part, block.cache_control)
         if block.citations is not NO_RAW and _holds(block):
@@ -274,6 +275,27 @@ class _Turns:
         return parts
 
     def _result(self, block: Block, spot: Spot, media: "_Media", parts: list[Part]) -> None:
+        output: str | Raw | list[Part] | None = self._usual_output(block)
+        if output is None:
+            output = self._unusual_output(block, spot, media, parts)
+            if output is None:
+                return
+        if block.cache_control is not None:
+            self._mark(output[-1] if isinstance(output, list) else None, block.cache_control)
+        id_ = block.tool_use_id or ""
+        self.items.append(FunctionCallOutput(self._sent_ids.get(id_) or self._sent_id(id_), output))
+
+    def _usual_output(self, block: Block) -> Raw | None:
+        """The text of a result that is one text and no error: it goes on as it came."""
+        content = block.content
+        if isinstance(content, list) and len(content) == 1 and self._takes_tools and not self._marks:
+            only = content[0]
+            if only.type == "text" and only.cache_control is None and not block.is_error and not only.is_blank:
+                return only.text_json
+        return None
+
+    def _unusual_output(self, block: Block, spot: Spot, media: "_Media", parts: list[Part]) -> str | list[Part] | None:
+        """None for a model without tools: what it is told is in `parts` then."""
         content = block.content
         output: str | list[Part]
         if isinstance(content, str):
@@ -288,18 +310,13 @@ class _Turns:
         if not self._takes_tools:
             parts.append(Part("input_text", "[Result of a tool]"))
             parts += [Part("input_text", output)] if isinstance(output, str) else output
-            return
+            return None
         if self._marks and isinstance(output, str):
-            output = [Part("input_text", output)]
-        if block.cache_control is not None:
-            self._mark(output[-1] if isinstance(output, list) else None, block.cache_control)
-        id_ = block.tool_use_id or ""
-        self.items.append(FunctionCallOutput(self._sent_ids.get(id_) or self._sent_id(id_), output))
+            return [Part("input_text", output)]
+        return output
 
     def _output(self, blocks: list[Block], spot: Spot, media: "_Media") -> str | list[Part]:
         """Text as one text, since every server takes that; with pictures or files among it, parts."""
-        if len(blocks) == 1 and blocks[0].type == "text" and blocks[0].cache_control is None:
-            return blocks[0].text or ""
         parts: list[Part] = []
         for number, block in enumerate(blocks):
             if block.type in ("image", "document"):
@@ -311,7 +328,7 @@ class _Turns:
                     parts.append(Part("input_text", said))
         if any(part.text is None for part in parts):
             return parts
-        return "\n".join([part.text or "" for part in parts])
+        return "\n".join(map(_said, parts))
 
     def _carried(self, block: Block, place: str, media: "_Media") -> list[Part]:
         """A picture or a document of a result; what an output cannot hold goes to `media`."""
@@ -405,8 +422,8 @@ class _Answer:
     def say(self, text: str, *, cites: bool) -> None:
         last = self.said[-1] if self.said and (cites or self._cited) and not self.thoughts else None
         self._cited = cites
-        if isinstance(last, Message):
-            last.content = f"{last.content}{text}"  # one sentence, cut where its sources change
+        if isinstance(last, Message) and isinstance(last.content, str):
+            last.content += text  # one sentence, cut where its sources change
             return
         if self.thoughts:
             self.said += self.thoughts
@@ -439,6 +456,11 @@ def _calls_at_the_end(items: list[Item]) -> list[FunctionCall]:
         elif not isinstance(item, Reasoning):
             break
     return found[::-1]
+
+
+def _said(part: Part) -> str:
+    """The text of a part, decoded."""
+    return msgspec.json.decode(part.text, type=str) if isinstance(part.text, Raw) else part.text or ""
 
 
 def _holds(block: Block) -> bool:
