@@ -6,7 +6,7 @@ https://platform.openai.com/docs/api-reference/chat/create
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from hashlib import sha256
 from typing import Literal
 
@@ -27,6 +27,7 @@ class Names(Struct, frozen=True):
     """Upstream name -> the caller's, only where they differ."""
     limit: int
     _forth: dict[str, str]
+    _same: Container[str] = ()  # names that are known to stay as they are
 
     @classmethod
     def of(cls, names: Iterable[str], *, limit: int) -> "Names":
@@ -36,8 +37,9 @@ class Names(Struct, frozen=True):
         taken by another tool of the request. The order of `names` does not matter.
         """
         wanted = set(names)
-        if not wanted:
-            return cls({}, limit, {})
+        # All of them at once: a request without an illegal name is the usual one.
+        if not wanted or (min(map(len, wanted)) > 0 and max(map(len, wanted)) <= limit and _clean("".join(wanted))):
+            return cls({}, limit, {}, wanted)
         forth: dict[str, str] = {}
         back: dict[str, str] = {}
         for name in sorted(name for name in wanted if not _legal(name, limit)):
@@ -50,6 +52,8 @@ class Names(Struct, frozen=True):
 
     def out(self, name: str) -> str:
         """The upstream's name for the caller's `name`."""
+        if name in self._same:
+            return name
         return self._forth.get(name) or (name if _legal(name, self.limit) else _shorten(name, self.limit, 0))
 
 
@@ -71,8 +75,10 @@ def mint(message_id: str, number: int) -> str:
 
 
 def _legal(name: str, limit: int) -> bool:
-    if not 0 < len(name) <= limit:
-        return False
+    return 0 < len(name) <= limit and _clean(name)
+
+
+def _clean(name: str) -> bool:
     usual = name.replace("_", "")
     return (usual.isascii() and usual.isalnum()) or not _ILLEGAL.search(name)  # the first is twice as fast
 
