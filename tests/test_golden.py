@@ -13,24 +13,26 @@ from typing import NamedTuple
 
 import pytest
 
-from dialects.chat import golden_answers, golden_requests
-from dialects.responses import golden_answers as responses_answers
+from dialects.chat import golden_requests
+from dialects.chat.encoder_chat import ChatEncoder
 from dialects.responses import golden_requests as responses_requests
+from dialects.responses.encoder_responses import ResponsesEncoder
 from dragoman.dialects import DIALECTS
+from golden_answers import GoldenAnswers, check
 
 CASES = Path(__file__).parent / "cases"
 
 
 class Goldens(NamedTuple):
-    """The modules that translate a dialect's cases."""
+    """What translates a dialect's cases."""
 
     requests: ModuleType
-    answers: ModuleType
+    answers: GoldenAnswers
 
 
 GOLDENS = {
-    "chat": Goldens(golden_requests, golden_answers),
-    "responses": Goldens(responses_requests, responses_answers),
+    "chat": Goldens(golden_requests, GoldenAnswers(ChatEncoder())),
+    "responses": Goldens(responses_requests, GoldenAnswers(ResponsesEncoder())),
 }
 
 # (case, dialect) -> why there is no golden
@@ -63,15 +65,13 @@ def test_request(case: str, dialect: str) -> None:
 
 @pytest.mark.parametrize(("dialect", "case"), inputs("answers", ".sse"), ids=name)
 def test_answer(dialect: str, case: Path) -> None:
-    module = GOLDENS[dialect].answers
-    module.check(case.with_suffix(".golden.sse"), module.golden_answer(case))
+    check(case.with_suffix(".golden.sse"), GOLDENS[dialect].answers.golden_answer(case))
 
 
 @pytest.mark.failure(119, 175)
 @pytest.mark.parametrize(("dialect", "case"), inputs("errors", ".json"), ids=name)
 def test_error(dialect: str, case: Path) -> None:
-    module = GOLDENS[dialect].answers
-    module.check(case.with_suffix(".golden.json"), module.golden_error(case))
+    check(case.with_suffix(".golden.json"), GOLDENS[dialect].answers.golden_error(case))
 
 
 def test_no_golden_is_left_over() -> None:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from answers import AbstractAnswer, answers, expected, told
 from dialects.chat.encoder_chat import ChatEncoder, Options, options
-from dialects.chat.golden_answers import answer_cases, read
 from dragoman.dialects.chat.answer import ChatReader
 from dragoman.messages import state
 from dragoman.messages.errors import ApiError
@@ -28,6 +27,9 @@ from dragoman.messages.events import (
 from dragoman.messages.fold import fold
 from dragoman.messages.notes import Note
 from dragoman.messages.writer import MessageWriter
+from golden_answers import GoldenAnswers
+
+GOLDENS = GoldenAnswers(ChatEncoder())
 
 ENCODER = ChatEncoder()
 
@@ -1044,17 +1046,17 @@ def test_any_json_in_any_field_is_an_answer_or_an_error(choices: list[Any], delt
 
 
 @pytest.mark.failure(93)
-@pytest.mark.parametrize("case", answer_cases(), ids=lambda case: case.stem)
+@pytest.mark.parametrize("case", GOLDENS.answer_cases(), ids=lambda case: case.stem)
 def test_golden_answers_do_not_depend_on_line_ends(case: Path) -> None:
     body = case.read_bytes().replace(b"\r\n", b"\n")
-    once = read(case, body)
+    once = GOLDENS.read(case, body)
     for newline in (b"\r\n", b"\r"):
-        assert read(case, body.replace(b"\n", newline))[0] == once[0]
+        assert GOLDENS.read(case, body.replace(b"\n", newline))[0] == once[0]
 
 
 @pytest.mark.parametrize(
-    "case", [case for case in answer_cases() if case.with_suffix(".json").exists()], ids=lambda case: case.stem
+    "case", [case for case in GOLDENS.answer_cases() if case.with_suffix(".json").exists()], ids=lambda case: case.stem
 )
 def test_a_golden_completion_is_its_stream(case: Path) -> None:
-    whole = fold(read(case, case.with_suffix(".json").read_bytes(), whole=True)[0])
-    assert whole == fold(read(case, case.read_bytes())[0])
+    whole = fold(GOLDENS.read(case, case.with_suffix(".json").read_bytes(), whole=True)[0])
+    assert whole == fold(GOLDENS.read(case, case.read_bytes())[0])

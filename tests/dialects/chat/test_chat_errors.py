@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.chat.encoder_chat import ChatEncoder
-from dialects.chat.golden_answers import error_cases, error_of
 from dragoman.dialects.chat import errors
 from dragoman.messages import refusals
 from dragoman.messages.errors import KINDS
+from golden_answers import GoldenAnswers
+
+GOLDENS = GoldenAnswers(ChatEncoder())
 
 CALL = ChatEncoder().call()
 
@@ -26,20 +28,20 @@ RECOVERABLE = re.compile(
 
 @pytest.mark.failure(115, 116)
 @pytest.mark.parametrize(
-    "case", [case for case in error_cases() if "-overflow-" in case.name], ids=lambda case: case.stem
+    "case", [case for case in GOLDENS.error_cases() if "-overflow-" in case.name], ids=lambda case: case.stem
 )
 def test_every_overflow_is_said_in_the_words_that_make_a_client_compact(case: Path) -> None:
-    found = error_of(case)
+    found = GOLDENS.error_of(case)
     assert (found.kind, found.status, found.type) == ("context_overflow", 400, "invalid_request_error")
     assert RECOVERABLE.match(found.message)
 
 
 def test_no_other_error_is_taken_for_an_overflow() -> None:
-    others = [case for case in error_cases() if "-overflow-" not in case.name]
+    others = [case for case in GOLDENS.error_cases() if "-overflow-" not in case.name]
     assert others
     for case in others:
-        assert error_of(case).kind != "context_overflow", case.name
-        assert not RECOVERABLE.search(error_of(case).message), case.name
+        assert GOLDENS.error_of(case).kind != "context_overflow", case.name
+        assert not RECOVERABLE.search(GOLDENS.error_of(case).message), case.name
 
 
 @pytest.mark.failure(115)
@@ -60,8 +62,8 @@ def test_no_other_error_is_taken_for_an_overflow() -> None:
     ],
 )
 def test_the_numbers_of_an_overflow(case: str, message: str) -> None:
-    (path,) = [each for each in error_cases() if each.stem == f"400-overflow-{case}"]
-    assert error_of(path).message.startswith(message)
+    (path,) = [each for each in GOLDENS.error_cases() if each.stem == f"400-overflow-{case}"]
+    assert GOLDENS.error_of(path).message.startswith(message)
 
 
 @pytest.mark.failure(136)
@@ -74,8 +76,8 @@ def test_keys_are_never_passed_on() -> None:
         "gsk_abc",
         "0123456789abcdef0123456789abcdef ",
     )
-    for case in error_cases():
-        assert not any(secret in error_of(case).message for secret in secrets), case.name
+    for case in GOLDENS.error_cases():
+        assert not any(secret in GOLDENS.error_of(case).message for secret in secrets), case.name
 
 
 @pytest.mark.failure(103)

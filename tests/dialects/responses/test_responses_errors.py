@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.responses.encoder_responses import ResponsesEncoder
-from dialects.responses.golden_answers import error_cases, error_of
 from dragoman.dialects.responses import RESPONSES, errors
 from dragoman.messages.errors import KINDS
 from dragoman.messages.events import StopDetails
+from golden_answers import GoldenAnswers
+
+GOLDENS = GoldenAnswers(ResponsesEncoder())
 
 CALL = ResponsesEncoder().call()
 
@@ -24,17 +26,17 @@ CALL = ResponsesEncoder().call()
     ],
 )
 def test_an_overflow_is_said_in_the_words_that_make_a_client_compact(case: str, message: str) -> None:
-    (path,) = [each for each in error_cases() if each.stem == f"400-overflow-{case}"]
-    found = error_of(path)
+    (path,) = [each for each in GOLDENS.error_cases() if each.stem == f"400-overflow-{case}"]
+    found = GOLDENS.error_of(path)
     assert (found.kind, found.status, found.type) == ("context_overflow", 400, "invalid_request_error")
     assert found.message.startswith(message)
 
 
 def test_no_other_error_is_taken_for_an_overflow() -> None:
-    others = [case for case in error_cases() if "-overflow-" not in case.name]
+    others = [case for case in GOLDENS.error_cases() if "-overflow-" not in case.name]
     assert others
     for case in others:
-        assert error_of(case).kind != "context_overflow", case.name
+        assert GOLDENS.error_of(case).kind != "context_overflow", case.name
 
 
 @pytest.mark.failure(173)
@@ -47,8 +49,8 @@ def test_a_missing_deployment_is_named() -> None:
 
 @pytest.mark.failure(72)
 def test_a_prompt_that_azure_filters_says_which_category() -> None:
-    (path,) = [each for each in error_cases() if each.stem == "400-content-filter-azure"]
-    found = error_of(path)
+    (path,) = [each for each in GOLDENS.error_cases() if each.stem == "400-content-filter-azure"]
+    found = GOLDENS.error_of(path)
     assert (found.status, found.type) == (400, "invalid_request_error")
     assert "jailbreak" in found.message
     assert "hate" not in found.message
