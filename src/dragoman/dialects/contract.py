@@ -33,6 +33,12 @@ class Facts(Struct, frozen=True, kw_only=True):
     reasons_by_default: bool = False  # thinks when no effort is sent
     system_role: Literal["system", "developer"] | None = None  # None leaves it to the quirk
     reasoning_echo: bool | None = None  # earlier reasoning must come back; None leaves it to the quirk
+    thinking_budget: tuple[int, int] | None = None  # thinking is a number of tokens, least and most; None: an effort
+    schema: Literal["json_schema", "openapi"] | None = None  # form of schemas in Gemini; None leaves it to the quirk
+    call_ids: bool = False  # Gemini: calls and their results carry ids; older models refuse them
+    call_signatures: bool = False  # Gemini: the first call of a step without its thought signature is refused
+    result_media: bool = False  # Gemini: results of tools may hold pictures and files
+    search_with_tools: bool = False  # Gemini: its own search and the caller's functions may be offered together
     dialect: str | None = None  # the language it is asked in, where its provider speaks several
     source: str = ""  # link that says so
 
@@ -47,7 +53,7 @@ class Target(Struct, frozen=True, kw_only=True):
     quirks: Any  # the dialect's own typed quirks, e.g. `dialects.chat.quirks.Quirks`
     facts: Facts = Facts()
     key: str | None = None  # name under which `Secrets` knows the key; None: no key is needed
-    auth: Literal["bearer", "x-api-key", "api-key", "entra", "none"] = "bearer"
+    auth: Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "entra", "google", "none"] = "bearer"
     headers: tuple[tuple[str, str], ...] = ()  # fixed extra headers of the provider; never secrets
     state_scope: str = ""  # which deployments can read state made here; see `messages.state`
     strict: bool = False  # a `lost` note becomes a 400
@@ -104,6 +110,17 @@ class Reader(Protocol):
 
     def close(self) -> list[Event]:
         """The end of bytes: the last events. Raises ApiError("truncated") when the answer had no end of its own."""
+        ...
+
+
+class Continues(Protocol):
+    """Optional: a reader whose upstream stops in the middle of an answer, and tells it on by another call."""
+
+    def next_call(self) -> Call | None:
+        """The call whose answer goes on where this one stopped; None when the answer is over.
+
+        Asked when the bytes are at their end, before `close`. Its reader gets the same writer.
+        """
         ...
 
 

@@ -71,19 +71,10 @@ class ResponsesReader:
         self._size += len(chunk)
         if self._size > ANSWER_LIMIT:
             raise ApiError("bad_answer", f"{self._name()} sent more than {ANSWER_LIMIT} bytes.")
-        writer, like = self._writer, self._like
-        # The usual read: nothing but whole frames that differ from the last ones in their text.
-        texts = like.texts(chunk) if like is not None and self._frames.between() else None
-        if texts is not None and self._speak is not None and not self._done:
-            self._speak(texts)
-            self._done = writer.ended
-        elif not self._done:
-            for frame in self._frames.feed(chunk):
-                self._frame(frame)
-                if self._done or writer.ended:
-                    self._done = True
-                    break
-        return writer.take()
+        at = 0
+        while at < len(chunk) and not self._done:
+            at = self._read(chunk, at)
+        return self._writer.take()
 
     def whole(self, body: bytes) -> list[Event]:
         """All events of a response. A body that is a stream is read as one."""
@@ -100,6 +91,27 @@ class ResponsesReader:
         if not self._done:
             self._without_end()
         return self._writer.take()
+
+    def _read(self, chunk: bytes, at: int) -> int:
+        """Reads what is at `at`: a run of events that differ in their text, or something else. Returns where it ends.
+
+        Whatever it is, its likeness may begin a run, so it is read alone; unless nothing is learned any more.
+        """
+        writer, like, speak = self._writer, self._like, self._speak
+        if like is not None and speak is not None and self._frames.between():
+            texts, end = like.texts(chunk, at)
+            if texts:
+                speak(texts)
+                self._done = writer.ended
+                return end
+        border = chunk.find(b"\n\n", at) if self._tries else -1
+        end = border + 2 if border >= 0 else len(chunk)
+        for frame in self._frames.feed(chunk[at:end]):
+            self._frame(frame)
+            if self._done or writer.ended:
+                self._done = True
+                break
+        return end
 
     def _frame(self, frame: Frame) -> None:
         try:

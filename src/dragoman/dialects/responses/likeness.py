@@ -13,7 +13,8 @@ from msgspec import Struct, structs
 from dragoman.dialects.responses.wire import StreamEvent, decode
 from dragoman.messages.sse import Frame
 
-_text = msgspec.json.Decoder(str).decode
+_AT_ONCE = 64  # events; what a doubt about one of them costs is bounded by it
+_numbers = msgspec.json.Decoder(list[int]).decode
 _texts = msgspec.json.Decoder(list[str]).decode
 _PROBE = "\x01likeness"
 _PROBE_JSON = msgspec.json.encode(_PROBE)
@@ -30,29 +31,31 @@ class Likeness(Struct, frozen=True, gc=False):
     tail: bytes  # from its last literal to the blank line behind it
     border: bytes  # the end of one event and the beginning of the next
     start: int  # length of head
-    stop: int  # minus the length of tail
+    stop: int  # length of tail
     text_at: Literal[0, 2]  # which part of a partition at `between` is the text
 
-    def texts(self, chunk: bytes) -> list[str] | None:
-        """The texts of all events in `chunk`; None when it is not made of whole events of this likeness alone.
+    def texts(self, chunk: bytes, at: int = 0) -> tuple[list[str], int]:
+        """The texts of the events at `at` that are of this likeness, and where they end; none when there is a doubt.
 
         Few calls on many bytes: cutting them at what is known is cheaper than a look at each event.
         """
-        if not (chunk.startswith(self.head) and chunk.endswith(self.tail)):
-            return None
-        at = self.text_at
-        body = chunk[self.start : self.stop]
+        if not chunk.startswith(self.head, at):
+            return [], at
+        *cut, last = chunk[at + self.start :].split(self.border, _AT_ONCE)
+        stop = last.find(self.tail)
+        if stop >= 0:
+            cut.append(last[:stop])
+            end = len(chunk) - len(last) + stop + self.stop
+        else:  # the rest of it is still to come
+            end = len(chunk) - len(last) - self.start
+        parts = [each.partition(self.between) for each in cut]
         try:
-            if len(chunk) < 2 * self.start:  # one event
-                parts = body.partition(self.between)
-                return [_text(parts[at])] if parts[2 - at].isdigit() else None
-            cut = [each.partition(self.between) for each in body.split(self.border)]
-            if not b"".join([parts[2 - at] for parts in cut]).isdigit():
-                return None
-            texts = _texts(b"[%b]" % b",".join([parts[at] for parts in cut]))
+            numbers = _numbers(b"[%b]" % b",".join([each[2 - self.text_at] for each in parts]))
+            # No string holds a line feed: what is no literal cannot become one together with the next.
+            texts = _texts(b"[%b]" % b",\n".join([each[self.text_at] for each in parts]))
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return None  # more than the literals differs, or half a character
-        return texts if len(texts) == len(cut) else None
+            return [], at  # more than the literals differs, or half a character
+        return (texts, end) if len(texts) == len(numbers) == len(cut) else ([], at)
 
 
 def likeness(frame: Frame, event: StreamEvent) -> Likeness | None:
@@ -76,4 +79,4 @@ def likeness(frame: Frame, event: StreamEvent) -> Likeness | None:
         return None  # a literal of another field
     head = (b"event: %b\ndata: " % frame.event.encode() if frame.event else b"data: ") + head
     tail += b"\n\n"
-    return Likeness(head, between, tail, tail + head, len(head), -len(tail), text_at)
+    return Likeness(head, between, tail, tail + head, len(head), len(tail), text_at)
