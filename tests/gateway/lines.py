@@ -1,7 +1,7 @@
 """A tiny dialect for tests of the gateway: one word and its argument a line. So these tests depend on no real one.
 
 `think`, `text`, `tool`, `args`, `usage <in> <out>`, `error <kind> <words>`, `crash`, `stop <reason>`, `end`. An answer
-is over after `end`, or when its bytes end after `stop`.
+is over after `end`, or when its bytes end after `stop`; after `more`, another call goes on with it.
 """
 
 from collections.abc import Mapping
@@ -50,11 +50,12 @@ def target(provider: str = "lab", model: str = "small", **quirks: object) -> Tar
 
 
 class Reader:
-    def __init__(self, writer: MessageWriter) -> None:
+    def __init__(self, call: Call, writer: MessageWriter) -> None:
+        self._call = call
         self._writer = writer
         self._rest = b""
         self._tools = 0
-        self._forgets = False
+        self._words: set[str] = set()  # those that tell how the answer ends
 
     def feed(self, chunk: bytes) -> list[Event]:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
@@ -63,10 +64,14 @@ class Reader:
         return self._writer.take()
 
     def whole(self, body: bytes) -> list[Event]:
-        return self.feed(body) + self.close()
+        events = self.feed(body)
+        return events if "more" in self._words else events + self.close()
+
+    def next_call(self) -> Call | None:
+        return structs.replace(self._call, body=self._call.body + b" more") if "more" in self._words else None
 
     def close(self) -> list[Event]:
-        if self._forgets:
+        if "forget" in self._words:
             return []
         if not self._writer.finished:
             raise ApiError("truncated", "The upstream's answer ended before it was complete.")
@@ -100,8 +105,8 @@ class Reader:
                 raise ApiError(kind, words)
             case "crash":
                 raise ZeroDivisionError("a bug")
-            case "forget":
-                self._forgets = True
+            case "more" | "forget":
+                self._words.add(word)
             case "surrogate":
                 writer.text("\ud83d")
             case "" | "#" | "{":
@@ -134,7 +139,7 @@ class Lines:
         )
 
     def reader(self, call: Call, writer: MessageWriter) -> Reader:
-        return Reader(writer)
+        return Reader(call, writer)
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes, call: Call) -> ApiError:
         kind = KINDS.get(status, "upstream_failed")

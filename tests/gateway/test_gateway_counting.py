@@ -106,3 +106,25 @@ async def test_nobody_is_asked_who_cannot_count() -> None:
 async def test_a_count_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "PATIENCE", 0.01)
     assert await count(Upstream(200), ABLE) is None
+
+
+@pytest.mark.anyio
+async def test_the_same_text_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "MEMORY_LIMIT", 1)
+    upstream = Upstream(200, b"42", b"", b"43", b"", b"44", b"")
+    counter = UpstreamCount({"able": Able()}, upstream, Signer())  # type: ignore[dict-item]
+    first = Route(requested="m", targets=(ABLE,), steps=())
+    second = Route(requested="m", targets=(structs.replace(ABLE, base_url="http://127.0.0.1:9/other"),), steps=())
+    found = [await counter.tokens(REQUEST, route) for route in (first, first, second, first)]
+    assert found == [42, 42, 43, 44]  # one count is remembered
+
+
+@pytest.mark.anyio
+async def test_a_failure_is_not_remembered() -> None:
+    upstream = Upstream(503, b"busy", b"", b"42", b"")
+    counter = UpstreamCount({"able": Able()}, upstream, Signer())  # type: ignore[dict-item]
+    route = Route(requested="m", targets=(ABLE,), steps=())
+    assert await counter.tokens(REQUEST, route) is None
+    upstream.status = 200
+    upstream._pieces = [b"42", b""]
+    assert await counter.tokens(REQUEST, route) == 42

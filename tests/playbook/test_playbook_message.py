@@ -265,3 +265,19 @@ async def test_journeys_do_not_share_anything() -> None:
     assert done.record is not second.record
     assert done.record.notes is not second.record.notes
     assert len(done.record.attempts) == len(second.record.attempts) == 1
+
+
+async def test_a_message_that_stops_in_its_middle_is_told_on_by_another_call() -> None:
+    await play(
+        Playbook()
+        >> Ask(stream=False)
+        << Called("lab/small", "small old unary")
+        >> Head(200)
+        >> Said("{", "text Hel", "more")
+        >> End()
+        << Called("lab/small", "small old unary more")
+        >> Head(200)
+        >> Said("{", "text lo", "usage 7 2", "stop")
+        >> End()
+        << Got("Hello")
+    )

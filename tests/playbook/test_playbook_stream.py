@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from dragoman.dialects.contract import Target
+from dragoman.gateway import pursuit
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import header
 from gateway.lines import Mending, target
@@ -895,3 +896,54 @@ async def test_a_watcher_that_fails_is_counted_and_swallowed() -> None:
     assert script.task is not None
     assert script.task.done()
     assert script.gateway.watch_failures == 1
+
+
+async def test_an_answer_that_stops_in_its_middle_is_told_on_by_another_call() -> None:
+    await play(
+        Playbook()
+        >> Ask()
+        << Called("lab/small", "small old stream")
+        >> Head(200)
+        >> Said("text Hel", "more")
+        << Saw("message_start", "start 0 text", "delta 0 Hel")
+        >> End()
+        << Called("lab/small", "small old stream more")
+        >> Head(200)
+        >> Said("text lo")
+        << Saw("delta 0 lo")
+        >> Said("usage 7 2", "stop", "end")
+        << Saw(*FINISH)
+        << Over()
+    )
+
+
+async def test_the_rest_of_an_answer_that_is_refused_is_an_error() -> None:
+    await play(
+        Playbook()
+        >> Ask()
+        << Called()
+        >> Head(200)
+        >> Said("text Hel", "more")
+        << Saw("message_start", "start 0 text", "delta 0 Hel")
+        >> End()
+        << Called("lab/small", "small old stream more")
+        >> Head(503)
+        >> Bytes(b"busy")
+        >> End()
+        << Saw("error overloaded_error: busy")
+        << Over()
+    )
+
+
+async def test_an_answer_is_not_told_on_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pursuit, "HOP_LIMIT", 1)
+    script = (
+        Playbook()
+        >> Ask()
+        << Called()
+        >> Head(200)
+        >> Said("text a", "more")
+        << Saw("message_start", "start 0 text", "delta 0 a")
+    )
+    script = script >> End() << Called("lab/small", "small old stream more") >> Head(200) >> Said("more") >> End()
+    await play(script << Saw("error api_error: The upstream stopped 2 times in the middle of its answer.") << Over())

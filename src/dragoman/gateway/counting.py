@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Protocol, runtime_checkable
 
 from dragoman.dialects.contract import Call, Dialect, Target
@@ -12,6 +13,7 @@ from dragoman.routing.route import Route
 
 PATIENCE = 5.0  # seconds; clients ask many times at once, and have an estimate of their own
 ANSWER_LIMIT = 64 * 1024  # bytes of an answer that holds a number
+MEMORY_LIMIT = 1024  # counts that are remembered
 
 
 @runtime_checkable
@@ -24,12 +26,13 @@ class Counting(Protocol):
 
 
 class UpstreamCount:
-    """Asks the first target of a route."""
+    """Asks the first target of a route, once for the same text: clients count the same tools again and again."""
 
     def __init__(self, dialects: Mapping[str, Dialect], upstream: UpstreamLike, signer: SignerLike) -> None:
         self._dialects = dialects
         self._upstream = upstream
         self._signer = signer
+        self._known: dict[bytes, int] = {}  # hash of what was counted and where -> tokens, the oldest first
 
     async def tokens(self, request: Request, route: Route) -> int | None:
         """The upstream's own count; None when it has none, fails, or takes too long: an estimate does then."""
@@ -46,6 +49,10 @@ class UpstreamCount:
 
     async def _ask(self, dialect: Counting, request: Request, target: Target) -> int | None:
         call = dialect.count(request, target)
+        place = sha256(call.url.encode() + b"\0" + call.body).digest()
+        known = self._known.get(place)
+        if known is not None:
+            return known
         signed = self._signer.headers(target)
         if signed is None:
             signed = await self._signer.fetch(target)
@@ -56,4 +63,9 @@ class UpstreamCount:
                 body += chunk
         finally:
             answer.close()
-        return dialect.counted(bytes(body)) if answer.status == 200 else None
+        if answer.status != 200:
+            return None
+        while len(self._known) >= MEMORY_LIMIT:
+            del self._known[next(iter(self._known))]
+        found = self._known[place] = dialect.counted(bytes(body))
+        return found

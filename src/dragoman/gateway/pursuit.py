@@ -23,6 +23,7 @@ ANSWER_LIMIT = 64 * 1024 * 1024  # bytes of an answer that is not streamed
 ERROR_LIMIT = 256 * 1024  # bytes of an error's body that are read
 FINISHED_IDLE = 10.0  # seconds that an answer which said its finish mark may take to end
 MENDED_LIMIT = 256  # targets whose repairs are remembered
+HOP_LIMIT = 20  # calls that one answer may be continued by
 
 _JSON_BEGINS = (b"{", b"[", b"")
 
@@ -36,6 +37,7 @@ class Pursuit:
         "_clock",
         "_collaborators",
         "_errors",
+        "_hops",
         "_idle",
         "_message_id",
         "_passing",
@@ -76,6 +78,7 @@ class Pursuit:
         self._signed: Sequence[tuple[str, str]] = ()  # the headers of the last call that carry a key or a token
         self._signed_anew = False  # a refused token was replaced, once for each target
         self.listening = False  # waits for the body of an answer
+        self._hops = 0  # calls that went on where the upstream had stopped
         self._idle = False  # the upstream was silent for too long, and was given up
         self.heard = 0.0  # when the upstream was last heard, or asked
         self.events: list[Event] = []
@@ -119,6 +122,8 @@ class Pursuit:
         try:
             if chunk:
                 return reader.feed(chunk)
+            if broken is None and not writer.ended and (call := _next_call(reader)) is not None:
+                return await self._go_on(call)
             # A connection that broke, or fell silent, after the upstream's finish mark took nothing away.
             events = reader.close()
         except ApiError as error:
@@ -177,22 +182,45 @@ class Pursuit:
             call = self._call = dialect.call(self._request, target)
             self._record.endpoint = _endpoint(call.url)
         self.notes = call.notes
-        answer = self._answer = await self._send(call)
-        if not 200 <= answer.status < 300:
-            raise await self._refusal(dialect, call, answer)
+        answer = await self._ask(call)
         writer = self.writer = self._writer(call.recall)
-        reader = self.reader = dialect.reader(call, writer)
-        if not _is_stream(answer, call):
-            first = await self._read()
-            if not call.stream or first.lstrip()[:1] in _JSON_BEGINS:
-                self.events = reader.whole(await self._body(first))
-                if not writer.ended:
-                    raise ApiError("truncated", "The upstream's answer ended before it was complete.")
-                return
-            self.events = reader.feed(first)  # a stream under a wrong name
+        self.events = await self._begin(call, answer, writer)
         streams = self._record.stream
         while not writer.ended and not (streams and writer.committed):
             self.events += await self.more()
+
+    async def _ask(self, call: Call) -> AnswerLike:
+        """The head of the answer to `call`. Raises ApiError for an error status, too."""
+        answer = self._answer = await self._send(call)
+        if not 200 <= answer.status < 300:
+            raise await self._refusal(self._collaborators.dialects[call.target.dialect], call, answer)
+        return answer
+
+    async def _begin(self, call: Call, answer: AnswerLike, writer: MessageWriter) -> list[Event]:
+        """The first events of an answer: none yet of one that streams, all of another."""
+        reader = self.reader = self._collaborators.dialects[call.target.dialect].reader(call, writer)
+        if _is_stream(answer, call):
+            return []
+        first = await self._read()
+        if call.stream and first.lstrip()[:1] not in _JSON_BEGINS:
+            return reader.feed(first)  # a stream under a wrong name
+        events = reader.whole(await self._body(first))
+        if not writer.ended:
+            following = _next_call(reader)
+            if following is None:
+                raise ApiError("truncated", "The upstream's answer ended before it was complete.")
+            events += await self._go_on(following)
+        return events
+
+    async def _go_on(self, call: Call) -> list[Event]:
+        """Ask for the rest of an answer that stopped in its middle; what comes is told by the same writer."""
+        writer, stopped = self.writer, self._answer
+        assert writer is not None and stopped is not None  # noqa: PT018, S101 only called for an answer that is taken
+        stopped.release()
+        self._hops += 1
+        if self._hops > HOP_LIMIT:
+            raise ApiError("truncated", f"The upstream stopped {self._hops} times in the middle of its answer.")
+        return await self._begin(call, await self._ask(call), writer)
 
     async def _send(self, call: Call) -> AnswerLike:
         collaborators = self._collaborators
@@ -289,6 +317,7 @@ class Pursuit:
             self._answer.close()
         self._answer = self.reader = self.writer = None
         self._idle = False
+        self._hops = 0
         self.events = []
         if len(self._errors) == self._position:
             self._errors.append(error)
@@ -367,6 +396,13 @@ class Pursuit:
                 repair=self._used[-1] if self._used else None,
             )
         )
+
+
+def _next_call(reader: Reader) -> Call | None:
+    """The call that goes on where the answer stopped, of a reader that offers `contract.Continues`."""
+    offer = getattr(reader, "next_call", None)
+    call: Call | None = offer() if offer is not None else None
+    return call
 
 
 def _is_stream(answer: AnswerLike, call: Call) -> bool:
