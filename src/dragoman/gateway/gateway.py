@@ -7,6 +7,7 @@ from dragoman.config.settings import Server
 from dragoman.dialects.contract import Dialect
 from dragoman.gateway.collaborators import Collaborators, RouterLike, SignerLike, UpstreamLike
 from dragoman.gateway.journey import Journey
+from dragoman.gateway.pursuit import relays
 from dragoman.gateway.record import Record
 from dragoman.messages.request import Request
 
@@ -46,17 +47,21 @@ class Gateway:
         )
 
     def begin(self, request: Request, request_id: str) -> Journey:
-        """Resolve the route and start the account. Inside a running loop. Raises ApiError("not_found")."""
-        body = request.body
+        """Resolve the route and start the account. Inside a running loop.
+
+        Raises ApiError: "not_found", and "invalid_request" for a body that would have to be translated.
+        """
+        route = self._router.route(request.model)
+        if not relays(self._collaborators.dialects, route.targets[0]):
+            request.body  # noqa: B018 decoded once, for all who look at it
         record = Record(
             request_id=request_id,
-            model=body.model,
-            stream=body.stream is True,
+            model=request.model,
+            stream=request.stream,
             started=self._clock(),
             session=request.session,
             request_bytes=len(request.raw),
         )
-        route = self._router.route(body.model)
         return Journey(self._collaborators, request, route, record, self._count_watch_failure)
 
     def _count_watch_failure(self) -> None:

@@ -4,7 +4,7 @@ Nothing in here was shown to the caller yet, so every failure may still be mende
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dragoman.dialects.contract import Call, Dialect, Reader, Recall, Repair, Target
@@ -14,6 +14,7 @@ from dragoman.gateway.record import Attempt, Record
 from dragoman.messages.errors import ApiError
 from dragoman.messages.estimate import tokens
 from dragoman.messages.events import Event
+from dragoman.messages.headers import passed_on
 from dragoman.messages.notes import Note
 from dragoman.messages.request import Request
 from dragoman.messages.writer import MessageWriter
@@ -52,6 +53,7 @@ class Pursuit:
         "_target",
         "_used",
         "events",
+        "headers",
         "heard",
         "listening",
         "notes",
@@ -82,6 +84,7 @@ class Pursuit:
         self._idle = False  # the upstream was silent for too long, and was given up
         self.heard = 0.0  # when the upstream was last heard, or asked
         self.events: list[Event] = []
+        self.headers: tuple[tuple[str, str], ...] = ()  # of an answer that is passed on
         self.notes: tuple[Note, ...] = ()
         self.writer: MessageWriter | None = None
         self.reader: Reader | None = None
@@ -91,10 +94,10 @@ class Pursuit:
 
         Raises ApiError: the most telling one of all attempts.
         """
-        if self._request.body.max_tokens == 0:
+        self._take_target()
+        if self._request.max_tokens == 0 and not relays(self._collaborators.dialects, self._target):
             self._warm_up()
             return
-        self._take_target()
         while True:
             began = self._clock()
             try:
@@ -194,6 +197,8 @@ class Pursuit:
         answer = self._answer = await self._send(call)
         if not 200 <= answer.status < 300:
             raise await self._refusal(self._collaborators.dialects[call.target.dialect], call, answer)
+        if call.relays:
+            self.headers = passed_on(answer.headers)
         return answer
 
     async def _begin(self, call: Call, answer: AnswerLike, writer: MessageWriter) -> list[Event]:
@@ -287,7 +292,7 @@ class Pursuit:
         return MessageWriter(
             message_id=self._message_id,
             model=recall.model,
-            input_tokens=recall.input_tokens or tokens(self._request.body),
+            input_tokens=recall.input_tokens,
             stop_sequences=recall.stop_sequences,
             names=recall.names,
             ids=recall.ids,
@@ -304,7 +309,7 @@ class Pursuit:
     def _warm_up(self) -> None:
         """`max_tokens: 0` only warms a prompt cache, and asks for no answer."""
         self.notes = (Note("changed", "cache.not_warmed", "max_tokens"),)
-        self.writer = self._writer(Recall(model=self._record.model))
+        self.writer = self._writer(Recall(model=self._record.model, input_tokens=tokens(self._request.body)))
         self.writer.finish("max_tokens")
         self.writer.end()
         self.events = self.writer.take()
@@ -403,6 +408,12 @@ def _next_call(reader: Reader) -> Call | None:
     offer = getattr(reader, "next_call", None)
     call: Call | None = offer() if offer is not None else None
     return call
+
+
+def relays(dialects: Mapping[str, Dialect], target: Target) -> bool:
+    """Whether the target speaks Messages itself, so that nothing is translated."""
+    found: bool = getattr(dialects[target.dialect], "relays", False)
+    return found
 
 
 def _is_stream(answer: AnswerLike, call: Call) -> bool:
