@@ -53,7 +53,7 @@ class Target(Struct, frozen=True, kw_only=True):
     quirks: Any  # the dialect's own typed quirks, e.g. `dialects.chat.quirks.Quirks`
     facts: Facts = Facts()
     key: str | None = None  # name under which `Secrets` knows the key; None: no key is needed
-    auth: Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "entra", "google", "none"] = "bearer"
+    auth: Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "entra", "google", "caller", "none"] = "bearer"
     headers: tuple[tuple[str, str], ...] = ()  # fixed extra headers of the provider; never secrets
     state_scope: str = ""  # which deployments can read state made here; see `messages.state`
     strict: bool = False  # a `lost` note becomes a 400

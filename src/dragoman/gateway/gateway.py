@@ -1,6 +1,6 @@
 """Where journeys begin: the route is resolved once, and all that a journey needs is handed to it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
 from dragoman.config.settings import Server
@@ -46,9 +46,10 @@ class Gateway:
             mended={},
         )
 
-    def begin(self, request: Request, request_id: str) -> Journey:
+    def begin(self, request: Request, request_id: str, caller: Sequence[tuple[str, str]] = ()) -> Journey:
         """Resolve the route and start the account. Inside a running loop.
 
+        `caller`: the headers with the caller's own credentials, for targets that are asked with those.
         Raises ApiError: "not_found", and "invalid_request" for a body that would have to be translated.
         """
         route = self._router.route(request.model)
@@ -62,7 +63,7 @@ class Gateway:
             session=request.session,
             request_bytes=len(request.raw),
         )
-        return Journey(self._collaborators, request, route, record, self._count_watch_failure)
+        return Journey(self._collaborators, request, route, record, self._count_watch_failure, caller)
 
     def _count_watch_failure(self) -> None:
         self.watch_failures += 1

@@ -5,7 +5,7 @@ Committed: the first content was sent. Opened or committed, a failure is one `er
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
 import msgspec
@@ -62,12 +62,13 @@ class Journey:
         route: Route,
         record: Record,
         failed_to_watch: Callable[[], None],
+        caller: Sequence[tuple[str, str]] = (),
     ) -> None:
         """`failed_to_watch` is told when `watch` raises."""
         self._collaborators = collaborators
         self._request = request
         self._route = route
-        self._pursuit = Pursuit(collaborators, request, route, record)
+        self._pursuit = Pursuit(collaborators, request, route, record, caller)
         self._failed_to_watch = failed_to_watch
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None

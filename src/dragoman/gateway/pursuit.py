@@ -26,6 +26,11 @@ FINISHED_IDLE = 10.0  # seconds that an answer which said its finish mark may ta
 MENDED_LIMIT = 256  # targets whose repairs are remembered
 HOP_LIMIT = 20  # calls that one answer may be continued by
 
+NO_CREDENTIALS = (
+    "The provider {} is asked with the caller's own key, and the request has none. Send it as `x-api-key` or "
+    "`Authorization: Bearer`; the token of this gateway goes into `x-dragoman-token`."
+)
+
 _JSON_BEGINS = (b"{", b"[", b"")
 
 
@@ -35,6 +40,7 @@ class Pursuit:
     __slots__ = (
         "_answer",
         "_call",
+        "_caller",
         "_clock",
         "_collaborators",
         "_errors",
@@ -61,9 +67,18 @@ class Pursuit:
         "writer",
     )
 
-    def __init__(self, collaborators: Collaborators, request: Request, route: Route, record: Record) -> None:
+    def __init__(
+        self,
+        collaborators: Collaborators,
+        request: Request,
+        route: Route,
+        record: Record,
+        caller: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """`caller`: the headers with the caller's own credentials; only targets with `auth` "caller" see them."""
         self._collaborators = collaborators
         self._clock = collaborators.clock
+        self._caller = caller
         self._request = request
         self._route = route
         self._record = record
@@ -232,10 +247,7 @@ class Pursuit:
         self.heard = self._clock()
         task = self._sender = asyncio.current_task()
         try:
-            signed = collaborators.signer.headers(call.target)
-            if signed is None:
-                signed = await collaborators.signer.fetch(call.target)
-            self._signed = signed
+            signed = self._signed = await self._sign(call.target)
             headers = [*call.headers, *signed]
             return await collaborators.upstream.send(call.method, call.url, headers, call.body)
         except asyncio.CancelledError:
@@ -245,6 +257,16 @@ class Pursuit:
             raise
         finally:
             self._sender = None
+
+    async def _sign(self, target: Target) -> Sequence[tuple[str, str]]:
+        """The headers that carry a key or a token: ours, or those of the caller, never both."""
+        if target.auth == "caller":
+            if not self._caller:
+                raise ApiError("authentication", NO_CREDENTIALS.format(target.provider), should_retry=False)
+            return self._caller
+        signer = self._collaborators.signer
+        signed = signer.headers(target)
+        return await signer.fetch(target) if signed is None else signed
 
     async def _read(self) -> bytes:
         answer = self._answer

@@ -238,6 +238,7 @@ class Request(Struct, frozen=True, dict=True):
     betas: tuple[str, ...] = ()  # anthropic-beta, split at commas
     query: str = ""
     named_session: str | None = None  # value of x-claude-code-session-id
+    headers: tuple[tuple[bytes, bytes], ...] = ()  # the caller's own that an upstream of Messages may see
 
     @cached_property
     def _decoded(self) -> "tuple[Body, tuple[Note, ...]]":
