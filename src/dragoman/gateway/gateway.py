@@ -63,7 +63,7 @@ class Gateway:
             session=request.session,
             request_bytes=len(request.raw),
         )
-        return Journey(self._collaborators, request, route, record, self._count_watch_failure, caller)
+        return Journey(self._collaborators, request, route, record, self._count_watch_failure, caller=caller)
 
     def _count_watch_failure(self) -> None:
         self.watch_failures += 1

@@ -62,6 +62,7 @@ class Journey:
         route: Route,
         record: Record,
         failed_to_watch: Callable[[], None],
+        *,
         caller: Sequence[tuple[str, str]] = (),
     ) -> None:
         """`failed_to_watch` is told when `watch` raises."""
