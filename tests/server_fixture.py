@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,14 +78,16 @@ class Script:
     def __init__(self) -> None:
         self.record = Record()
         self.journeys: list[Journey] = []
+        self.callers: list[tuple[tuple[str, str], ...]] = []  # the credentials that each came with
         self.entered = asyncio.Event()
         self.refuse: Exception | None = None
 
-    def begin(self, request: Request, request_id: str) -> Journey:
+    def begin(self, request: Request, request_id: str, caller: Sequence[tuple[str, str]] = ()) -> Journey:
         assert request_id.startswith("req_")
         if self.refuse:
             raise self.refuse
         request.body  # noqa: B018 as the gateway does, before it translates
+        self.callers.append(tuple(caller))
         self.journeys.append(Journey(self, request))
         return self.journeys[-1]
 

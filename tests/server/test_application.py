@@ -10,7 +10,7 @@ from dragoman.config.settings import Config, Provider, Server
 from dragoman.dialects.contract import Target
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
-from dragoman.server.application import canonical
+from dragoman.server.paths import canonical
 from server_fixture import BODY, House, Routes, connect, head, read_chunk, read_head, read_reply, running
 
 pytestmark = pytest.mark.anyio

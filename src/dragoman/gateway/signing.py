@@ -1,11 +1,12 @@
 """Signing calls: keys at once, tokens after they were fetched, one fetch at a time for each provider."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from dragoman.dialects.contract import Target
-from dragoman.gateway.collaborators import UpstreamLike
+from dragoman.gateway.collaborators import SignerLike, UpstreamLike
+from dragoman.gateway.pursuit import NO_CREDENTIALS
 from dragoman.messages.errors import ApiError
 from dragoman.providers.credentials import Flow, Headers, TokenAnswer, TokenCall
 
@@ -21,6 +22,18 @@ class CredentialsLike(Protocol):
     def flow(self, target: Target, now: float) -> Flow: ...
 
     def refused(self, target: Target, sent: Headers = ()) -> bool: ...
+
+
+async def signed(
+    signer: SignerLike, target: Target, caller: Sequence[tuple[str, str]] = ()
+) -> Sequence[tuple[str, str]]:
+    """The headers that carry a key or a token: ours, or those of the `caller`, never both. Raises ApiError."""
+    if target.auth == "caller":
+        if not caller:
+            raise ApiError("authentication", NO_CREDENTIALS.format(target.provider), should_retry=False)
+        return caller
+    headers = signer.headers(target)
+    return await signer.fetch(target) if headers is None else headers
 
 
 class Signing:
