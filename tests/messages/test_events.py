@@ -109,7 +109,8 @@ def test_the_error_event() -> None:
 
 
 def test_the_tag_of_every_event_is_its_name() -> None:
-    tags = {str(kind.__struct_config__.tag) for kind in get_args(events.Event)}
+    kinds = set(get_args(events.Event)) - {events.Relayed}  # which has the names that its upstream wrote
+    tags = {str(kind.__struct_config__.tag) for kind in kinds}
     assert tags == {
         "message_start",
         "content_block_start",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dragoman.messages import writer as writer_module
-from dragoman.messages.errors import ApiError
+from dragoman.messages.errors import ApiError, Verbatim
 from dragoman.messages.events import (
     BlockDelta,
     BlockStart,
@@ -19,7 +19,9 @@ from dragoman.messages.events import (
     MessageDelta,
     MessageStart,
     MessageStop,
+    Outcome,
     RedactedThinkingBlock,
+    Relayed,
     SignatureDelta,
     TextBlock,
     TextDelta,
@@ -467,6 +469,35 @@ def test_a_failure_leaves_the_block_open() -> None:
     events = made.take()
     check(events, whole=False)
     assert not any(isinstance(made_event, BlockStop | MessageStop) for made_event in events)
+
+
+@pytest.mark.failure(118)
+def test_a_failure_in_words_of_the_upstream_is_told_in_them() -> None:
+    made = writer()
+    told = ApiError("overloaded", "x", verbatim=Verbatim(529, (), b'{"type":"error"}'))
+    assert made.fail(told) == Relayed(b'event: error\ndata: {"type":"error"}\n\n')
+    assert made.ended
+
+
+def test_frames_that_are_passed_on() -> None:
+    made = writer()
+    assert made.outcome is None
+    made.relay(b"one")
+    assert (made.started, made.committed, made.finished, made.ended) == (True, False, False, False)
+    made.relay(b"two", content=True)
+    assert (made.committed, made.finished, made.ended) == (True, False, False)
+    made.relay(b"three", outcome=Outcome("max_tokens"))
+    assert (made.finished, made.ended, made.outcome) == (True, False, Outcome("max_tokens"))
+    made.relay(b"four", end=True)
+    assert made.ended
+    assert made.take() == [Relayed(b"one"), Relayed(b"two"), Relayed(b"three"), Relayed(b"four")]
+
+
+def test_a_whole_answer_that_is_passed_on_has_no_frames() -> None:
+    made = writer()
+    made.relay(b"", outcome=Outcome("end_turn"), end=True)
+    assert (made.started, made.committed, made.finished, made.ended) == (False, True, True, True)
+    assert made.take() == []
 
 
 def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
