@@ -103,11 +103,11 @@ def load(*, path: Path | None, environ: Mapping[str, str], folder: Path, home: P
     named = entries.configured(sheet, sections["providers"]) if "providers" in sections else {}
     written = "providers" in sections and bool(sections["providers"].value)
     providers = named if written else entries.from_environment()
+    models = destinations(sheet, sections["models"], providers, entries) if "models" in sections else {}
     if server.get("forward_to", "none") not in ("", "none", *providers):
         node = sheet.mapping(sections["server"], "server")["forward_to"]
         hint = did_you_mean(server["forward_to"], providers)
         sheet.refuse(node, "server.forward_to", f"there is no provider of this name under `providers:`.{hint}")
-    models = destinations(sheet, sections["models"], providers, entries) if "models" in sections else {}
     if problems:
         raise ConfigError(problems)
 
