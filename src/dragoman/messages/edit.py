@@ -22,8 +22,8 @@ MORE = "+"
 _KEY = re.compile(rb'[\s,]*("[^"\\]*(?:\\.[^"\\]*)*")\s*:\s*', re.DOTALL)
 _BEFORE = re.compile(rb"[\s,]*")
 _AFTER = frozenset((b"", b" ", b"\t", b"\n", b"\r", b",", b"}", b"]"))
-_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
-_SCALAR = re.compile(rb"[^\s,\]}]+")
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]|[^\s,:"\[\]{}]+', re.DOTALL)
+_DEPTH = {b"{": 1, b"[": 1, b"}": -1, b"]": -1}
 _ASCII = bytes(range(0x80)) + b"?" * 0x80
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
@@ -155,12 +155,8 @@ class _Text:
         end = start + len(value)
         if sound.startswith(value, start) and sound[end : end + 1] in _AFTER:
             return end
-        if sound[start] not in b'"{[':
-            scalar = _SCALAR.match(sound, start)
-            return scalar.end() if scalar else start
-        depth = 0
-        for token in _TOKEN.finditer(sound, start):
-            depth += {b"{": 1, b"[": 1, b"}": -1, b"]": -1}.get(token[0], 0)
-            if not depth:
-                return token.end()
-        return end
+        at, depth = start, 0
+        while at == start or depth:
+            token = _TOKEN.search(sound, at)
+            at, depth = (token.end(), depth + _DEPTH.get(token[0], 0)) if token else (len(sound), 0)
+        return at
