@@ -16,9 +16,10 @@ from dragoman.dialects.anthropic.quirks import Quirks
 from dragoman.dialects.anthropic.signatures import by_claude
 from dragoman.messages.edit import Changes
 from dragoman.messages.notes import Note
-from dragoman.messages.outline import BlockOutline, TurnOutline
+from dragoman.messages.outline import ABSENT, BlockOutline, TurnOutline
 from dragoman.messages.state import ours
 
+_SEARCHED = frozenset({"text", "web_search_tool_result"})
 THINKING = frozenset({"thinking", "redacted_thinking"})
 
 
@@ -36,6 +37,7 @@ def clean(turns: Sequence[TurnOutline], quirks: Quirks, notes: list[Note]) -> Cl
     caller in a row as one.
     """
     foreign = _foreign(quirks)
+    seals = quirks.signatures == "anthropic"
     changes: Changes = {}
     gone: dict[int, set[int]] = {}
     for index, turn in enumerate(turns):
@@ -47,7 +49,7 @@ def clean(turns: Sequence[TurnOutline], quirks: Quirks, notes: list[Note]) -> Cl
             # An answer without words got an empty text from us, and texts must not be empty.
             out |= {number for number, block in enumerate(blocks) if block.type == "text" and _is_blank(block)}
         inside: Changes = {}
-        if quirks.signatures == "anthropic":
+        if seals and any(block.type in _SEARCHED for block in blocks):
             _searches(blocks, out, inside, f"messages.{index}.content", notes)
         if out:
             gone[index] = out
@@ -111,6 +113,8 @@ def _unsealed(block: BlockOutline) -> bool:
 
 
 def _cites_unsealed(block: BlockOutline) -> bool:
+    if block.citations is ABSENT:
+        return False
     try:
         rows = _CITATIONS.decode(block.citations)
     except msgspec.DecodeError:  # none

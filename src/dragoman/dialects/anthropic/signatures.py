@@ -8,7 +8,6 @@ https://pkg.go.dev/github.com/router-for-me/CLIProxyAPI/v7/internal/signature an
 https://github.com/router-for-me/CLIProxyAPI/blob/main/internal/signature/gemini_validation.go
 """
 
-import base64
 import binascii
 import re
 
@@ -34,6 +33,6 @@ def _decoded(text: str) -> bytes:
     """The first bytes of `text`; b"" when it is no base64."""
     begin = text[:_LOOK]
     try:
-        return base64.b64decode(begin[: len(begin) // 4 * 4], validate=True)
+        return binascii.a2b_base64(begin[: len(begin) // 4 * 4], strict_mode=True)
     except (binascii.Error, ValueError):
         return b""
