@@ -678,7 +678,9 @@ def test_an_input_of_many_objects_may_be_shallow() -> None:
 
 @pytest.mark.failure(69)
 def test_who_passes_it_on_needs_only_its_head() -> None:
-    request = Request(raw_body(stream=True, metadata={"user_id": "user_session_1"}, messages="a text where turns belong"))
+    request = Request(
+        raw_body(stream=True, metadata={"user_id": "user_session_1"}, messages="a text where turns belong")
+    )
     assert (request.model, request.stream, request.max_tokens, request.session) == ("m", True, 1, "1")
     assert request.notes == ()
     with pytest.raises(ApiError, match="messages: Expected `array`, got `str`") as caught:
