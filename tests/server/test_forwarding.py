@@ -195,12 +195,14 @@ async def test_results_are_asked_for_here(gateway: Gateway) -> None:
         own = f"127.0.0.1:{house.port}"
         reply = await house.ask("GET", "/v1/messages/batches/b", host=own, accept_encoding="gzip")
         proxied = await house.ask("GET", "/v1/messages/batches", host="localhost", x_forwarded_proto="https, http")
+        nameless = await house.ask("GET", "/v1/messages/batches/b", host="-")
         liar = await house.ask("GET", "/v1/messages/batches/b", host="localhost", x_forwarded_proto="javascript")
     assert seen[0].headers["accept-encoding"] == "identity"
     found = BATCH.replace(b"https://api.anthropic.com", f"http://{own}".encode())
     assert reply.body == found
     assert reply.headers["content-length"] == str(len(found))
     assert proxied.json["results_url"] == "https://localhost/v1/messages/batches/b/results?x=1"
+    assert nameless.body == BATCH
     assert liar.json["results_url"] == "http://localhost/v1/messages/batches/b/results?x=1"
 
 
@@ -584,6 +586,25 @@ async def test_an_upstream_that_falls_silent(gateway: Gateway) -> None:
         writer.close()
 
 
+async def test_a_server_that_stops_cuts_what_is_not_over(gateway: Gateway) -> None:
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.open_stream()
+        await connection.chunk(b"hello")
+        await connection.gone()
+
+    async with gateway(script, stop_after=0) as house:
+        reader, writer = await connect(house.port)
+        writer.write(b"GET /v1/files/f/content HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+        await read_head(reader)
+        assert await read_chunk(reader) == b"hello"
+    with contextlib.suppress(ConnectionResetError):
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
+    (line,) = [line for line in house.log if line["event"] == "request"]
+    assert line["error"].startswith("overloaded_error")
+
+
 async def test_an_upstream_that_is_not_there(gateway: Gateway) -> None:
     async with gateway(answering([])) as house:
         house.upstream.stop()
@@ -655,3 +676,30 @@ async def test_with_callers_keys_each_sees_what_theirs_may_see(gateway: Gateway)
         for key in ("one", "two"):
             assert len((await house.ask("GET", "/v1/models", x_api_key=key)).json["data"]) == 1
     assert [each.headers["x-api-key"] for each in seen] == ["one", "two"]
+
+
+# Counting, where the answer comes from
+
+ASKED = b'{ "model":"claude-opus-5-5", "messages":[{"role":"user","content":"hi"}] }'
+
+
+@pytest.mark.failure(69, 107)
+async def test_a_count_comes_from_where_the_answer_comes_from(gateway: Gateway) -> None:
+    seen: list[Received] = []
+    said = b'{ "input_tokens": 7, "context_management": {"original_input_tokens": 9} }'
+    async with gateway(answering(seen, said)) as house:
+        reply = await house.ask("POST", "/v1/messages/count_tokens?beta=true", ASKED, anthropic_beta="x-1")
+        again = await house.ask("POST", "/v1/messages/count_tokens?beta=true", ASKED, anthropic_beta="x-1")
+    assert reply.body == again.body == said
+    (received,) = seen  # asked once
+    assert (received.path, received.body) == ("/v1/messages/count_tokens?beta=true", ASKED)
+    assert (received.headers["anthropic-beta"], received.headers["x-api-key"]) == ("x-1", KEY)
+
+
+@pytest.mark.parametrize(("setting", "asked"), [("auto", 1), ("estimate", 0)])
+async def test_without_a_count_there_is_an_estimate(gateway: Gateway, setting: str, asked: int) -> None:
+    seen: list[Received] = []
+    async with gateway(answering(seen, status="404 No"), count_tokens=setting) as house:
+        reply = await house.ask("POST", "/v1/messages/count_tokens", ASKED)
+    assert (reply.status, len(seen)) == (200, asked)
+    assert reply.json["input_tokens"] > 0

@@ -140,7 +140,7 @@ class _Watched:
 
     def __init__(self, body: AsyncIterator[bytes], deadline: asyncio.Timeout, idle: float) -> None:
         self.watched = True
-        self._body = body
+        self._body = aiter(body)
         self._deadline = deadline
         self._idle = idle
 
