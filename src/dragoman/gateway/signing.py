@@ -6,12 +6,16 @@ from typing import Protocol
 
 from dragoman.dialects.contract import Target
 from dragoman.gateway.collaborators import SignerLike, UpstreamLike
-from dragoman.gateway.pursuit import NO_CREDENTIALS
 from dragoman.messages.errors import ApiError
 from dragoman.providers.credentials import Flow, Headers, TokenAnswer, TokenCall
 
 PATIENCE = 30.0  # seconds that a token may take
 TOKEN_LIMIT = 256 * 1024  # bytes of an answer with a token
+
+NO_CREDENTIALS = (
+    "The provider {} is asked with the caller's own key, and the request has none. Send it as `x-api-key` or "
+    "`Authorization: Bearer`; the token of this gateway goes into `x-dragoman-token`."
+)
 
 
 class CredentialsLike(Protocol):
