@@ -11,7 +11,7 @@ from dragoman.dialects.contract import Target
 from dragoman.gateway import signing
 from dragoman.gateway.signing import Signing
 from dragoman.messages.errors import ApiError
-from dragoman.providers.credentials import Flow, Headers, TokenAnswer, TokenCall, TokenTask
+from dragoman.providers.tokens import Flow, Headers, TokenAnswer, TokenCall, TokenTask
 
 TARGET = Target(
     provider="azure", dialect="chat", base_url="http://127.0.0.1:9", model="m", quirks=Quirks(), auth="entra"
@@ -75,6 +75,9 @@ class Tokens:
         self.token = None
         return True
 
+    def owner(self, _target: Target) -> str:
+        return "somebody"
+
 
 @pytest.mark.anyio
 async def test_one_fetch_serves_all_who_wait_and_outlives_one_who_leaves() -> None:
@@ -110,7 +113,7 @@ async def test_a_fetch_that_everybody_left_fails_in_silence_and_the_next_begins_
 
 @pytest.mark.anyio
 async def test_work_that_blocks_runs_in_a_thread() -> None:
-    tokens = Tokens(TokenTask(lambda: TokenAnswer(200, b"managed")))
+    tokens = Tokens(TokenTask(lambda _: TokenAnswer(200, b"managed")))
     signer = Signing(tokens, Endpoint(Answer(500)), lambda: 0.0)
     assert await signer.fetch(TARGET) == (("authorization", "Bearer managed"),)
 
@@ -129,7 +132,7 @@ async def test_a_fetch_that_is_cancelled_leaves_nothing() -> None:
     signer = Signing(Tokens(), Endpoint(Answer(200)), lambda: 0.0)
     waiting = asyncio.create_task(signer.fetch(TARGET))
     await asyncio.sleep(0)
-    signer._fetches["azure"].cancel()
+    signer._fetches["somebody"].cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
 
