@@ -29,6 +29,7 @@ ID_LIMIT = 64  # characters; the reference names no limit, and every id that a c
 # https://ai.google.dev/gemini-api/docs/function-calling#multimodal
 _IN_RESULTS = IMAGES - {"image/heic", "image/heif"} | {PDF}
 _NO_ARGUMENTS = Raw(b"{}")
+_OUTPUT, _ERROR = "output", "error"  # https://ai.google.dev/api/caching#FunctionResponse
 
 
 class Written(Struct):
@@ -85,7 +86,7 @@ class _Turns:
         if self.contents[-1].role == "user":
             return
         if self._calls:
-            response = _response(NO_RESULT)
+            response: dict[str, str | Raw] = {_OUTPUT: NO_RESULT}
             parts = [Part(function_response=FunctionResponse(c.name, response, c.id)) for c in self._calls]
             self._notes.append(Note("changed", "tool_result.missing", "messages"))
         else:
@@ -212,16 +213,16 @@ class _Turns:
         for number, block in enumerate(turn.results):
             if block.cache_control is not None:
                 self._parts.ignore_breakpoint()
-            raw = _usual_output(block)
-            if raw is not None and self._takes_tools:
-                response, attached = Raw(b"".join((b'{"output":', memoryview(raw), b"}"))), None
-            else:
-                said, attached = self._unusual_output(block, turn.result_spot(number), moved)
+            said: str | Raw | None = _usual_output(block) if self._takes_tools else None
+            attached = None
+            if said is None:
+                shown, attached = self._unusual_output(block, turn.result_spot(number), moved)
                 if not self._takes_tools:
-                    parts.append(Part(f"[Result of a tool]\n{'Error: ' if block.is_error else ''}{said}"))
+                    parts.append(Part(f"[Result of a tool]\n{'Error: ' if block.is_error else ''}{shown}"))
                     continue
-                response = _response(said, is_error=bool(block.is_error))
+                said = shown
             call = self._calls[number]
+            response = {_ERROR if block.is_error else _OUTPUT: said}
             parts.append(Part(function_response=FunctionResponse(call.name, response, call.id, attached)))
         parts += moved.parts
 
@@ -267,13 +268,14 @@ class _Turns:
 class _Signed:
     """The signatures of one turn of the model, on their way to their parts."""
 
-    __slots__ = ("_call", "_dropped", "_spans", "_text")
+    __slots__ = ("_call", "_dropped", "_empties", "_spans", "_text")
 
     def __init__(self) -> None:
         self._call: str | None = None  # for the next call
         self._text: Mark | None = None  # for the next text
         self._spans: dict[int, list[Mark]] = {}  # by the number of the part
         self._dropped = False
+        self._empties = 0  # parts that hold a signature alone
 
     def add(self, found: list[Mark], last_text: int, parts: list[Part]) -> None:
         """Marks of a block behind `parts`; the last text among them is part `last_text`, or -1."""
@@ -286,6 +288,7 @@ class _Signed:
                 self._text = mark
             elif mark.part == "empty":
                 parts.append(Part("", thought_signature=mark.signature))
+                self._empties += 1
             elif last_text < 0:
                 self._dropped = True
             else:
@@ -308,7 +311,7 @@ class _Signed:
         """The parts, with the texts cut where signatures need it; nothing when none of them says anything."""
         if self._dropped or self._call is not None or self._text is not None:
             notes.append(Note("ignored", "thinking.dropped"))
-        if all(part.text == "" for part in parts):
+        if self._empties == len(parts):
             # "Unable to submit request because it has an empty text parameter": not on their own.
             notes.append(Note("ignored", "thinking.dropped"))
             return []
@@ -355,11 +358,6 @@ def _usual_output(block: Block) -> Raw | None:
         if only.type == "text" and only.cache_control is None and not block.is_error and not only.is_blank:
             return only.text_json
     return None
-
-
-def _response(said: str, *, is_error: bool = False) -> Raw:
-    """`output` and `error` are the keys that the reference names: https://ai.google.dev/api/caching#FunctionResponse"""
-    return Raw(b'{"%b":%b}' % (b"error" if is_error else b"output", msgspec.json.encode(said)))
 
 
 def _goes_in_results(part: Part) -> bool:
