@@ -184,13 +184,15 @@ def _said(request: Request, target: Target, notes: list[Note]) -> _Said:
 
 
 def _instruct(body: GeminiBody, instruction: str, quirks: Quirks) -> None:
-    part = Part(text=instruction)
+    """Parts stand beside each other with nothing between them."""
+    system = body.system_instruction
     if quirks.system == "user":
         first = body.contents[0]
-        body.contents[0] = Content([part, *first.parts], first.role)
+        body.contents[0] = Content([Part(text=f"{instruction}\n\n"), *first.parts], first.role)
+    elif system is None:
+        body.system_instruction = Content([Part(text=instruction)])
     else:
-        said = body.system_instruction.parts if body.system_instruction is not None else []
-        body.system_instruction = Content([*said, part])
+        system.parts.append(Part(text=f"\n\n{instruction}"))
 
 
 def _names(body: Body, offered: Offer, quirks: Quirks) -> Names:

@@ -4,7 +4,6 @@ https://ai.google.dev/gemini-api/docs/function-calling and https://ai.google.dev
 """
 
 from functools import lru_cache
-from typing import Literal
 
 import msgspec
 from msgspec import Raw
@@ -14,13 +13,12 @@ from dragoman.dialects.gemini import schema
 from dragoman.dialects.gemini.body import FunctionCallingConfig, FunctionDeclaration, GeminiBody, Tool, ToolConfig
 from dragoman.dialects.gemini.quirks import Quirks
 from dragoman.messages.errors import ApiError
+from dragoman.messages.fields import given
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
 from dragoman.messages.offer import Means, Offer, Offered, Strict, usual
-from dragoman.messages.request import NO_RAW, ToolChoice
 from dragoman.messages.request import Tool as AskedTool
-
-Form = Literal["json_schema", "openapi"]
+from dragoman.messages.request import ToolChoice
 
 _MODES = {"auto": "AUTO", "any": "ANY", "tool": "ANY", "none": "NONE"}
 
@@ -119,13 +117,13 @@ def _lacks(kind: str, tool: AskedTool, notes: list[Note]) -> None:
         notes.append(Note("changed", f"{kind}.domains", "tools"))
     if tool.max_uses is not None:
         notes.append(Note("changed", f"{kind}.max_uses", "tools"))
-    if tool.user_location is not NO_RAW and tool.user_location != b"null":
+    if given(tool.user_location):
         notes.append(Note("changed", f"{kind}.user_location", "tools"))
 
 
 def _functions(offered: Offer, names: Names, target: Target, notes: list[Note]) -> list[FunctionDeclaration] | Raw:
     quirks: Quirks = target.quirks
-    form: Form = target.facts.schema or quirks.schema
+    form: schema.Form = target.facts.schema or quirks.schema
     if offered.json:
         renamed = tuple(names.back.items()) if names.back else ()
         written, found = _remembered(offered.json, form, renamed, strict=_strict(quirks))
@@ -136,7 +134,7 @@ def _functions(offered: Offer, names: Names, target: Target, notes: list[Note]) 
 
 @lru_cache(maxsize=64)  # agents send the same tools with every request, and they are half of it
 def _remembered(
-    json: bytes, form: Form, renamed: tuple[tuple[str, str], ...], *, strict: Strict
+    json: bytes, form: schema.Form, renamed: tuple[tuple[str, str], ...], *, strict: Strict
 ) -> tuple[Raw, tuple[Note, ...]]:
     """The declarations of `Offer.json`. `renamed`: the upstream's names and the caller's, where they differ."""
     known = usual(json, inline=False, strict=strict)
@@ -147,7 +145,7 @@ def _remembered(
     return Raw(msgspec.json.encode(written)), tuple(notes)
 
 
-def _function(tool: Offered, name: str, form: Form, notes: list[Note]) -> FunctionDeclaration:
+def _function(tool: Offered, name: str, form: schema.Form, notes: list[Note]) -> FunctionDeclaration:
     raw = schema.parameters(tool.parameters, form, notes, f"{tool.place}.input_schema")
     if form == "json_schema":
         return FunctionDeclaration(name, tool.description, parameters_json_schema=raw)
