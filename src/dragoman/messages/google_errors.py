@@ -26,11 +26,12 @@ _TEXT_KIND = (
     (re.compile(r"your prepayment credits|your project has exceeded its (?:monthly )?spend", re.IGNORECASE), "billing"),
     (re.compile(r"your api key was reported as leaked|api key expired", re.IGNORECASE), "upstream_authentication"),
     (re.compile(r"method doesn't allow unregistered callers", re.IGNORECASE), "upstream_authentication"),
-    (re.compile(r"user location is not supported|.{0,40}not available in your country", re.IGNORECASE), "permission"),
+    (re.compile(r"user location is not supported", re.IGNORECASE), "permission"),
+    (re.compile(r"gemini api free tier is not available in your country", re.IGNORECASE), "permission"),
     (re.compile(r"(?:request )?payload size exceeds the limit", re.IGNORECASE), "too_large"),
 )
 _ELSEWHERE = re.compile(r"user location is not supported", re.IGNORECASE)
-_NOT_INCLUDED = re.compile(r"\blimit: 0\b")  # of the free tier
+_NOT_INCLUDED = re.compile(r"quota exceeded for metric: \S+, limit: 0\b", re.IGNORECASE)
 _PUBLISHER = re.compile(r"publisher model\b.{0,200}?/locations/([\w-]+)/", re.IGNORECASE | re.DOTALL)
 
 _BLOCKED = (
@@ -95,7 +96,7 @@ def kind(found: Details, text: str) -> str | None:
 
 def is_hopeless(found: Details, text: str) -> bool:
     """Whether a rate limit does not end within minutes: a day's quota, or one that is zero."""
-    return found.of_a_day or bool(found.quotas and _NOT_INCLUDED.search(text))
+    return found.of_a_day or bool(_NOT_INCLUDED.search(text))
 
 
 def hint(found: Details, text: str, key: str | None) -> str | None:
@@ -127,7 +128,7 @@ def hint(found: Details, text: str, key: str | None) -> str | None:
 
 
 def _hint_of_text(found: Details, text: str, its_key: str) -> str | None:
-    if found.quotas and _NOT_INCLUDED.search(text):
+    if _NOT_INCLUDED.search(text):
         return (
             f". The free tier does not include this model: enable billing for the project of the {its_key}, "
             "or route the model elsewhere."
