@@ -46,6 +46,24 @@ def test_the_limit_leaves_room_for_the_input() -> None:
     assert config(full, max_tokens=32_000, messages=messages)["maxOutputTokens"] == 32_000, "left to be refused"
 
 
+@pytest.mark.failure(73)
+def test_thinking_that_nobody_wants_leaves_the_answer_its_room() -> None:
+    off: Json = {"thinking": {"type": "disabled"}, "max_tokens": 64}
+    told = [("changed", "thinking.always_on", "thinking"), ("changed", "max_tokens.thinking", "max_tokens")]
+    assert config(newer(), **off)["maxOutputTokens"] == 64 + 1024
+    assert notes(newer(), **off) == told
+    least = older(facts={"efforts": (), "thinking_budget": (128, 32_768)})
+    assert config(least, **off) == {"maxOutputTokens": 64 + 128, "thinkingConfig": {"thinkingBudget": 128}}
+    assert notes(least, **off) == told
+    assert config(newer(thinking=False), **off) == {"maxOutputTokens": 64 + 1024}
+    assert config(newer(), **off | {"max_tokens": 65_000})["maxOutputTokens"] == 65_536
+    assert notes(newer(), **off | {"max_tokens": 65_000}) == told
+    assert config(older(), **off) == {"maxOutputTokens": 64, "thinkingConfig": {"thinkingBudget": 0}}
+    assert config(target(), **off) == {"maxOutputTokens": 64}
+    for fields in ({}, {"thinking": {"type": "adaptive"}}):
+        assert config(newer(), max_tokens=64, **fields)["maxOutputTokens"] == 64, "it was not forbidden"
+
+
 # Sampling
 
 

@@ -1,4 +1,4 @@
-"""The whole way there: laws, addresses, counting, and that nothing disappears without a note."""
+"""The whole way there: goldens, laws, addresses, counting, and that nothing disappears without a note."""
 
 import copy
 import json
@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from clients.gemini_rules import check
 from dialects.chat.asking import IMAGE, PNG, WEATHER, Json, ask, assistant, result, text, use, user
 from dialects.gemini.everything import EVERYTHING, missing
+from dialects.gemini.golden_requests import cases, golden, translated
 from dialects.gemini.targets_gemini import called, newer, notes, older, sent, target
 from dialects.gemini.view_gemini import GeminiView
 from dragoman.dialects.contract import Target
@@ -29,6 +30,14 @@ SEARCH: Json = {"type": "web_search_20250305", "name": "web_search"}
 targets = pytest.mark.parametrize(
     "to", [older(), newer(), older(schema="openapi", system="user")], ids=["older", "newer", "openapi"]
 )
+
+
+@pytest.mark.parametrize("case", cases())
+def test_goldens(case: str) -> None:
+    found = golden(case)
+    assert translated(case) == found
+    check(found["body"], found["url"].rpartition("/")[2].partition(":")[0], urls=True)
+
 
 # Laws
 

@@ -30,7 +30,8 @@ def knobs(fields: Json, facts: Json | None = None, **quirks: Any) -> Json | None
 
 
 def codes(fields: Json, facts: Json | None = None, **quirks: Any) -> list[tuple[str, str]]:
-    return [(grade, code) for grade, code, _ in notes(target(facts=facts, **quirks), **fields)]
+    found = notes(target(facts=facts, **quirks), **fields)
+    return [(grade, code) for grade, code, place in found if place != "max_tokens"]
 
 
 def budget(tokens: int) -> Json:

@@ -60,18 +60,25 @@ def output(config: GenerationConfig, request: Body, target: Target, notes: list[
     return ""
 
 
-def limit(config: GenerationConfig, request: Body, target: Target, estimate: int, notes: list[Note]) -> None:
+def limit(
+    config: GenerationConfig, request: Body, target: Target, estimate: int, notes: list[Note], *, unwanted: int
+) -> None:
     """The output limit, no larger than the model and its window allow. Thinking counts in it here as it does at Claude.
 
     `estimate`: tokens of the input, within 15 %. Clients do not lower it themselves when an upstream refuses it.
+    `unwanted`: tokens of thinking that the caller forbade and the model needs all the same; they come on top.
     """
-    wanted = request.max_tokens
-    if wanted is None:
+    asked = request.max_tokens
+    if asked is None:
         return
+    wanted = asked + unwanted
+    if unwanted:
+        notes.append(Note("changed", "max_tokens.thinking", "max_tokens"))
     facts = target.facts
     if facts.max_output is not None and wanted > facts.max_output:
         wanted = facts.max_output
-        notes.append(Note("changed", "max_tokens.clamped", "max_tokens"))
+        if asked > facts.max_output:
+            notes.append(Note("changed", "max_tokens.clamped", "max_tokens"))
     if facts.context is not None:
         room = facts.context - estimate * 23 // 20
         if ROOM <= room < wanted:

@@ -27,7 +27,7 @@ What this language cannot carry, and what happens instead:
 - structured output beside tools, where the model takes one of both only: an instruction
 - stop sequences: matched on the answer by us
 - budgets of thinking tokens, where the model takes levels: a level; efforts, where it takes budgets: a budget
-- no thinking, where the model always thinks: as little as it can
+- no thinking, where the model always thinks: as little as it can, and room for it on top of `max_tokens`
 - a `top_k` above 64: 64
 - cache breakpoints: left out; caching is the server's own
 - the end user and the session: left out
@@ -70,10 +70,11 @@ def call(request: Request, target: Target) -> Call:
     said = _said(request, target, notes)
     body, config = said.body, said.config
     estimate = tokens(asked)
-    knobs.limit(config, asked, target, estimate, notes)
     shown = asked.thinking is not None and asked.thinking.display != "omitted"
-    config.thinking_config, thinks = thinking.write(wish(asked, notes), target, notes, shown=shown)
-    knobs.sample(config, asked, target, notes, thinks=thinks)
+    thought = thinking.write(wish(asked, notes), target, notes, shown=shown)
+    config.thinking_config = thought.config
+    knobs.limit(config, asked, target, estimate, notes, unwanted=thought.unwanted)
+    knobs.sample(config, asked, target, notes, thinks=thought.thinks)
     body.generation_config = config
     knobs.serve(body, asked, quirks, notes)
     stop_sequences = fields.stop_sequences(asked, notes)

@@ -3,6 +3,8 @@
 https://ai.google.dev/gemini-api/docs/thinking
 """
 
+from msgspec import Struct
+
 from dragoman.dialects.contract import Target
 from dragoman.dialects.gemini.body import ThinkingConfig
 from dragoman.dialects.gemini.quirks import Quirks
@@ -15,8 +17,20 @@ DYNAMIC = -1
 EFFORT_BUDGET = {"low": 4_096, "medium": 8_192, "high": 24_576}
 """Tokens of thinking for models that know budgets only; a stronger effort is the most that the model takes."""
 
+ROOM = 1_024
+"""Tokens that the weakest level may need: a measure of our own, no page tells one. An answer of a few words that the
+caller allowed would be none at all without them."""
+
 _LEAST = frozenset({"none", "minimal"})
 _DEFAULT_LEVELS = ("low", "high")  # what every model with levels takes
+
+
+class Thinking(Struct):
+    """How thinking is asked for."""
+
+    config: ThinkingConfig | None
+    thinks: bool  # as far as it can be known
+    unwanted: int = 0  # tokens of output that the model thinks with, though the caller said that it must not
 
 
 def levels(target: Target) -> tuple[str, ...]:
@@ -29,20 +43,22 @@ def _efforts(target: Target) -> tuple[str, ...]:
     return target.facts.efforts or quirks.efforts
 
 
-def write(asked: Wish, target: Target, notes: list[Note], *, shown: bool) -> tuple[ThinkingConfig | None, bool]:
-    """The knobs, if any, and whether the model will think, as far as it can be known.
-
-    `shown`: the caller will see text of the thinking.
-    """
+def write(asked: Wish, target: Target, notes: list[Note], *, shown: bool) -> Thinking:
+    """`shown`: the caller will see text of the thinking."""
     quirks: Quirks = target.quirks
     if target.facts.reasoning is False or not quirks.thinking:
-        return None, _unsaid(asked, target, notes)
+        thinks = _unsaid(asked, target, notes)
+        return Thinking(None, thinks, ROOM if thinks and asked.thinking == "off" else 0)
     config = ThinkingConfig()
-    thinks = _off(config, asked, target, notes) if asked.thinking == "off" else _on(config, asked, target, notes)
+    if asked.thinking == "off":
+        thinks = _off(config, asked, target, notes)
+        return Thinking(
+            config if config != ThinkingConfig() else None, thinks, (config.thinking_budget or ROOM) if thinks else 0
+        )
+    thinks = _on(config, asked, target, notes)
     if asked.thinking == "on" and shown and quirks.thoughts:
         config.include_thoughts = True
-    said = config.include_thoughts or config.thinking_level is not None or config.thinking_budget is not None
-    return (config if said else None), thinks
+    return Thinking(config if config != ThinkingConfig() else None, thinks)
 
 
 def _unsaid(asked: Wish, target: Target, notes: list[Note]) -> bool:
