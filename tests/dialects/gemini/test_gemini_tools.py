@@ -4,9 +4,13 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from clients.gemini_rules import check
 from dialects.chat.asking import WEATHER, Json, assistant, result, text, use, user
 from dialects.gemini.targets_gemini import called, newer, notes, older, sent, target
+from dragoman.dialects.contract import Target
 from dragoman.dialects.gemini.request import call
 from dragoman.messages.errors import ApiError
 from dragoman.messages.request import decode
@@ -207,7 +211,7 @@ def test_functions_beside_the_servers_own_tools() -> None:
 
 @pytest.mark.failure(24)
 @pytest.mark.parametrize("to", [older(), newer(search_with_tools=False), older(search_with_tools=True)])
-def test_functions_alone_where_both_are_refused(to: Any) -> None:
+def test_functions_alone_where_both_are_refused(to: Target) -> None:
     for fields in ({}, {"tool_choice": {"type": "any"}}, {"tool_choice": {"type": "tool", "name": "weather"}}):
         body = sent(to, tools=[SEARCH, WEATHER, FETCH], **fields)
         assert [list(tool) for tool in body["tools"]] == [["functionDeclarations"]]
@@ -222,7 +226,7 @@ def test_functions_alone_where_both_are_refused(to: Any) -> None:
 
 @pytest.mark.failure(24)
 @pytest.mark.parametrize("to", [older(), newer()])
-def test_a_server_tool_that_is_forced_stands_alone(to: Any) -> None:
+def test_a_server_tool_that_is_forced_stands_alone(to: Target) -> None:
     choice: Json = {"type": "tool", "name": "web_search"}
     body = sent(to, tools=[SEARCH], tool_choice=choice)
     assert body["tools"] == [{"googleSearch": {}}]
@@ -263,3 +267,31 @@ def test_strict_refuses_to_lose_a_server_tool() -> None:
     to = target(strict=True)
     with pytest.raises(ApiError, match=r"tools \(tool\.web_search\)"):
         called(to, tools=[SEARCH, WEATHER])
+
+
+FORMAT: Json = {"format": {"type": "json_schema", "schema": SHARED}}
+
+
+@pytest.mark.failure(24, 31, 41)
+@given(
+    to=st.sampled_from([older(), older(schema="openapi"), older(search_with_tools=True), newer()]),
+    tools=st.lists(st.sampled_from(["weather", "web_search", "web_fetch", "bash", "3d"]), min_size=1, unique=True),
+    kind=st.sampled_from(["auto", "any", "tool", "none"]),
+    exact=st.booleans(),
+    formed=st.booleans(),
+    data=st.data(),
+)
+def test_every_mix_of_tools_is_taken(
+    to: Target, tools: list[str], kind: str, *, exact: bool, formed: bool, data: st.DataObject
+) -> None:
+    known = {"web_search": SEARCH, "web_fetch": FETCH, "bash": BASH}
+    offered = [known.get(name, WEATHER | {"name": name, "strict": exact}) for name in tools]
+    choice: Json = {"type": kind}
+    if kind == "tool":
+        choice["name"] = data.draw(st.sampled_from(tools))
+    fields: Json = {"tools": offered, "tool_choice": choice} | ({"output_config": FORMAT} if formed else {})
+    body = sent(to, **fields)
+    check(body, to.model)
+    if kind == "tool":
+        assert len(body["tools"]) == 1 or "allowedFunctionNames" in body["toolConfig"]["functionCallingConfig"]
+    assert bool(body.get("tools")) or kind == "none"
