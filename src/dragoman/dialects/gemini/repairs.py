@@ -37,23 +37,6 @@ _BAD_LEVEL = re.compile(r"thinking_?level'? \(type\.[\w./]+\),? ?\W*(minimal|low
 _NO_LEVELS = re.compile(
     r"thinking[ _]?level\W{1,3}(?:is )?(?:not supported|not enabled)|unknown name \W*thinking_?level"
 )
-_BUDGET = (512, 24_576)
-"""What every model with a budget takes. https://ai.google.dev/gemini-api/docs/thinking#set-budget"""
-
-_LEAST_BUDGET = 128  # of models that cannot stop thinking, from the same page
-_DEFAULT_LEVELS = ("low", "high")  # as in thinking.py: what is sent where nothing is known
-
-_SCHEMA = re.compile(
-    r"(?:parameters|response)_?json_?schema|response_?schema|function_?declarations?\[\d+\]\.parameters"
-    r"|functiondeclaration `parameters|any_of, it must be the only field|invalid (?:json )?schema",
-)
-_NAME = re.compile(r"maximum length (?:of|is) (\d{1,3})")  # of a function's name
-
-_LEVEL = re.compile(r"(?:thinking[ _]?level\W+(?:is unsupported\W+)?(?:thinking_level_)?)(minimal|low|medium|high)\b")
-_BAD_LEVEL = re.compile(r"thinking_?level'? \(type\.[\w./]+\),? ?\W*(minimal|low|medium|high)\b")
-_NO_LEVELS = re.compile(
-    r"thinking[ _]?level\W{1,3}(?:is )?(?:not supported|not enabled)|unknown name \W*thinking_?level"
-)
 _BUDGET = re.compile(r"thinking[ _]?budget|\bbudget -?\d+ is invalid")
 _ZERO = re.compile(r"\bbudget 0 is invalid|thinking[ _]?budget (?:to|of) 0\b|thinking budget \(0\)")
 _RANGE = re.compile(r"(?:between|from|range \[) ?(\d{1,7})(?: and| to|,) (\d{1,7})")
