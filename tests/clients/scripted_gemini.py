@@ -6,14 +6,13 @@ https://ai.google.dev/gemini-api/docs/thought-signatures
 """
 
 import base64
-import hashlib
 import hmac
 import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from msgspec import Struct
@@ -106,27 +105,18 @@ class Signatures:
     def __init__(self, maker: str, *, demand: Literal["all", "turn"] = "all") -> None:
         self.maker = maker
         self.demand = demand
-        self.issued = 0
         self._serial = count(1)
-        self._signed: set[str] = set()  # calls that got one
-        self._bare: set[str] = set()  # calls that got none
+        self._signed: set[str] = set()  # ids of calls that got one
 
     def number(self) -> int:
         return next(self._serial)
 
     def sign(self, part: Json) -> Json:
         """The part with a signature of its own."""
-        self.issued += 1
-        raw = json.dumps({"number": self.number(), "part": _digest(part)}).encode()
-        if "functionCall" in part:
-            self._signed.add(_digest(part))
+        raw = json.dumps({"number": self.number(), "part": part}).encode()
+        if identity := part.get("functionCall", {}).get("id"):
+            self._signed.add(identity)
         return {**part, "thoughtSignature": base64.b64encode(b"\x12" + self._mac(raw) + raw).decode()}
-
-    def bare(self, part: Json) -> Json:
-        """A part that gets none."""
-        if "functionCall" in part:
-            self._bare.add(_digest(part))
-        return part
 
     def check(self, contents: list[Json], model: str) -> None:
         """Raises Refused for a signature that is missing, foreign, or not on its part."""
@@ -143,7 +133,7 @@ class Signatures:
                     continue
                 calls += 1
                 needed = version(model) >= (3, 0) and calls == 1 and at > begins
-                if self.demand == "all" and _digest(part) in self._signed - self._bare:
+                if self.demand == "all" and part["functionCall"].get("id") in self._signed:
                     needed, stands = True, False
                 if needed and not stands and (given is None or sentinel(given)):
                     raise _missing(part, at)
@@ -153,7 +143,7 @@ class Signatures:
         if raw[:1] != b"\x12" or not hmac.compare_digest(raw[1:17], self._mac(raw[17:])):
             raise GoogleRefused("Thought signature is not valid.")
         found = json.loads(raw[17:])
-        if found["part"] != _digest(part):
+        if not _same(part, found["part"]):
             raise GoogleRefused(f"Corrupted thought signature. It was not issued for {place}.")
         if found["number"] <= last:
             raise GoogleRefused(f"Corrupted thought signature. {place} is not where it was.")
@@ -178,11 +168,16 @@ def _asks(content: Json) -> bool:
     return content["role"] == "user" and not any("functionResponse" in part for part in parts)
 
 
-def _digest(part: Json) -> str:
-    """What a signature is for. Thoughts never come back: theirs may come on an empty part."""
-    call = part.get("functionCall")
-    known: Any = [call["name"], call.get("args", {})] if call else "" if part.get("thought") else part["text"]
-    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:24]
+def _same(part: Json, issued: Json) -> bool:
+    """Whether a part is the one that was issued. Thoughts never come back: their signature may come on an empty part.
+
+    Claude Code adds arguments that a tool has defaults for, such as `replace_all`.
+    """
+    if "functionCall" in issued:
+        known, call = issued["functionCall"], part.get("functionCall", {})
+        same = (call.get("name"), call.get("id")) == (known["name"], known.get("id"))
+        return same and {**call.get("args", {}), **known["args"]} == call.get("args", {})
+    return part.get("text") == ("" if issued.get("thought") else issued["text"])
 
 
 class Host:
@@ -310,8 +305,7 @@ class Host:
                 plain = {"thought": True} if draft.get("thought") else {}
                 texts = PIECE.findall(draft["text"]) if streamed else [draft["text"]]
                 pieces = [{"text": text, **plain} for text in texts]
-            made += [self.seals.bare(piece) for piece in pieces[:-1]]
-            made += [self.seals.sign(piece) if signed else self.seals.bare(piece) for piece in pieces[-1:]]
+            made += [*pieces[:-1], self.seals.sign(pieces[-1]) if signed else pieces[-1]]
         ends = three and first is None and made and "thoughtSignature" not in made[-1]
         if not streamed:
             return [[*made[:-1], self.seals.sign(made[-1])] if ends else made]
