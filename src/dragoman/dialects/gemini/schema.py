@@ -55,9 +55,10 @@ def _made(text: bytes, form: Form, *, is_output: bool) -> tuple[Raw, tuple[str, 
     tidy = schema.output if is_output else schema.parameters
     raw = tidy(Raw(text), inline=False, notes=notes, place="")
     given = msgspec.json.decode(raw)
-    if isinstance(given, dict) and not is_output:
-        given.pop("nullable", None)  # a call always has an object of arguments
-    found = Simplified(given, keeps_text_rules=form == "openapi")
+    top = given
+    if not is_output:  # a call always has an object of arguments
+        top = {key: value for key, value in given.items() if key != "nullable"}
+    found = Simplified(top, keeps_text_rules=form == "openapi")
     node = found.whole() if form == "json_schema" else written(found)
     codes = tuple(dict.fromkeys([*(note.code for note in notes), *found.codes]))
     if form == "openapi" and not is_output and not found.top.get("properties"):

@@ -35,6 +35,7 @@ _RULES = frozenset(
 )
 _HINTS = frozenset({"default", "examples", "example", "deprecated"})
 _TEXT_RULES = frozenset({"minLength", "maxLength", "pattern"})
+_WORDS = ("title", "description")
 _STRING = {"type": "string"}
 _CLEAR = frozenset({"type", "additionalProperties"})  # what a definition says itself, if it is said at all
 _TOLD_LIMIT = 200  # characters of JSON
@@ -138,7 +139,8 @@ class Simplified:
 
     def _name(self, reference: str) -> str:
         if reference not in self._names:
-            word = name = re.sub(r"[^A-Za-z0-9_.-]", "_", reference.rsplit("/", 1)[-1]) or "_"
+            last = "top" if reference == "#" else reference.rsplit("/", 1)[-1]
+            word = name = re.sub(r"[^A-Za-z0-9_.-]", "_", last) or "_"
             while name in self._words:
                 self._words[word] += 1
                 name = f"{word}_{self._words[word]}"
@@ -164,7 +166,7 @@ class Simplified:
                 self.codes["schema.simplified"] = None
         parts = [part for part in parts if part]
         node = parts[0] if len(parts) == 1 and not own and not _union(parts[0]) else self._all([own, *parts])
-        return _or_null(node) if is_nullable else node
+        return self._or_null(node) if is_nullable else node
 
     def _own(self, found: Node) -> tuple[Node, bool]:
         """What the schema says without any other, and whether null is allowed besides."""
@@ -327,13 +329,24 @@ class Simplified:
         if any(keyword in node for keyword in ("items", "prefixItems", "enum")):
             self.codes["schema.union"] = None
             return node
-        outside = {keyword: node[keyword] for keyword in ("title", "description") if keyword in node}
-        inside = {
-            keyword: value
-            for keyword, value in node.items()
-            if keyword not in ("title", "description", "propertyOrdering", "properties")
-        }
+        outside = {keyword: node[keyword] for keyword in _WORDS if keyword in node}
+        inside = {key: value for key, value in node.items() if key not in (*_WORDS, "propertyOrdering", "properties")}
         return outside | {key: [self._ended(self._pushed(branch, inside)) for branch in branches]}
+
+    def _or_null(self, node: Node) -> Node:
+        """`node` that allows null, too."""
+        null = {"type": "null"}
+        key = _union(node)
+        types = types_of(node.get("type"))
+        if key is not None:
+            return node if null in node[key] else node | {key: [*node[key], null]}
+        if "null" in types:
+            return node
+        if types and "enum" not in node:
+            return node | {"type": [*types, "null"]}
+        outside = {keyword: node[keyword] for keyword in _WORDS if keyword in node}
+        inside = self._ended({keyword: value for keyword, value in node.items() if keyword not in _WORDS})
+        return outside | ({"anyOf": [inside, null]} if inside else {})
 
     def _pushed(self, branch: Node, inside: Node) -> Node:
         """A branch of a union with what stood beside the union."""
@@ -491,19 +504,3 @@ def _closed_tuple(found: Node, own: Node) -> None:
     if "prefixItems" in own and found.get("items") == {"not": {}}:
         del own["items"]
         own["maxItems"] = min(own.get("maxItems", len(own["prefixItems"])), len(own["prefixItems"]))
-
-
-def _or_null(node: Node) -> Node:
-    """`node` that allows null, too."""
-    null = {"type": "null"}
-    key = _union(node)
-    types = types_of(node.get("type"))
-    if key is not None:
-        return node if null in node[key] else node | {key: [*node[key], null]}
-    if "null" in types or not node:
-        return node
-    if types and "enum" not in node:
-        return node | {"type": [*types, "null"]}
-    outside = {keyword: node[keyword] for keyword in ("title", "description") if keyword in node}
-    inside = {keyword: value for keyword, value in node.items() if keyword not in outside}
-    return outside | {"anyOf": [inside, null]}
