@@ -196,6 +196,8 @@ def _load(account: Account) -> Any:
             return library.Credentials.from_impersonated_service_account_info(found, scopes=[SCOPE])
         case "external_account_authorized_user":
             from google.auth import external_account_authorized_user as library  # noqa: PLC0415
+
+            return library.Credentials.from_info(found)  # its scopes were chosen at the login
         case "external_account" if found.get("subject_token_type") == _AWS:
             from google.auth import aws as library  # noqa: PLC0415
         case "external_account" if "executable" in found["credential_source"]:
