@@ -111,6 +111,10 @@ class Signatures:
     def number(self) -> int:
         return next(self._serial)
 
+    def identity(self) -> str:
+        """An id for a call, of the kind that Google makes; no other host makes the same one."""
+        return hmac.digest(self.maker.encode(), str(self.number()).encode(), "sha256").hex()[:8]
+
     def sign(self, part: Json) -> Json:
         """The part with a signature of its own."""
         raw = json.dumps({"number": self.number(), "part": part}).encode()
@@ -297,9 +301,7 @@ class Host:
         for at, draft in enumerate(drafts):
             signed = draft.get("signed") or (three and at == first)
             if "functionCall" in draft:
-                named = (
-                    {"id": f"{self.seals.number():08x}", **draft["functionCall"]} if three else draft["functionCall"]
-                )
+                named = {"id": self.seals.identity(), **draft["functionCall"]} if three else draft["functionCall"]
                 pieces: list[Json] = [{"functionCall": named}]
             else:
                 plain = {"thought": True} if draft.get("thought") else {}
