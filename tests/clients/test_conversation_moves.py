@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from clients import scripted
-from clients.conftest import started
+from clients import scripted, wire_client
+from clients.conftest import logged, started
 from clients.responses_rules import Json
 from clients.scripted import Upstream
 from clients.scripted_gemini import Host as Gemini
@@ -17,7 +17,7 @@ from clients.scripted_gemini import Output, called, said, signatures, thought
 from clients.scripted_gemini import hosting as gemini_hosting
 from clients.scripted_responses import Host, hosting
 from clients.scripted_vertex import Account, Accounts, Vertex, issuing
-from clients.test_reasoning_turns import Marks, Mind, converse, present_in
+from clients.test_reasoning_turns import MORE, Marks, Mind, converse, present_in
 
 OPENAI_KEY, GEMINI_KEY, OTHER_KEY = "canary-openai-key", "canary-gemini-key", "canary-other-key"
 SENTINEL = "skip_thought_signature_validator"
@@ -201,3 +201,45 @@ def test_two_processes_serve_alternate_turns(version: str, place: Place) -> None
     thinking = [block for answer in found["answers"] for block in answer["content"] if "thinking" in block["type"]]
     assert {block["type"] for block in thinking} == {"thinking", "redacted_thinking"}
     assert thinking[0]["thinking"] == "Hidden gemini 1. Really."
+
+
+def ask(url: str, turns: list[Json]) -> Json:
+    reply = wire_client.message(url, turns, model=GEMINI, **MORE)
+    assert reply.status == 200, reply.body
+    assert isinstance(reply.body, dict)
+    return reply.body
+
+
+@pytest.mark.failure(48)
+def test_signatures_that_cannot_be_read_any_more(place: Place, tmp_path: Path) -> None:
+    """The key was changed for one of another owner: that conversation goes on with sentinels, others are as before."""
+    place.gemini.seals.demand = "turn"
+    url = place.gateways[0]
+    first = ask(url, [{"role": "user", "content": "Go."}])
+    results = [
+        {"type": "tool_result", "tool_use_id": block["id"], "content": "x"}
+        for block in first["content"]
+        if block["type"] == "tool_use"
+    ]
+    turns = [
+        {"role": "user", "content": "Go."},
+        {"role": "assistant", "content": first["content"]},
+        {"role": "user", "content": results},
+    ]
+    place.gemini.seals.maker = "another owner"
+    second = ask(url, turns)
+    assert place.gemini.complaints == ["Thought signature is not valid."]
+    assert [len(signatures(body)) for body in place.gemini.requests] == [0, 1, 0]
+    assert [sentinels(body) for body in place.gemini.requests] == [0, 0, 1]
+    # What is made from now on can be read, and other conversations keep it.
+    place.gemini.seals.demand = "all"
+    assert second["stop_reason"] == "tool_use"
+    begun = len(place.gemini.requests)
+    more = [{"url": url, "model": GEMINI} for _ in range(4)]
+    more[0]["say"] = "Anew."
+    more[1]["say"] = "More."
+    converse("python-2", more)
+    assert len(place.gemini.complaints) == 1
+    assert [sentinels(body) for body in place.gemini.requests[begun:]] == [0, 0, 0, 0]
+    repairs = [line["repairs"] for line in logged(tmp_path / "first", 6)]
+    assert repairs == [[], ["signatures"], [], [], [], []]
