@@ -302,6 +302,7 @@ class TestSigning:
         with pytest.raises(StopIteration):
             flow.send(step.run(send))
         shown = repr(credentials) + repr(vars(credentials)) + repr(step) + repr(send.asked) + repr(who)
+        shown += repr(google._Response(200, answered().body))
         for secret in (CANARY, files.REFRESH, files.CLIENT_SECRET):
             assert secret not in shown
 

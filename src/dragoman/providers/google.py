@@ -159,16 +159,13 @@ def refreshed(account: Account, loaded: MutableMapping[Account, Any], send: Send
         credentials.refresh(line)
     except OSError:
         return _answer(400, error=_FILE_GONE)
-    except exceptions.RefreshError as error:
+    except exceptions.GoogleAuthError as error:
         if line.failure is not None:
             raise line.failure from error
-        return _refused(error, line.status)
-    except exceptions.TransportError as error:
-        if line.failure is not None:
-            raise line.failure from error
-        return _answer(400, error="transport")
-    except (exceptions.GoogleAuthError, ValueError, KeyError, TypeError, AttributeError):
-        # What they say may quote the file.
+        if isinstance(error, exceptions.RefreshError):
+            return _refused(error, line.status)
+        return _answer(400, error="transport" if isinstance(error, exceptions.TransportError) else _FILE_WRONG)
+    except (ValueError, KeyError, TypeError, AttributeError):  # what they say may quote the file
         return _answer(400, error=_FILE_WRONG)
     loaded[account] = credentials
     expiry = credentials.expiry
