@@ -246,6 +246,11 @@ def test_enumerations(given_: Json, json_schema: Json, openapi: Json | None) -> 
             {"anyOf": [{"type": "null"}], "description": "Nothing"},
             {"type": "STRING", "nullable": True, "description": "Nothing (const: null)"},
         ),
+        (  # the same in the end
+            {"anyOf": [{"type": "string", "description": "A"}, {"type": "string"}], "description": "A"},
+            {"anyOf": [{"type": "string", "description": "A"}, {"type": "string"}], "description": "A"},
+            {"type": "STRING", "description": "A"},
+        ),
         (  # the type of all branches, said once
             {
                 "type": "object",
@@ -434,6 +439,7 @@ def test_all_of_is_made_one(given_: Json, json_schema: Json) -> None:
             {"type": "string", "allOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "time"}]},
             {"type": "string", "format": "date"},
         ),
+        ({"allOf": [{"type": ["object", "string"]}, {"enum": [1]}]}, {"type": ["object", "string"], "properties": {}}),
         ({"type": "text"}, {}),
         ({"type": "string", "pattern": "x" * 201}, {"type": "string"}),
         ({"type": "object", "patternProperties": {"^a": {"$ref": "#"}}}, {"type": "object", "properties": {}}),
@@ -646,6 +652,15 @@ def test_references_that_multiply_are_bounded(form: Form, beside: Json) -> None:
         assert codes
 
 
+def test_unions_that_multiply_are_bounded() -> None:
+    defined: Json = {"d0": {"type": "string"}}
+    for number in range(1, 40):
+        defined[f"d{number}"] = {"anyOf": [{"$ref": f"#/$defs/d{number - 1}"}, {"$ref": f"#/$defs/d{number - 1}"}]}
+    found, codes = made({"type": "object", "properties": {"a": {"$ref": "#/$defs/d39"}}, "$defs": defined}, "openapi")
+    assert found["properties"] == {"a": {"type": "STRING"}}
+    assert codes == ["schema.recursive"]
+
+
 def test_pairs_that_multiply_are_bounded() -> None:
     defined: Json = {}
     for name, other in (("a", "b"), ("b", "a")):
@@ -657,6 +672,18 @@ def test_pairs_that_multiply_are_bounded() -> None:
     found, codes = made({"type": "object", "properties": {"x": both}, "$defs": defined})
     assert len(msgspec.json.encode(found)) < 3_000_000
     assert codes
+
+
+def test_pairs_are_bounded_without_references_too() -> None:
+    names = [f"p{number}" for number in range(10_001)]
+    parts = [
+        {"properties": {name: {"type": "string"} for name in names}},
+        {"properties": {name: {"title": "T"} for name in names}},
+    ]
+    found, codes = one({"allOf": parts})
+    assert found["properties"]["p0"] == {"type": "string", "title": "T"}
+    assert found["properties"]["p10000"] == {"type": "string"}
+    assert codes == ["schema.simplified"]
 
 
 @pytest.mark.failure(45)
@@ -689,9 +716,14 @@ def test_pairs_that_multiply_are_bounded() -> None:
             {
                 "anyOf": [
                     {"type": "STRING", "format": "date-time"},
-                    {"type": "INTEGER", "format": "date-time"},
+                    {"type": "INTEGER"},
                 ]
             },
+            [],
+        ),
+        (
+            {"type": ["string", "integer"], "format": "int32"},
+            {"anyOf": [{"type": "STRING", "description": 'format: "int32"'}, {"type": "INTEGER", "format": "int32"}]},
             [],
         ),
         ({"type": "boolean", "required": ["a"]}, {"type": "BOOLEAN", "description": 'required: ["a"]'}, []),

@@ -263,6 +263,9 @@ class Simplified:
                         del node[key]
                     else:
                         node[key] = both
+        if "enum" in node and not _is_among(_type_of(node["enum"]), types_of(node["type"])):
+            self.codes["schema.simplified"] = None  # no value can be both
+            del node["enum"]
         if not unions:
             return node
         key = unions[0][0] if len(unions) == 1 else "anyOf"
@@ -286,9 +289,7 @@ class Simplified:
             case "required" | "propertyOrdering":
                 return list(dict.fromkeys([*one, *other]))
             case "properties":
-                return one | {
-                    name: self._pair(one[name], node) if name in one else node for name, node in other.items()
-                }
+                return one | {name: self._pair(one.get(name, {}), node) for name, node in other.items()}
             case "items":
                 return self._pair(one, other)
             case "minimum" | "minItems" | "minLength":
@@ -473,7 +474,7 @@ def _type_of(values: list[Any]) -> str | None:
     return "integer" if all(isinstance(value, int) for value in values) else "number"
 
 
-def _is_among(type_: str, types: list[str]) -> bool:
+def _is_among(type_: str | None, types: list[str]) -> bool:
     return type_ in types or (type_ == "integer" and "number" in types)
 
 

@@ -23,6 +23,9 @@ _KEYWORDS: dict[str, tuple[str, ...]] = {  # of each type; of another one they a
     "object": ("required", "propertyOrdering"),
 }
 
+# The others are refused. https://github.com/google/adk-python/blob/main/src/google/adk/tools/_gemini_schema_util.py
+_FORMATS = {"string": ("date-time",), "integer": ("int32", "int64")}
+
 # An object needs properties. This is for one that may have any, and for one that has none.
 # https://github.com/google/adk-js/blob/main/core/src/utils/gemini_schema_util.ts
 _ANY_PROPERTIES: Node = {
@@ -72,7 +75,8 @@ class _Writer:
             words = [text for text in (node.get("description"), alternatives[0].get("description")) if text]
             alternatives = [alternatives[0] | ({"description": " ".join(dict.fromkeys(words))} if words else {})]
         else:
-            alternatives = [_described(node) | each for each in alternatives]
+            described = [_described(node) | each for each in alternatives]
+            alternatives = [each for number, each in enumerate(described) if each not in described[:number]]
         return _one_of(alternatives, is_nullable=is_nullable)
 
     def _branches(self, node: Node) -> list[Node]:
@@ -98,8 +102,9 @@ class _Writer:
         told: Node = {}
         if type_ != "string" and "enum" in node:
             told["enum"] = node["enum"]
-        if "format" in new and (new["format"] != "date-time" if type_ == "string" else type_ != "integer"):
-            told["format"] = new.pop("format")
+        if new.get("format") not in _FORMATS.get(type_, ()):
+            told |= {"format": new["format"]} if type_ == "string" and "format" in new else {}
+            new.pop("format", None)
         if type_ == "array":
             new["items"] = self._items(node, level)
         if type_ == "object":
@@ -139,9 +144,6 @@ def _described(node: Node) -> Node:
 
 
 def _one_of(alternatives: list[Node], *, is_nullable: bool) -> Node:
-    """A union stands alone: null, too, is said in its branches.
-
-    https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/Schema
-    """
+    """A union stands alone: null, too, is said in its branches. https://github.com/anomalyco/opencode/pull/14659"""
     null: dict[str, Any] = {"nullable": True} if is_nullable else {}
     return alternatives[0] | null if len(alternatives) == 1 else {"anyOf": [each | null for each in alternatives]}
