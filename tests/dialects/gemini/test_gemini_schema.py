@@ -174,6 +174,11 @@ def test_properties_named_like_keywords_are_not_touched(form: Form) -> None:
         ({"enum": []}, {}, ANYTHING),
         ({"enum": "a"}, {}, ANYTHING),
         ({"const": None}, {"type": "null"}, {"type": "STRING", "nullable": True, "description": "const: null"}),
+        (
+            {"const": None, "type": "string", "format": "date-time"},
+            {"type": "null", "description": 'format: "date-time"'},
+            None,
+        ),
         (  # null is no value of an enum
             {"type": ["string", "null"], "enum": ["a", None], "description": "A"},
             {"description": "A", "anyOf": [{"type": "string", "enum": ["a"]}, {"type": "null"}]},

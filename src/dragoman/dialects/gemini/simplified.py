@@ -187,7 +187,7 @@ class Simplified:
         has_null = self._choices(found, own, told)
         _bounds(found, own, told)
         _closed_tuple(found, own)
-        given = found.get("format")
+        given, types = found.get("format"), types_of(own.get("type"))
         if isinstance(given, str) and given != "enum":
             if (given in _TEXT_FORMATS and "string" in types) or (given in _INTEGER_FORMATS and "integer" in types):
                 own["format"] = given
