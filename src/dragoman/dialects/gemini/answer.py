@@ -363,15 +363,18 @@ class GeminiReader:
             raise ApiError(
                 "bad_answer",
                 f"{self._name()} sent an answer without content{_because(last)}. Send the request again, or another.",
+                should_retry=False,
             )
 
     def _broken(self, candidate: Candidate) -> ApiError:
-        """The error for an answer that the upstream itself calls broken."""
+        """The error for an answer that the upstream itself calls broken. After a second one the caller is told why."""
         quirks: Quirks = self._call.target.quirks
         again = quirks.second_try and not self._writer.committed
         said = f"{self._name()} could not finish its answer{_because(candidate)}. "
-        code = SECOND_TRY if again else None
-        return ApiError("bad_answer", said + BROKEN[candidate.finish_reason or ""], code=code)
+        said += BROKEN[candidate.finish_reason or ""]
+        if again:
+            return ApiError("bad_answer", said, code=SECOND_TRY)
+        return ApiError("bad_answer", said, should_retry=False)
 
     def _window_is_full(self) -> bool:
         usage, window = self._writer.usage_seen, self._call.target.facts.context
