@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 from dragoman.dialects.gemini.wire import Answer, Candidate, Content, Grounding, Part, decode
 
 _DIGITS = b"0123456789"
-_ONES = bytes.maketrans(_DIGITS, b"1" * 10)
+_OTHERS = bytes.maketrans(_DIGITS, b"1234567891")  # another digit for each, and no zero in front
 _ZEROS = bytes.maketrans(_DIGITS, b"0" * 10)
 _RUNS = re.compile(rb"\d+")
 _PROBE = "\x01likeness"
@@ -228,8 +228,8 @@ def likeness(data: bytes, answer: Answer, newline: bytes) -> Likeness | None:
     if at < end:
         return None  # the usage stands in front
     head, middle, last = data[:start], data[end:at], data[at + len(usage) :]
-    ones = usage.translate(_ONES)
-    if not _says_the_same(head + _PROBE_JSON + middle + ones + last, answer, part, ones):
+    others = usage.translate(_OTHERS)
+    if not _says_the_same(head + _PROBE_JSON + middle + others + last, answer, part, others):
         return None  # literals of other fields
     return Likeness(_PREFIX + head, middle, usage, last, newline, thought=bool(part.thought))
 
@@ -254,10 +254,7 @@ def _only_text(answer: Answer) -> Part | None:
 
 def _says_the_same(probe: bytes, answer: Answer, part: Part, usage: bytes) -> bool:
     """Whether the frame `probe` differs from `answer` in the text of `part` and in its usage alone."""
-    try:
-        found, raw = decode(probe), _decode_raw(probe)
-    except msgspec.DecodeError:
-        return False
+    found, raw = decode(probe), _decode_raw(probe)
     changed = _only_text(found)
     if changed is None or changed.text != _PROBE or bytes(raw.usage_metadata) != usage:
         return False
