@@ -175,6 +175,8 @@ C = event("c", 40)
         ([], event("c", 40, index=1)),
         ([], C.replace(b": 40", b": -40")),
         ([], C.replace(b": 40", b": 4x")),
+        ([], C.replace(b": 40", b": ")),
+        ([], C.replace(b": 40", b": ").replace(b": 52", b": ") + C),
         ([], C.replace(b'"c"', b'"c","d"')),
         ([], C.replace(b'"c"', b"3")),
         ([], C.replace(b'"c"', b'"\\ud83d"') + event("c", 41)),

@@ -2,7 +2,8 @@
 
 Bytes that equal a known frame's but for a string and some digits of its usage need no decoding but of that string:
 putting one literal for another of its kind changes nothing else in a JSON text. That is several times cheaper. The
-usage is kept as it came; the totals in the last frame replace those in all frames before.
+usage is kept as it came, and read when it is the last one: its totals replace those in all frames before. (A counter
+that is no number of JSON, like 007, is not noticed before.)
 """
 
 import re
@@ -116,9 +117,8 @@ class Likeness:
             if not event.startswith(self._head) or not event.endswith(self._last):
                 return None
             literal, _, usage = event[self._start : -len(self._last)].partition(self._middle)
-            if usage.translate(None, _DIGITS) != self._usage_shape:
+            if usage.translate(None, _DIGITS) != self._usage_shape or not self._settle(usage):
                 return None
-            self._settle(usage)
         try:
             return _decode_text(literal)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -194,10 +194,12 @@ class Likeness:
             return count
         return bisect_left(range(count), 1, key=lambda number: found[: gap * (number + 1)] != flat * (number + 1))
 
-    def _settle(self, usage: bytes) -> None:
-        """Where the digits that grow are, now that they are those of `usage`."""
+    def _settle(self, usage: bytes) -> bool:
+        """Where the digits that grow are, now that they are those of `usage`. False: a counter lacks all of them."""
         runs = [run.span() for run in _RUNS.finditer(usage)]
         known = _RUNS.findall(self._known)
+        if len(runs) != len(known):
+            return False
         self._grows.update(number for number, (start, end) in enumerate(runs) if known[number] != usage[start:end])
         start, end = len(usage), len(usage)
         if self._grows:
@@ -210,6 +212,7 @@ class Likeness:
         self._grown_start, self._grown_end = -len(self._grown) - len(self._after), -len(self._after)
         self._columns = [len(self._before) + at for at, digit in enumerate(self._grown) if digit in _DIGITS]
         self._flat = self._before + self._grown.translate(_ZEROS) + self._after + self._head
+        return True
 
 
 def likeness(data: bytes, answer: Answer, newline: bytes) -> Likeness | None:
