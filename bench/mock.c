@@ -2,8 +2,8 @@
 //
 //   mock PORT
 //
-// POST /v1/messages is answered as Anthropic Messages, POST /v1/responses as OpenAI Responses, any other POST as OpenAI
-// Chat Completions; with events when the body holds "stream":true. GET /set?events=500&pace=20 sets the number of events of a stream and the milliseconds
+// POST /v1/messages is answered as Anthropic Messages, /v1/responses as OpenAI Responses, /v1/models/... as Gemini, any
+// other POST as OpenAI Chat Completions; with events when the body holds "stream":true, or the path says so. GET /set?events=500&pace=20 sets the number of events of a stream and the milliseconds
 // between them (0: as fast as they are read, round robin over the streams, one write per event). Half of a stream is text,
 // half is a tool call's arguments.
 #define _GNU_SOURCE
@@ -23,7 +23,7 @@
 
 enum { MAX_FDS = 16384, MAX_EVENTS = 5000, WHEEL = 4096 };  // WHEEL: slots of a millisecond
 enum { PAYLOAD = 256 * 1024 };                                // bytes of the longest event
-enum form { CHAT, MESSAGES, RESPONSES, FORMS };
+enum form { CHAT, MESSAGES, RESPONSES, GEMINI, FORMS };
 
 struct bytes {
     char *start;
@@ -185,6 +185,25 @@ static void write_responses(struct script *script) {
     script->chunks[script->size++] = copied("0\r\n\r\n");
 }
 
+// Gemini has no pieces of arguments: all but the last of its events are text. Every one tells the counts so far.
+static void write_gemini(struct script *script) {
+    clear(script);
+#define CANDIDATE(parts, reason) \
+    "data: {\"candidates\": [{\"content\": {\"parts\": [" parts "],\"role\": \"model\"}," reason "\"index\": 0}]," \
+    "\"usageMetadata\": {\"promptTokenCount\": 48211,\"candidatesTokenCount\": %d,\"totalTokenCount\": %d," \
+    "\"cachedContentTokenCount\": 40000,\"promptTokensDetails\": [{\"modality\": \"TEXT\",\"tokenCount\": 48211}]}," \
+    "\"modelVersion\": \"some-model\",\"responseId\": \"BenchAbCdEfGhIjKlMn\"}\r\n\r\n"
+    for (int i = 0; i < events; i++)
+        add(script, CANDIDATE("{\"text\": \"%s\"}", ""), WORDS[i % 16], i + 1, 48212 + i);
+    add(script,
+        CANDIDATE("{\"functionCall\": {\"name\": \"Write\",\"args\": {\"file_path\": \"/tmp/a.py\",\"content\": "
+                  "\"def f():\"}},\"thoughtSignature\": \"QmVuY2hBYkNkRWZHaElqS2xNbk9w\"}",
+                  "\"finishReason\": \"STOP\","),
+        events + 20, 48231 + events);
+#undef CANDIDATE
+    script->chunks[script->size++] = copied("0\r\n\r\n");
+}
+
 static struct bytes reply(const char *json) {
     char text[4096];
     snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
@@ -215,6 +234,12 @@ static void write_replies(void) {
         "\"call_id\":\"call_BenchAbCdEf\",\"arguments\":\"{\\\"file_path\\\":\\\"/tmp/a.py\\\",\\\"limit\\\":100}\"}],"
         "\"usage\":{\"input_tokens\":48211,\"input_tokens_details\":{\"cached_tokens\":40000},\"output_tokens\":33,"
         "\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":48244},\"service_tier\":\"default\"}");
+    replies[GEMINI] = reply(
+        "{\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"I'll look at the file first.\"},{\"functionCall\": "
+        "{\"name\": \"Read\",\"args\": {\"file_path\": \"/tmp/a.py\",\"limit\": 100}},\"thoughtSignature\": "
+        "\"QmVuY2hBYkNkRWZHaElqS2xNbk9w\"}],\"role\": \"model\"},\"finishReason\": \"STOP\",\"index\": 0}],"
+        "\"usageMetadata\": {\"promptTokenCount\": 48211,\"candidatesTokenCount\": 33,\"totalTokenCount\": 48244,"
+        "\"cachedContentTokenCount\": 40000},\"modelVersion\": \"some-model\",\"responseId\": \"BenchAbCdEfGhIjKlMn\"}");
     replies[MESSAGES] = reply(
         "{\"id\":\"msg_bench\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"claude-sonnet-4-5\","
         "\"content\":[{\"type\":\"text\",\"text\":\"I'll look at the file first.\"},{\"type\":\"tool_use\","
@@ -279,8 +304,8 @@ static int step(struct connection *connection) {
 }
 
 // Answers a request; a reply that does not fit into the socket's buffer ends the connection. Returns 0 when it is gone.
-static int answer(struct connection *connection, enum form form, const char *body, size_t size) {
-    int streaming = memmem(body, size, "\"stream\":true", 13) || memmem(body, size, "\"stream\": true", 14);
+static int answer(struct connection *connection, enum form form, int streaming, const char *body, size_t size) {
+    streaming |= memmem(body, size, "\"stream\":true", 13) || memmem(body, size, "\"stream\": true", 14);
     struct bytes head = streaming ? stream_head : replies[form];
     if (write(connection->fd, head.start, head.size) != (ssize_t)head.size) {
         drop(connection);
@@ -305,6 +330,7 @@ static void set(const char *line) {
         write_chat(&scripts[CHAT]);
         write_messages(&scripts[MESSAGES]);
         write_responses(&scripts[RESPONSES]);
+        write_gemini(&scripts[GEMINI]);
     }
 }
 
@@ -322,7 +348,9 @@ static int answer_all(struct connection *connection) {
         if (line_end) *line_end = 0;
         enum form form = strstr(connection->buffer, "/v1/messages")    ? MESSAGES
                          : strstr(connection->buffer, "/v1/responses") ? RESPONSES
+                         : strstr(connection->buffer, "/v1/models/")   ? GEMINI
                                                                        : CHAT;
+        int streaming = strstr(connection->buffer, ":streamGenerateContent") != NULL;
         if (reading) set(connection->buffer);
         if (line_end) *line_end = '\r';
         *end = '\r';
@@ -333,7 +361,7 @@ static int answer_all(struct connection *connection) {
             }
             return 1;
         }
-        if (!reading && !answer(connection, form, connection->buffer + head, size)) return 0;
+        if (!reading && !answer(connection, form, streaming, connection->buffer + head, size)) return 0;
         if (reading && write(connection->fd, empty_reply.start, empty_reply.size) < 0) {
             drop(connection);
             return 0;
@@ -406,6 +434,7 @@ int main(int count, char **arguments) {
     write_chat(&scripts[CHAT]);
     write_messages(&scripts[MESSAGES]);
     write_responses(&scripts[RESPONSES]);
+    write_gemini(&scripts[GEMINI]);
     inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(listener, (void *)&address, sizeof address) || listen(listener, 4096)) {

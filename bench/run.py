@@ -37,7 +37,7 @@ BUILD = HERE.parent / ".build" / "bench"
 GATEWAY = shlex.join([str(HERE.parent / ".venv/bin/dragoman"), "serve"]) + " --config {config} --port {port}"
 FLOOR = [str(HERE.parent / ".venv/bin/python"), str(HERE / "floor.py")]
 PROXY_CPU, LOAD_CPU = "0", "1"
-DIALECTS = ("chat", "responses")
+DIALECTS = ("chat", "responses", "gemini")
 DIALECT_GOAL = 1.3  # times the cost of the first
 START_GOAL, MEMORY_GOAL = 0.8, 70  # seconds; MB
 

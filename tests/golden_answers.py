@@ -110,9 +110,8 @@ class GoldenAnswers:
 
     def call_of(self, options: dict[str, Any]) -> Call:
         call = self._encoder.call(recall=options.get("recall"), facts=options.get("facts"), **options.get("quirks", {}))
-        if "key" in options:
-            call = structs.replace(call, target=structs.replace(call.target, key=options["key"]))
-        return call
+        changes = {name: options[name] for name in ("key", "auth") if name in options}
+        return structs.replace(call, target=structs.replace(call.target, **changes)) if changes else call
 
 
 def check(golden: Path, now: bytes) -> None:

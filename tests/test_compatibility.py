@@ -24,6 +24,9 @@ COLUMNS = {
     "Chat Completions, DeepSeek": "deepseek/deepseek-v4-pro",
     "Chat Completions, OpenRouter": "openrouter/qwen/qwen3-coder",
     "Responses, OpenAI": "openai/gpt-5.5",
+    "Gemini, AI Studio": "gemini/gemini-3.1-pro-preview",
+    "Gemini, Vertex AI": "vertex/gemini-3.1-pro-preview",
+    "Gemini 2.5, AI Studio": "gemini/gemini-2.5-flash",
 }
 
 HEAD = """# What works where
@@ -47,7 +50,8 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Target]:
     folder = tmp_path_factory.mktemp("compatibility")
     (folder / "dragoman.yaml").write_text(
         "providers:\n  lab: {dialect: chat, base_url: 'http://127.0.0.1:9/v1'}\n"
-        "  openai: {api_key: k}\n  deepseek: {api_key: k}\n  openrouter: {api_key: k}\n",
+        "  openai: {api_key: k}\n  deepseek: {api_key: k}\n  openrouter: {api_key: k}\n"
+        "  gemini: {api_key: k}\n  vertex: {project: p}\n",
         "utf-8",
     )
     config, _ = load(path=None, environ={}, folder=folder, home=folder)

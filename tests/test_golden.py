@@ -15,6 +15,8 @@ import pytest
 
 from dialects.chat import golden_requests
 from dialects.chat.encoder_chat import ChatEncoder
+from dialects.gemini import golden_requests as gemini_requests
+from dialects.gemini.encoder_gemini import GeminiEncoder
 from dialects.responses import golden_requests as responses_requests
 from dialects.responses.encoder_responses import ResponsesEncoder
 from dragoman.dialects import DIALECTS
@@ -33,6 +35,7 @@ class Goldens(NamedTuple):
 GOLDENS = {
     "chat": Goldens(golden_requests, GoldenAnswers(ChatEncoder())),
     "responses": Goldens(responses_requests, GoldenAnswers(ResponsesEncoder())),
+    "gemini": Goldens(gemini_requests, GoldenAnswers(GeminiEncoder())),
 }
 
 # (case, dialect) -> why there is no golden

@@ -34,7 +34,7 @@ FLOORS = {
 LIBRARIES = {
     "messages": {"msgspec"},
     "dialects": {"msgspec"},
-    "providers": {"msgspec", "azure"},
+    "providers": {"msgspec", "azure", "google"},
     "config": {"msgspec", "yaml", "dotenv"},
     "upstream": {"msgspec", "aiohttp", "yarl"},
     "routing": {"msgspec"},

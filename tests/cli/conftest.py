@@ -17,7 +17,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory of the user."""
     for name in list(os.environ):
         if name.endswith(("_API_KEY", "_PROXY", "_proxy", "_BASE_URL")) or name.startswith(
-            ("DRAGOMAN_", "ANTHROPIC_", "CLAUDE")
+            (
+                "DRAGOMAN_",
+                "ANTHROPIC_",
+                "CLAUDE",
+                "GOOGLE_",
+                "VERTEX_",
+                "USE_VERTEX_AUTH",
+                "GCE_",
+                "CLOUD_ML_REGION",
+                "CLOUDSDK_",
+            )
         ):
             monkeypatch.delenv(name)
     home, place = tmp_path / "home", tmp_path / "work"

@@ -140,3 +140,51 @@ def test_the_proxy_is_shown_without_its_password(
     result = run("doctor")
     assert "http://proxy.example:3128" in result.output
     assert "password" not in result.output
+
+
+def _vertex(folder: Path, entry: str) -> None:
+    (folder / "dragoman.yaml").write_text(f"server: {{port: 1}}\nproviders:\n  vertex: {entry}\n", "utf-8")
+
+
+def test_google_without_credentials_is_told_the_command(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("GCE_METADATA_HOST", f"127.0.0.1:{taken.getsockname()[1]}")
+    _vertex(folder, "{project: my-project, location: eu, base_url: 'http://127.0.0.1:1'}")
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert "project my-project, location eu" in result.output
+    assert "http://127.0.0.1:1/v1/projects/my-project/locations/eu/publishers/google" in result.output
+    assert "no credentials" in result.output
+    assert "run: gcloud auth application-default login" in result.output
+
+
+def test_google_on_google_cloud(run: Run, folder: Path, server: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GCE_METADATA_HOST", f"127.0.0.1:{server}")
+    _vertex(folder, f"{{project: my-project, base_url: 'http://127.0.0.1:{server}'}}")
+    result = run("doctor")
+    assert result.exit_code == 0, result.output
+    assert "metadata server" in result.output
+
+
+def test_google_by_a_file_and_by_a_key(run: Run, folder: Path, server: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = folder / "robot.json"
+    file.write_text(json.dumps({"type": "service_account", "private_key": KEY, "project_id": "robots"}), "utf-8")
+    monkeypatch.setenv("GEMINI_API_KEY", KEY)
+    monkeypatch.setenv("GEMINI_BASE_URL", f"http://127.0.0.1:{server}")
+    _vertex(folder, f"{{credentials_file: robot.json, base_url: 'http://127.0.0.1:{server}'}}\n  gemini: {{}}")
+    result = run("doctor")
+    assert result.exit_code == 0, result.output
+    assert "signs as the service account in robot.json (credentials_file)" in result.output
+    assert "project robots, location global" in result.output
+    assert "GEMINI_API_KEY is set" in result.output
+    assert f"http://127.0.0.1:{server}/v1beta" in result.output
+    assert KEY not in result.output
+
+
+def test_google_without_a_project(run: Run, folder: Path) -> None:
+    _vertex(folder, "{}")
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert "set VERTEX_PROJECT or GOOGLE_CLOUD_PROJECT" in result.output

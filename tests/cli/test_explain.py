@@ -100,6 +100,29 @@ def test_a_token_has_no_name(run: Run, folder: Path, monkeypatch: pytest.MonkeyP
     assert "canary" not in output
 
 
+@pytest.mark.failure(56)
+def test_a_key_of_google_is_in_a_header_and_not_in_the_url(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "canary")
+    (folder / "dragoman.yaml").write_text("providers: {gemini: {}}\nmodels: {sonnet: gemini/gemini-9}\n", "utf-8")
+    output = run("explain", "-", stdin=json.dumps(REQUEST)).output
+    assert "https://generativelanguage.googleapis.com/v1beta/models/gemini-9:" in output
+    assert "x-goog-api-key (from GEMINI_API_KEY)" in output
+    assert "key=" not in output
+    assert "canary" not in output
+
+
+@pytest.mark.failure(54)
+def test_a_call_to_vertex(run: Run, folder: Path) -> None:
+    text = "providers: {vertex: {project: p, location: eu}}\nmodels: {sonnet: vertex/gemini-9}\n"
+    (folder / "dragoman.yaml").write_text(text, "utf-8")
+    output = run("explain", "-", stdin=json.dumps(REQUEST)).output
+    place = "https://aiplatform.eu.rep.googleapis.com/v1/projects/p/locations/eu/publishers/google/models/gemini-9:"
+    assert place in output.replace("\n", "")
+    assert "authorization (a token of Google)" in output
+
+
 def test_colours_on_a_terminal(run: Run, lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explain, "colourful", lambda _: True)
     output = run("explain", "-", stdin=json.dumps(REQUEST)).output

@@ -54,8 +54,8 @@ class Task:
         return Answer(deltas=[*thought, *scripted.words("The gate is open now.").deltas])
 
 
-def run(url: str, home: Path, prompt: str, *arguments: str, model: str = "opus") -> list[Any]:
-    """One headless run; returns the lines that Claude Code prints."""
+def invocation(url: str, home: Path, prompt: str, *arguments: str, model: str = "opus") -> dict[str, Any]:
+    """What starts a headless run, as arguments of `subprocess`."""
     home.mkdir(parents=True, exist_ok=True)
     environ = clean_environment(
         home,
@@ -68,16 +68,13 @@ def run(url: str, home: Path, prompt: str, *arguments: str, model: str = "opus")
     )
     command = [str(binary()), "-p", prompt, "--model", model, "--permission-mode", "bypassPermissions"]
     command += ["--output-format", "stream-json", "--verbose", *arguments]
-    done = subprocess.run(
-        command,
-        cwd=home,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
+    return {"args": command, "cwd": home, "env": environ, "stdin": subprocess.DEVNULL, "text": True}
+
+
+def run(url: str, home: Path, prompt: str, *arguments: str, model: str = "opus") -> list[Any]:
+    """One headless run; returns the lines that Claude Code prints."""
+    how = invocation(url, home, prompt, *arguments, model=model)
+    done = subprocess.run(**how, capture_output=True, timeout=LIMIT, check=False)
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert done.returncode == 0, done.stderr[-2000:] + json.dumps(lines)[-3000:]
     return lines

@@ -1,7 +1,7 @@
 """Runs inside the environment of an `anthropic` SDK: one conversation, each of whose turns may go somewhere else.
 
-argv[1] is JSON: `turns` of {url, model, say, stream}, and `more`, which every request has. A tool answers what its
-input says under "answer". Prints the history, and the answers.
+argv[1] is JSON: `turns` of {url, model, say, stream, interrupted}, and `more`, which every request has. A tool answers
+what its input says under "answer"; in a turn that is interrupted it does not run. Prints the version and the answers.
 """
 
 import json
@@ -34,7 +34,7 @@ for number, turn in enumerate(plan["turns"]):
         for block in message.content
         if block.type == "tool_use"
     ]
-    if results:
+    if results and not turn.get("interrupted"):
         history.append({"role": "user", "content": results})
 
 print(json.dumps({"version": anthropic.__version__, "answers": answers}))

@@ -16,9 +16,10 @@ import yaml
 from msgspec import Struct
 
 from dragoman import config
-from dragoman.config import fields, keys, loading, settings
+from dragoman.config import fields, google, keys, loading, settings
 from dragoman.dialects import contract
 from dragoman.dialects.chat import quirks as chat
+from dragoman.dialects.gemini import quirks as gemini
 from dragoman.dialects.responses import quirks as responses
 from dragoman.providers import presets
 
@@ -85,7 +86,7 @@ def preset_table(*, local: bool) -> str:
         for name, preset in presets().items():
             if preset.local is not local:
                 continue
-            variables = (*preset.keys, *preset.base_url_keys) if local else preset.keys
+            variables = (*preset.keys, *preset.base_url_keys) if local else (*preset.keys, *preset.project_keys)
             own = re.findall(r"\$\{(\w+)\}", preset.base_url)
             yield [
                 f"`{name}`",
@@ -120,7 +121,11 @@ TABLES = {
         "environment": environment_table,
     },
     "providers.md": {"hosted": lambda: preset_table(local=False), "local": lambda: preset_table(local=True)},
-    "quirks.md": {"chat": lambda: quirk_table(chat), "responses": lambda: quirk_table(responses)},
+    "quirks.md": {
+        "chat": lambda: quirk_table(chat),
+        "responses": lambda: quirk_table(responses),
+        "gemini": lambda: quirk_table(gemini),
+    },
 }
 
 
@@ -160,7 +165,15 @@ def test_every_variable_of_azure_is_documented() -> None:
     assert not [variable for variable in told if f"`{variable}`" not in text]
 
 
-@pytest.mark.parametrize("page", [*(f"docs/{page}" for page in TABLES), "docs/azure.md", "README.md"])
+def test_every_variable_of_google_is_documented() -> None:
+    text = (ROOT / "docs" / "google.md").read_text("utf-8")
+    told = {google.FILE, google.GCLOUD, keys.QUOTA, keys.METADATA}
+    for preset in (presets()["gemini"], presets()["vertex"]):
+        told |= {*preset.keys, *preset.base_url_keys, *preset.project_keys, *preset.location_keys, *preset.instead_keys}
+    assert not [variable for variable in told if f"`{variable}`" not in text]
+
+
+@pytest.mark.parametrize("page", [*(f"docs/{page}" for page in TABLES), "docs/azure.md", "docs/google.md", "README.md"])
 def test_examples_in_the_documentation_load(page: str, tmp_path: Path) -> None:
     for number, text in enumerate(re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)):
         file = tmp_path / f"{number}.yaml"

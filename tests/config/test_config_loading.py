@@ -332,7 +332,7 @@ models:
             ("providers: {a: {base_url: http://x, auth: basic}}\n", "1: providers.a.auth: expected one of `api-key`"),
             (
                 "providers: {a: {base_url: http://x, dialect: latin}}\n",
-                "1: providers.a.dialect: expected one of `chat`, `responses`, found a text.",
+                "1: providers.a.dialect: expected one of `chat`, `gemini`, `responses`, found a text.",
             ),
             (
                 "providers: {a: {base_url: http://x, state_scope: a.b}}\n",
@@ -363,7 +363,7 @@ models:
             ),
             (
                 "providers: {a: {base_url: http://x, facts: {m: {dialect: latin}}}}\n",
-                "1: providers.a.facts.m.dialect: expected `chat` or `responses`.",
+                "1: providers.a.facts.m.dialect: expected `chat` or `responses` or `gemini`.",
             ),
             (
                 "providers: {a: {base_url: http://x, quirks: {responses: {stop: named}}}}\n",

@@ -1,6 +1,7 @@
 """Signing: keys at once, tokens fetched once for all who wait, and never a wait without end."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from dragoman.dialects.contract import Target
 from dragoman.gateway import signing
 from dragoman.gateway.signing import Signing
 from dragoman.messages.errors import ApiError
-from dragoman.providers.credentials import Flow, Headers, TokenAnswer, TokenCall, TokenTask
+from dragoman.providers.tokens import Flow, Headers, Send, TokenAnswer, TokenCall, TokenTask
 
 TARGET = Target(
     provider="azure", dialect="chat", base_url="http://127.0.0.1:9", model="m", quirks=Quirks(), auth="entra"
@@ -75,6 +76,9 @@ class Tokens:
         self.token = None
         return True
 
+    def owner(self, _target: Target) -> str:
+        return "somebody"
+
 
 @pytest.mark.anyio
 async def test_one_fetch_serves_all_who_wait_and_outlives_one_who_leaves() -> None:
@@ -110,9 +114,70 @@ async def test_a_fetch_that_everybody_left_fails_in_silence_and_the_next_begins_
 
 @pytest.mark.anyio
 async def test_work_that_blocks_runs_in_a_thread() -> None:
-    tokens = Tokens(TokenTask(lambda: TokenAnswer(200, b"managed")))
+    tokens = Tokens(TokenTask(lambda _: TokenAnswer(200, b"managed")))
     signer = Signing(tokens, Endpoint(Answer(500)), lambda: 0.0)
     assert await signer.fetch(TARGET) == (("authorization", "Bearer managed"),)
+
+
+@pytest.mark.anyio
+async def test_what_a_thread_asks_is_asked_by_the_loop() -> None:
+    endpoint = Endpoint(Answer(200, b"by a ", b"thread"))
+    endpoint.go.set()
+    signer = Signing(Tokens(TokenTask(lambda send: send(CALL))), endpoint, lambda: 0.0)
+    assert await signer.fetch(TARGET) == (("authorization", "Bearer by a thread"),)
+    assert endpoint.asked == [("POST", CALL.url, CALL.headers, b"who")]
+    assert endpoint.answer.closed
+
+
+@pytest.mark.anyio
+async def test_a_thread_that_nobody_waits_for_gets_no_more_answers() -> None:
+    """It must not hold up the end of the process, and it may try again by itself."""
+    endpoint, told = Endpoint(Answer(200)), []
+    over = threading.Event()
+
+    def work(send: Send) -> TokenAnswer:
+        for _ in range(2):
+            try:
+                send(CALL)
+            except ApiError as error:
+                told.append(error.kind)
+        over.set()
+        return TokenAnswer(400, b"")
+
+    signer = Signing(Tokens(TokenTask(work)), endpoint, lambda: 0.0)
+    waiting = asyncio.create_task(signer.fetch(TARGET))
+    while not endpoint.asked:
+        await asyncio.sleep(0)
+    signer._fetches["somebody"].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await asyncio.to_thread(over.wait, 5)
+    assert told == ["timeout", "timeout"]
+    assert len(endpoint.asked) == 1
+
+
+class Explaining(Tokens):
+    """Credentials that know better than the network what is wrong."""
+
+    def flow(self, target: Target, _now: float) -> Flow:
+        try:
+            yield CALL
+        except ApiError as error:
+            raise ApiError("upstream_authentication", f"Log in for {target.provider}.") from error
+
+
+class Broken:
+    async def send(self, *_: object) -> Answer:
+        raise ApiError("unreachable", "No such name.")
+
+
+@pytest.mark.anyio
+async def test_a_flow_hears_of_what_could_not_be_asked() -> None:
+    with pytest.raises(ApiError, match=r"Log in for azure\."):
+        await Signing(Explaining(), Broken(), lambda: 0.0).fetch(TARGET)
+    for step in (CALL, TokenTask(lambda send: send(CALL))):
+        with pytest.raises(ApiError, match=r"No such name\."):
+            await Signing(Tokens(step), Broken(), lambda: 0.0).fetch(TARGET)
 
 
 @pytest.mark.anyio
@@ -129,7 +194,7 @@ async def test_a_fetch_that_is_cancelled_leaves_nothing() -> None:
     signer = Signing(Tokens(), Endpoint(Answer(200)), lambda: 0.0)
     waiting = asyncio.create_task(signer.fetch(TARGET))
     await asyncio.sleep(0)
-    signer._fetches["azure"].cancel()
+    signer._fetches["somebody"].cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
 

@@ -42,6 +42,32 @@ def shape(value: msgspec.Struct) -> Any:
                 ],
             },
         ),
+        (
+            events.WebFetchToolResultBlock("srv", events.WebFetchResult("https://x.y")),
+            {
+                "type": "web_fetch_tool_result",
+                "tool_use_id": "srv",
+                "content": {
+                    "type": "web_fetch_result",
+                    "url": "https://x.y",
+                    "content": {
+                        "type": "document",
+                        "source": {"type": "text", "data": "", "media_type": "text/plain"},
+                        "title": None,
+                        "citations": None,
+                    },
+                    "retrieved_at": None,
+                },
+            },
+        ),
+        (
+            events.WebFetchToolResultBlock("srv", events.WebFetchError("url_not_accessible")),
+            {
+                "type": "web_fetch_tool_result",
+                "tool_use_id": "srv",
+                "content": {"type": "web_fetch_tool_result_error", "error_code": "url_not_accessible"},
+            },
+        ),
     ],
 )
 def test_a_block_is_complete_from_its_start(block: events.ContentBlock, expected: Any) -> None:

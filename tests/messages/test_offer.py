@@ -8,7 +8,7 @@ import pytest
 
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
-from dragoman.messages.offer import SERVER_TOOLS, Means, Offer, offer
+from dragoman.messages.offer import SERVER_TOOLS, Means, Offer, Strict, offer
 from dragoman.messages.request import decode
 
 Json = dict[str, Any]
@@ -20,19 +20,21 @@ WEATHER: Json = {
 }
 EXACT = WEATHER | {"input_schema": WEATHER["input_schema"] | {"additionalProperties": False}, "strict": True}
 SEARCH: Json = {"type": "web_search_20250305", "name": "web_search"}
+FETCH: Json = {"type": "web_fetch_20250910", "name": "web_fetch"}
 
 
 def offered(
     *tools: Json,
     can_call: bool = True,
-    strict: bool = True,
+    strict: Strict = True,
     inline: bool = False,
     search: bool = False,
+    fetch: bool = False,
     **fields: Any,
 ) -> tuple[Offer, list[Note]]:
     body = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}], "tools": tools} | fields
     notes: list[Note] = []
-    means = Means(tools=can_call, strict=strict, inline=inline, search=search)
+    means = Means(tools=can_call, strict=strict, inline=inline, search=search, fetch=fetch)
     return offer(decode(json.dumps(body).encode()).body, means, notes), notes
 
 
@@ -60,6 +62,9 @@ def test_strict_only_when_asked_understood_and_lossless() -> None:
         assert found.tools[0].strict is False
         assert notes == refused
     assert offered(EXACT | {"strict": False})[1] == []
+    for strict in (True, False):
+        found, notes = offered(WEATHER | {"strict": strict}, strict="any_schema")
+        assert (found.tools[0].strict, notes) == (strict, [])
 
 
 def test_references_are_written_out_where_they_must() -> None:
@@ -121,6 +126,23 @@ def test_web_search_of_the_server() -> None:
     assert found.search.name == "web_search"
     assert notes == []
     assert offered(SEARCH, search=True)[0].tools == []
+
+
+def test_web_fetch_of_the_server() -> None:
+    found, notes = offered(FETCH, SEARCH, fetch=True, search=True, tool_choice={"type": "tool", "name": "web_fetch"})
+    assert found.fetch is not None
+    assert found.search is not None
+    assert (found.fetch.name, found.tools, notes) == ("web_fetch", [], [])
+    assert offered(FETCH, fetch=True)[0].tools == []
+    found, notes = offered(FETCH, WEATHER, fetch=True, can_call=False)
+    assert found.fetch is not None
+    assert notes == [Note("lost", "tools.unsupported", "tools")]
+    assert offered(FETCH, WEATHER)[1] == [Note("lost", "tool.web_fetch", "tools.0")]
+
+
+def test_where_each_tool_is_in_the_body() -> None:
+    places = [tool.place for tool in offered(WEATHER, SEARCH, {"type": "bash_20250124"}, search=True)[0].tools]
+    assert places == ["tools.0", "tools.2"]
 
 
 def test_what_is_forced_must_be_there() -> None:

@@ -250,8 +250,14 @@ def test_references_are_written_out_where_servers_do_not_follow_them() -> None:
             "far": {"$ref": "https://example.org/schema"},
             "yes": True,
             "no": {"$ref": "#/$defs/no"},
+            "coded": {"$ref": "#/$defs/List%3Cint%3E"},
         },
-        "$defs": {"a/b": {"type": "string", "description": "theirs"}, "Two": {"$ref": "#/$defs/a~1b"}, "no": False},
+        "$defs": {
+            "List<int>": {"type": "number"},
+            "a/b": {"type": "string", "description": "theirs"},
+            "Two": {"$ref": "#/$defs/a~1b"},
+            "no": False,
+        },
     }
     assert tidy(node)[0]["properties"] == node["properties"] | {"yes": {}}
     sent, notes = tidy(node, inline=True)
@@ -265,12 +271,15 @@ def test_references_are_written_out_where_servers_do_not_follow_them() -> None:
             "far": {"$ref": "https://example.org/schema"},
             "yes": {},
             "no": {"not": {}},
+            "coded": {"type": "number"},
         },
     }
     assert notes == []
 
 
-@pytest.mark.parametrize("reference", ["#/$defs/Node", "#/$defs/missing", "#/$defs/Node/type/x", "#/required/9"])
+@pytest.mark.parametrize(
+    "reference", ["#/$defs/Node", "#/$defs/missing", "#/$defs/Node/type/x", "#/required/9", "#here"]
+)
 def test_what_cannot_be_written_out_is_anything(reference: str) -> None:
     node = {
         "type": "object",

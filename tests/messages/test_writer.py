@@ -252,6 +252,17 @@ def test_names_come_back_as_the_caller_wrote_them() -> None:
     assert block.name == "a.very.long.name"
 
 
+@pytest.mark.parametrize("stops", [(), ("cd",)])
+@given(st.lists(st.sampled_from(["", "a", "b", "c", "d", " "]), max_size=9), st.integers(0, 9))
+def test_several_texts_are_as_good_as_one_by_one(stops: tuple[str, ...], texts: list[str], cut: int) -> None:
+    once, single = (writer(stop_sequences=stops) for _ in range(2))
+    for part in (texts[:cut], texts[cut:]):
+        once.texts(part)
+    for text in texts:
+        single.text(text)
+    assert finished(once) == finished(single)
+
+
 def test_the_output_tool_becomes_text() -> None:
     made = writer(output_tool="answer")
     made.tool(0, "answer", "call_1")

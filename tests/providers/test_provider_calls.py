@@ -34,11 +34,18 @@ BODY = {
 ACCOUNTS = {
     "AZURE_OPENAI_ENDPOINT": "https://r.openai.azure.com/",
     "CLOUDFLARE_ACCOUNT_ID": "a",
+    "GOOGLE_CLOUD_PROJECT": "p",
     "DATABRICKS_HOST": "d.example",
     "SNOWFLAKE_ACCOUNT": "s",
 }
-SIGNED = {"bearer": ("authorization", "Bearer {}"), "api-key": ("api-key", "{}")}
-PATHS = {"chat": "/chat/completions", "responses": "/responses"}
+SIGNED = {
+    "bearer": ("authorization", "Bearer {}"),
+    "api-key": ("api-key", "{}"),
+    "x-goog-api-key": ("x-goog-api-key", "{}"),
+}
+PATHS = {
+    "chat": "/chat/completions", "responses": "/responses", "gemini": "/models/{model}:streamGenerateContent?alt=sse",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", presets())
@@ -49,6 +56,8 @@ def test_a_turn_of_claude_code(name: str, tmp_path: Path) -> None:
     settings, secrets = config.load(path=None, environ=variables, folder=tmp_path, home=tmp_path)
     preset = presets()[name]
     credentials = Credentials(secrets, settings.identities)
+    provider = settings.providers[name]
+    templates = (provider.template, *provider.others)
     for model in dict.fromkeys((preset.big, preset.small, *preset.models, "any-model")):
         if model is None:
             continue
@@ -59,11 +68,20 @@ def test_a_turn_of_claude_code(name: str, tmp_path: Path) -> None:
             body = BODY if target.facts.tools else {key: value for key, value in BODY.items() if key != "tools"}
             call = DIALECTS[target.dialect].call(decode(json.dumps({**body, "model": model}).encode()), target)
             sent = json.loads(call.body)
-            assert sent["model"] == model
-            assert call.url == f"{settings.providers[name].template.base_url}{PATHS[target.dialect]}"
-            limit = "max_output_tokens" if target.dialect == "responses" else target.quirks.max_tokens_field
-            assert sent[limit] <= (target.facts.max_output or 128_000)
+            template = next(each for each in templates if each.dialect == target.dialect)
+            assert call.url == template.base_url + PATHS[target.dialect].format(model=model)
+            if target.dialect == "gemini":
+                limit = sent["generationConfig"]["maxOutputTokens"]
+            else:
+                assert sent["model"] == model
+                name_of_limit = "max_output_tokens" if target.dialect == "responses" else target.quirks.max_tokens_field
+                limit = sent[name_of_limit]
+            assert limit <= (target.facts.max_output or 128_000)
             assert "key-of-" not in repr(call)
-            header, form = SIGNED[preset.auth]
+            if target.auth == "google":
+                assert credentials.headers(target, 0.0) is None  # a token must be fetched first
+                continue
+            language = preset.languages()[target.dialect]
+            header, form = SIGNED[language.auth or preset.auth]
             signed = [(header, form.format(f"key-of-{key}")) for key in preset.keys[:1]]
             assert list(credentials.headers(target, 0.0) or ()) == signed

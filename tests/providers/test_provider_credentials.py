@@ -75,6 +75,10 @@ def answer(token: str = "token-1", expires_in: int = 3600) -> TokenAnswer:
     return TokenAnswer(200, json.dumps({"access_token": token, "expires_in": expires_in}).encode())
 
 
+def nobody(call: TokenCall) -> TokenAnswer:
+    raise AssertionError(call)
+
+
 def fetch(credentials: Credentials, target: Target, now: float, given: TokenAnswer) -> TokenCall | TokenTask:
     """Drive a flow as the gateway does."""
     flow = credentials.flow(target, now)
@@ -133,7 +137,7 @@ class TestTokens:
         credentials = Credentials(Secrets({}), {"azure": Identity(scope="s")})
         step = fetch(credentials, ENTRA, 0.0, answer())
         assert isinstance(step, TokenTask)
-        assert step.run() == TokenAnswer(200, b"s")
+        assert step.run(nobody) == TokenAnswer(200, b"s")
 
     def test_a_refusal_leaves_nothing(self) -> None:
         credentials = Credentials(CLIENT_SECRETS, {"azure": APPLICATION})

@@ -8,6 +8,7 @@ from msgspec import structs
 from dragoman.config import Provider
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Facts, Target
+from dragoman.dialects.gemini import quirks as gemini
 from dragoman.dialects.responses import quirks as responses
 from dragoman.providers import presets, state_scope, target, unknown
 from dragoman.providers.models import read, rows
@@ -267,3 +268,66 @@ class TestDeployments:
         assert "nothing is known about gtp-5, the model of X" in told
         assert unknown(deployed({"x": "gpt-5.6"}), "x") is None
         assert unknown(provider("openai"), "gtp-5") is None
+
+
+class TestGemini:
+    NATIVE = structs.replace(TEMPLATE, dialect="gemini", quirks=gemini.Quirks())
+
+    def made(self, model: str, preset: str = "gemini") -> Target:
+        return target(provider(preset, template=self.NATIVE, others=(TEMPLATE,)), model)
+
+    @pytest.mark.parametrize(
+        ("model", "efforts", "budget", "by_default", "sampling"),
+        [
+            ("gemini-2.5-pro", ("low", "medium", "high"), (128, 32_768), True, "always"),
+            ("gemini-2.5-flash", ("none", "low", "medium", "high"), (1, 24_576), True, "always"),
+            ("gemini-2.5-flash-lite", ("none", "low", "medium", "high"), (512, 24_576), False, "always"),
+            ("gemini-3-pro-preview", ("low", "high"), None, True, "always"),
+            ("gemini-3-flash-preview", ("minimal", "low", "medium", "high"), None, True, "always"),
+            ("gemini-3.1-pro-preview", ("low", "medium", "high"), None, True, "always"),
+            ("gemini-3.1-flash-lite", ("minimal", "low", "medium", "high"), None, True, "always"),
+            ("gemini-3.5-flash", ("minimal", "low", "medium", "high"), None, True, "always"),
+            ("gemini-3.5-flash-lite", ("minimal", "low", "medium", "high"), None, False, "never"),
+            ("gemini-3.6-flash", ("minimal", "low", "medium", "high"), None, True, "never"),
+            ("gemini-3.7-flash", ("low", "medium", "high"), None, True, "never"),
+            ("gemini-3.8-flash", ("low", "medium", "high"), None, True, "never"),
+            ("gemini-4-argon", ("low", "medium", "high"), None, True, "never"),
+            ("gemini-flash-latest", ("low", "medium", "high"), None, True, "never"),
+        ],
+    )
+    def test_thinking_by_family(
+        self, model: str, efforts: tuple[str, ...], budget: tuple[int, int] | None, by_default: bool, sampling: str
+    ) -> None:
+        facts = self.made(model).facts
+        assert (facts.efforts, facts.thinking_budget) == (efforts, budget)
+        assert (facts.reasoning, facts.reasons_by_default, facts.sampling) == (True, by_default, sampling)
+        assert (facts.context, facts.max_output) == (1_048_576, 65_536)
+        assert self.made(model, "vertex").facts == facts
+
+    @pytest.mark.parametrize(
+        ("model", "newer"),
+        [("gemini-2.0-flash", False), ("gemini-2.5-pro", False), ("gemini-3-flash", True), ("gemini-9", True)],
+    )
+    def test_what_came_with_gemini_3(self, model: str, newer: bool) -> None:
+        found = self.made(model)
+        facts = found.facts
+        told = (facts.call_ids, facts.call_signatures, facts.result_media, facts.search_with_tools)
+        assert (*told, found.quirks.output_with_tools) == (newer,) * 5
+        assert facts.schema == "json_schema"
+
+    def test_older_models_do_not_think(self) -> None:
+        facts = self.made("gemini-2.0-flash").facts
+        assert (facts.reasoning, facts.reasons_by_default, facts.efforts) == (False, False, ())
+        assert facts.max_output == 8_192
+
+    def test_gemma(self) -> None:
+        found = self.made("gemma-3-27b-it")
+        assert (found.quirks.system, found.facts.tools, found.facts.reasoning) == ("user", False, False)
+        newer = self.made("gemma-4-31b-it")
+        assert (newer.quirks, newer.facts) == (gemini.Quirks(), Facts())
+
+    def test_in_openais_language_they_are_what_they_were(self) -> None:
+        found = self.made("gemini-2.5-flash").other
+        assert found is not None
+        assert (found.facts.efforts, found.facts.thinking_budget) == (("none", "low", "medium", "high"), None)
+        assert found.facts.call_ids is False

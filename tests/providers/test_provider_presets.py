@@ -28,7 +28,9 @@ def test_each_row_is_complete(name: str) -> None:
     assert not preset.base_url.endswith("/")
     assert parts.scheme != "http" or preset.local
     assert urlsplit(preset.documentation).scheme == "https"
-    assert preset.keys or preset.local
+    assert preset.keys or preset.local or preset.auth == "google"
+    assert (preset.instead is None) is (not preset.instead_keys)
+    assert preset.instead is None or preset.instead in presets()
     assert not preset.models or preset.big is None or preset.big in preset.models
     assert preset.small is None or preset.small in preset.models
     assert preset.small is None or preset.big is not None
@@ -107,3 +109,9 @@ def test_who_speaks_responses() -> None:
     found = {name for name, preset in presets().items() if "responses" in preset.languages()}
     assert {"openai", "azure", "xai", "openrouter", "groq", "ollama", "lmstudio", "vllm", "huggingface"} <= found
     assert [name for name in found if presets()[name].dialect == "responses"] == ["azure"]
+
+
+def test_a_language_at_another_address() -> None:
+    row = presets()["gemini"]
+    assert row.languages()["chat"].path == "/openai"
+    assert (row.auth, row.languages()["chat"].auth) == ("x-goog-api-key", "bearer")

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.failure(136)
         ("(b'x-api-key', b'plain-secret-1')", "plain-secret-1"),
         ("x-goog-api-key: AIzaSyA-1234567", "AIzaSyA-1234567"),
         ("GET https://host/v1?key=AIzaSyA-1234567&alt=sse", "AIzaSyA-1234567"),
+        ("the key AQ.Ab8RN6K-abcdef is not valid", "AQ.Ab8RN6K-abcdef"),
         ("GET https://host/v1?a=b&key=other-secret", "other-secret"),
         ("token ya29.a0AfH6SMBxyz was refused", "ya29.a0AfH6SMBxyz"),
         ("gsk_abcdefghijklmnopqrstuvwxyz", "gsk_abcdefghijklmnopqrstuvwxyz"),

@@ -12,10 +12,11 @@ from dragoman.cli import claude, configuration, conflicts
 from dragoman.cli.banner import provider_rows, proxy_lines
 from dragoman.cli.configuration import Place
 from dragoman.cli.live import Live
-from dragoman.cli.reach import reach
+from dragoman.cli.reach import one, reach
 from dragoman.cli.serve import with_token
 from dragoman.cli.terminal import bad, faint, good, say, strong, table
 from dragoman.config.settings import Config, Provider, Secrets
+from dragoman.providers import Account, google
 
 LIVE_LIMIT = 60.0  # seconds that a provider gets for one token
 
@@ -32,6 +33,7 @@ def command(file: Path | None, live: bool) -> None:
     problems = show_configuration(settings)
     url = show_gateway(settings)
     problems += show_providers(settings, secrets)
+    problems += show_google(settings)
     problems += show_reach(settings)
     if live:
         problems += show_live(settings, secrets, place)
@@ -72,6 +74,34 @@ def show_providers(settings: Config, secrets: Secrets) -> int:
         say(line)
     say()
     return sum(not provider.ready for provider in settings.providers.values())
+
+
+def show_google(settings: Config) -> int:
+    """Where Google's providers are, and whether credentials that are no file can be there at all."""
+    found = [each for each in settings.providers.values() if each.template.auth in ("google", "x-goog-api-key")]
+    if not found:
+        return 0
+    say(strong("Google"))
+    for line in table([each.name, each.where or "Gemini API", faint(each.template.base_url)] for each in found):
+        say(line)
+    problems = 0
+    for provider in ready(settings):
+        account = provider.identity
+        if isinstance(account, Account) and account.file is None:
+            problems += _no_metadata(settings, provider.name, account)
+    say()
+    return problems
+
+
+def _no_metadata(settings: Config, name: str, account: Account) -> bool:
+    """Whether a provider signs by a machine that has no credentials of its own."""
+    reached = asyncio.run(one(settings, name, f"http://{account.metadata}"))
+    if reached.good:
+        say(f"  {name}  {good('metadata server')}  {faint(account.metadata)}")
+        return False
+    say(f"  {name}  {bad('no credentials')}  no file, and no metadata server ({reached.why})")
+    say(f"  {'':{len(name)}}  run: {google.LOGIN}")
+    return True
 
 
 def ready(settings: Config) -> list[Provider]:

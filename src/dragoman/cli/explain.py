@@ -101,6 +101,8 @@ def header_names(call: Call, target: Target) -> list[str]:
     names = ["content-type", *(name.lower() for name, _ in call.headers)]
     if target.auth == "entra":
         names.append("authorization (a token of Entra ID)")
+    elif target.auth == "google":
+        names.append("authorization (a token of Google)")
     elif target.key is not None and target.auth != "none":
         shown = "authorization" if target.auth == "bearer" else target.auth
         names.append(f"{shown} (from {target.key})")

@@ -24,11 +24,12 @@ class Reached(Struct, frozen=True):
 
 async def reach(config: Config, providers: Sequence[Provider], limit: float = LIMIT) -> list[Reached]:
     """All at once, in the order of `providers`."""
-    return list(await asyncio.gather(*(_one(config, provider, limit) for provider in providers)))
+    return list(await asyncio.gather(*(one(config, each.name, each.template.base_url, limit) for each in providers)))
 
 
-async def _one(config: Config, provider: Provider, limit: float) -> Reached:
-    parts = urlsplit(provider.template.base_url)
+async def one(config: Config, name: str, url: str, limit: float = LIMIT) -> Reached:
+    """The host of one URL. `name`: whose it is."""
+    parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     proxy = proxy_for(parts.scheme, host, port, config.proxies, config.no_proxy)
     way = ""
@@ -43,14 +44,14 @@ async def _one(config: Config, provider: Provider, limit: float) -> Reached:
             _, writer = await asyncio.open_connection(host, port, ssl=ssl.create_default_context() if secure else None)
             writer.close()
     except TimeoutError:
-        return Reached(provider.name, False, f"{place} did not answer within {limit:.0f} s: is there a firewall?")
+        return Reached(name, False, f"{place} did not answer within {limit:.0f} s: is there a firewall?")
     except ssl.SSLCertVerificationError as error:
         advice = "set SSL_CERT_FILE to your company's certificates"
-        return Reached(provider.name, False, f"{place}: certificate refused ({error.verify_message}): {advice}")
+        return Reached(name, False, f"{place}: certificate refused ({error.verify_message}): {advice}")
     except ssl.SSLError as error:
-        return Reached(provider.name, False, f"{place} speaks no TLS ({error.strerror}): is base_url right?")
+        return Reached(name, False, f"{place} speaks no TLS ({error.strerror}): is base_url right?")
     except OSError as error:
         return Reached(
-            provider.name, False, f"{place}: {os.strerror(error.errno) if error.errno and error.errno > 0 else error}"
+            name, False, f"{place}: {os.strerror(error.errno) if error.errno and error.errno > 0 else error}"
         )
-    return Reached(provider.name, True, place)
+    return Reached(name, True, place)

@@ -1,14 +1,17 @@
-"""Where a provider is: base URLs as people paste them or keep them in variables, and Azure's endpoints."""
+"""Where a provider is: base URLs as people paste them or keep them in variables, and the clouds' own addresses."""
 
+import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from dragoman.config.variables import ExpansionError, expand, first, names
-from dragoman.providers import Preset, azure
+from dragoman.providers import Preset, azure, vertex
 
 PATHS = ("/chat/completions", "/responses")  # what dialects append, and people paste along
+_MODELS = re.compile(r"/models(/[^/]*)?$")  # what the dialect of Gemini appends
 
 
 class Places(Struct, frozen=True):
@@ -18,14 +21,53 @@ class Places(Struct, frozen=True):
     urls: dict[str, tuple[str, str]]  # dialect -> base URL and query
     deployment: str = ""  # that a pasted endpoint named
     wrong: str | None = None
+    project: str = ""  # of Google Cloud
+    where: str = ""  # for people
 
 
 def plain(preset: Preset | None, url: str | None, dialects: Iterable[str], variables: Mapping[str, str]) -> Places:
     """One base URL for every dialect, except where the preset has another one for it."""
     base, moved, wrong = _base_url(preset, url, variables)
-    further = {} if preset is None or moved else preset.languages()
-    own = {name: language.base_url for name, language in further.items() if language.base_url is not None}
+    further = {} if preset is None else preset.languages()
+    if preset is not None and preset.addressing == "host":
+        base = _hosted(base, preset)
+    own = {name: base + language.path for name, language in further.items()}
+    if not moved:
+        own |= {name: language.base_url for name, language in further.items() if language.base_url is not None}
     return Places(base, {dialect: (own.get(dialect, base), "") for dialect in dialects}, wrong=wrong)
+
+
+def _hosted(url: str, preset: Preset) -> str:
+    """`url` up to where the languages of `preset` go apart; a bare host gets the path of the preset."""
+    for language in preset.languages().values():
+        url = url.removesuffix(language.path)
+    url = _MODELS.sub("", url)
+    return url if urlsplit(url).path else url + urlsplit(preset.base_url).path
+
+
+def cloud(
+    preset: Preset, fields: Mapping[str, Any], owned: str, dialects: Iterable[str], variables: Mapping[str, str]
+) -> Places:
+    """Vertex AI's URLs. `owned`: the project that the credentials name.
+
+    Project and location: of the configuration, else of the address, else of a variable, else of the credentials.
+    """
+    source = "base_url" if fields.get("base_url") else first(preset.base_url_keys, variables)
+    text = fields.get("base_url") or variables.get(source or "")
+    try:
+        found = vertex.endpoint(text) if text else vertex.Endpoint()
+        source = "project" if fields.get("project") else first(preset.project_keys, variables)
+        project = fields.get("project") or found.project or variables.get(source or "") or owned
+        if not project:
+            return _nowhere(dialects, f"set {' or '.join(preset.project_keys)}", vertex.EXAMPLE)
+        project = vertex.project(project)
+        source = "location" if fields.get("location") else first(preset.location_keys, variables)
+        location = vertex.location(fields.get("location") or found.location or variables.get(source or "") or "global")
+    except ValueError as error:
+        return _nowhere(dialects, f"{source or 'the credentials: project'} {error}", vertex.EXAMPLE)
+    url = vertex.address(found.root, project, location)
+    where = f"project {project}, location {location}"
+    return Places(url, dict.fromkeys(dialects, (url, "")), project=project, where=where)
 
 
 def resource(
@@ -55,8 +97,8 @@ def resource(
     return Places(found.root, urls, found.deployment)
 
 
-def _nowhere(dialects: Iterable[str], wrong: str) -> Places:
-    return Places(azure.EXAMPLE, dict.fromkeys(dialects, (azure.EXAMPLE, "")), wrong=wrong)
+def _nowhere(dialects: Iterable[str], wrong: str, example: str = azure.EXAMPLE) -> Places:
+    return Places(example, dict.fromkeys(dialects, (example, "")), wrong=wrong)
 
 
 def _base_url(preset: Preset | None, url: str | None, variables: Mapping[str, str]) -> tuple[str, bool, str | None]:

@@ -2,20 +2,21 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from msgspec import structs
 
-from dragoman.config import addresses
+from dragoman.config import addresses, google
 from dragoman.config.addresses import Places
 from dragoman.config.document import Node
 from dragoman.config.fields import Sheet
 from dragoman.config.keys import Signer
 from dragoman.config.problems import did_you_mean
-from dragoman.config.settings import Entra, Entry, Hidden, Provider
+from dragoman.config.settings import Auth, Entra, Entry, Hidden, Provider
 from dragoman.config.variables import first, names
 from dragoman.dialects.contract import Facts, Target
-from dragoman.providers import QUIRKS, Preset, azure, presets, state_scope
+from dragoman.providers import QUIRKS, Preset, azure, presets, safe, state_scope, vertex
 
 RESERVED = {
     "claude": "`claude/` marks foreign models in lists of models",
@@ -23,7 +24,8 @@ RESERVED = {
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _COPIED = ("title", "big", "small")  # fields that an entry takes over from its preset
-_AZURE_ONLY = ("api_version", "deployments")
+_ONLY = {"api_version": "azure", "deployments": "azure", "project": "vertex", "location": "vertex"}
+_TRUE = frozenset({"true", "1", "yes", "on"})
 
 Quirks = dict[str, dict[str, Any]]  # dialect -> fields of its quirks
 
@@ -31,8 +33,9 @@ Quirks = dict[str, dict[str, Any]]  # dialect -> fields of its quirks
 class Entries:
     """Makes providers, and gathers their keys in `secrets`."""
 
-    def __init__(self, variables: Mapping[str, str], secrets: dict[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, str], secrets: dict[str, str], home: Path) -> None:
         self._variables = variables
+        self._home = home
         self._signer = Signer(variables, secrets)
 
     def configured(self, sheet: Sheet, node: Node) -> dict[str, Provider]:
@@ -48,11 +51,9 @@ class Entries:
         """Every preset whose key, or whose own base URL, is in the environment, in the order of the presets."""
         found, used = {}, set()
         for name, preset in presets().items():
-            on_azure = preset.addressing == "azure"
-            addressed = preset.base_url_keys if preset.local or on_azure else ()
-            sign = first((*preset.keys, *preset.token_keys, *addressed), self._variables)
+            sign = self._sign(preset)
             # What Azure still needs is told where providers are listed: its variables serve nobody else.
-            complete = on_azure or all(self._variables.get(variable) for variable in names(preset.base_url))
+            complete = preset.addressing == "azure" or all(map(self._variables.get, names(preset.base_url)))
             # Two presets may share a variable, as plans of one maker do: the first one has it.
             if sign and sign not in used and complete:
                 used.add(sign)
@@ -61,7 +62,37 @@ class Entries:
 
     def preset(self, name: str) -> Provider:
         """The provider that the preset `name` makes on its own."""
-        return self._made(name=name, row=name, preset=presets()[name], fields={}, quirks={}, file="")
+        row, switch = self._row(name, {})
+        return self._made(name=name, row=row, preset=presets()[row], fields={}, quirks={}, file="", switch=switch)
+
+    def _row(self, name: str, fields: Mapping[str, Any]) -> tuple[str, str]:
+        """The preset that is meant by `name`, and the variable that says so, if one does.
+
+        A key or an address of the configuration belongs to the preset itself.
+        """
+        preset = presets()[name]
+        switch = self._switch(preset)
+        if preset.instead is None or switch is None or fields.keys() & {"api_key", "base_url"}:
+            return name, ""
+        return preset.instead, switch
+
+    def _switch(self, preset: Preset) -> str | None:
+        """The variable that puts another preset in the place of this one."""
+        switch = first(preset.instead_keys, self._variables)
+        return switch if switch and self._variables[switch].strip().lower() in _TRUE else None
+
+    def _sign(self, preset: Preset) -> str | None:
+        """The variable by which the environment asks for a preset."""
+        variables = self._variables
+        switch = self._switch(preset)
+        if preset.instead is not None and switch is not None:
+            return first(presets()[preset.instead].project_keys, variables) or switch
+        if preset.addressing == "vertex":
+            # The general variable of Google Cloud serves many others: alone it asks for nothing.
+            certain = preset.project_keys[:1] if not first((*preset.location_keys, google.FILE), variables) else ()
+            return first(certain or preset.project_keys, variables)
+        addressed = preset.base_url_keys if preset.local or preset.addressing == "azure" else ()
+        return first((*preset.keys, *preset.token_keys, *addressed), variables)
 
     def _configured(self, sheet: Sheet, name: str, node: Node, path: str) -> Provider | None:
         if name in RESERVED:
@@ -72,7 +103,9 @@ class Entries:
             return None
         before = len(sheet.problems)
         fields = sheet.fill(Entry, node, path, extra=("quirks", "facts", "entra"))
-        row = fields.get("preset", name)
+        row, switch = fields.get("preset", name), ""
+        if row in presets():
+            row, switch = self._row(row, fields)
         preset = presets().get(row)
         if preset is None and "preset" in fields:
             written = sheet.mapping(node, path)["preset"]
@@ -91,20 +124,32 @@ class Entries:
         if len(sheet.problems) > before:
             return None
         row_name = row if preset else None
-        return self._made(name=name, row=row_name, preset=preset, fields=fields, quirks=quirks, file=sheet.file)
+        return self._made(
+            name=name, row=row_name, preset=preset, fields=fields, quirks=quirks, file=sheet.file, switch=switch
+        )
 
     def _made(
-        self, *, name: str, row: str | None, preset: Preset | None, fields: dict[str, Any], quirks: Quirks, file: str
+        self,
+        *,
+        name: str,
+        row: str | None,
+        preset: Preset | None,
+        fields: dict[str, Any],
+        quirks: Quirks,
+        file: str,
+        switch: str,
     ) -> Provider:
         """A provider of a preset and of what an entry says on top of it."""
         chosen: dict[str, Any] = {field: getattr(preset, field) for field in _COPIED} if preset else {}
         chosen |= {field: fields[field] for field in _COPIED if fields.get(field) is not None}
         facts: dict[str, dict[str, Any]] = fields.get("facts", {})
         spoken = _spoken(preset, fields.get("dialect"), quirks, facts.values())
-        places = self._places(preset, fields, spoken)
+        account = google.credentials(fields.get("credentials_file"), self._variables, self._home)
+        places = self._places(preset, fields, account.project, spoken)
         spoken = [dialect for dialect in spoken if dialect in places.urls]
-        signing = self._signer.signing(name, preset, fields, places.root, file)
+        signing = self._signer.signing(name, preset, fields, places=places, found=account, file=file)
         ready, why = signing.ready, signing.why
+        why = f"{why}; {switch} sends it to {preset.title}" if preset and switch else why
         wrong = places.wrong
         if fields.get("dialect") not in (None, *places.urls):
             wrong = f"this API version has no {fields['dialect']}: take {azure.RESPONSES_SINCE} or later, or none"
@@ -127,7 +172,7 @@ class Entries:
                 model="",
                 quirks=structs.replace(shipped, **quirks.get(dialect, {})),
                 key=signing.key,
-                auth=signing.auth,
+                auth=_auth(preset, dialect, signing.auth, fields),
                 headers=tuple((header.lower(), Hidden(value)) for header, value in headers.items()),
                 state_scope=scope,
             )
@@ -148,11 +193,14 @@ class Entries:
             dialect=fields.get("dialect"),
             settled={dialect: tuple(set_here) for dialect, set_here in quirks.items()},
             identity=signing.identity,
+            where=places.where,
             template=template(spoken[0]),
             others=tuple(template(dialect) for dialect in spoken[1:]),
         )
 
-    def _places(self, preset: Preset | None, fields: Mapping[str, Any], spoken: Iterable[str]) -> Places:
+    def _places(self, preset: Preset | None, fields: Mapping[str, Any], owned: str, spoken: Iterable[str]) -> Places:
+        if preset is not None and preset.addressing == "vertex":
+            return addresses.cloud(preset, fields, owned, spoken, self._variables)
         if preset is not None and preset.addressing == "azure":
             version = fields.get("api_version")
             return addresses.resource(preset, fields.get("base_url"), version, spoken, self._variables)
@@ -162,6 +210,12 @@ class Entries:
         """The model that a variable names."""
         variable = first(preset.model_keys if preset else (), self._variables)
         return self._variables[variable] if variable else None
+
+
+def _auth(preset: Preset | None, dialect: str, usual: Auth, fields: Mapping[str, Any]) -> Auth:
+    """How a call in one language is signed: as the entry says, else as the preset says for this language."""
+    language = preset.languages().get(dialect) if preset else None
+    return usual if language is None or language.auth is None or fields.get("auth") else language.auth
 
 
 def _spoken(
@@ -201,13 +255,16 @@ def _check(
     sheet: Sheet, fields: Mapping[str, Any], children: Mapping[str, Node], path: str, preset: Preset | None
 ) -> None:
     """Settings that must fit each other."""
-    on_azure = preset is not None and preset.addressing == "azure"
-    for name in _AZURE_ONLY:
-        if name in fields and not on_azure:
-            sheet.refuse(children[name], f"{path}.{name}", "only `azure`, or `preset: azure`, has this setting.")
+    addressing = preset.addressing if preset is not None else "plain"
+    on_azure = addressing == "azure"
+    for name, only in _ONLY.items():
+        if name in fields and addressing != only:
+            sheet.refuse(children[name], f"{path}.{name}", f"only `{only}`, or `preset: {only}`, has this setting.")
     url, version = fields.get("base_url"), fields.get("api_version")
     if url is not None and on_azure:
         _try(sheet, children["base_url"], f"{path}.base_url", azure.endpoint, url)
+    elif url is not None and addressing == "vertex":
+        _try(sheet, children["base_url"], f"{path}.base_url", vertex.endpoint, url)
     elif url is not None and (wrong := addresses.unusable(url)):
         sheet.refuse(children["base_url"], f"{path}.base_url", wrong)
     if version is not None and on_azure:
@@ -215,12 +272,27 @@ def _check(
     for name in fields.get("deployments", {}):
         if not name.strip() or not fields["deployments"][name].strip():
             sheet.refuse(children["deployments"], f"{path}.deployments", "needs `name of a deployment: model`.")
+    _check_google(sheet, fields, children, path, preset)
     entra, auth = fields["entra"], fields.get("auth")
     if entra and auth not in (None, "entra"):
         sheet.refuse(children["entra"], f"{path}.entra", f"is for `auth: entra`, and `auth: {auth}` is set.")
     elif (entra or auth == "entra") and not on_azure and not entra.get("scope"):
         node = children["entra" if entra else "auth"]
         sheet.refuse(node, f"{path}.entra.scope", "is missing: only on Azure it is known what tokens are for.")
+
+
+def _check_google(
+    sheet: Sheet, fields: Mapping[str, Any], children: Mapping[str, Node], path: str, preset: Preset | None
+) -> None:
+    on_vertex = preset is not None and preset.addressing == "vertex"
+    auth, url = fields.get("auth") or (preset.auth if preset else "bearer"), fields.get("base_url")
+    for name, read in (("project", vertex.project), ("location", vertex.location)):
+        if on_vertex and name in fields:
+            _try(sheet, children[name], f"{path}.{name}", read, fields[name])
+    if "credentials_file" in fields and auth != "google":
+        sheet.refuse(children["credentials_file"], f"{path}.credentials_file", "is for `auth: google`.")
+    if auth == "google" and url is not None and not on_vertex and not safe(url):
+        sheet.refuse(children["base_url"], f"{path}.base_url", "must begin with https://, because tokens go there.")
 
 
 def _try(sheet: Sheet, node: Node, path: str, read: Callable[[str], object], text: str) -> None:

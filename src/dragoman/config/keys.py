@@ -1,17 +1,20 @@
-"""How a provider's calls are signed: by a key, by a ready token, or as somebody whom Microsoft Entra ID knows."""
+"""How a provider's calls are signed: by a key, by a ready token, or as somebody whom Microsoft or Google knows."""
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from dragoman.config.addresses import Places
+from dragoman.config.google import Found
 from dragoman.config.settings import Auth
 from dragoman.config.variables import first
-from dragoman.providers import Identity, Preset, azure, fault
+from dragoman.providers import Account, Identity, Owner, Preset, azure, fault, google, safe
 
 TENANT, CLIENT, SECRET = "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"
 AUTHORITY = "AZURE_AUTHORITY_HOST"
+QUOTA = "GOOGLE_CLOUD_QUOTA_PROJECT"
+METADATA = "GCE_METADATA_HOST"
 
 
 class Signing(Struct, frozen=True):
@@ -21,7 +24,7 @@ class Signing(Struct, frozen=True):
     key: str | None
     ready: bool
     why: str
-    identity: Identity | None = None
+    identity: Owner | None = None
 
 
 class Signer:
@@ -31,13 +34,21 @@ class Signer:
         self._variables = variables
         self._secrets = secrets
 
-    def signing(self, name: str, preset: Preset | None, fields: Mapping[str, Any], url: str, file: str) -> Signing:
-        """`fields`: what the entry says. `url`: where calls go. `file`: where the entry stands."""
+    def signing(
+        self, name: str, preset: Preset | None, fields: Mapping[str, Any], *, places: Places, found: Found, file: str
+    ) -> Signing:
+        """`fields`: what the entry says. `places`: where calls go. `found`: Google's credentials. `file`: where the
+        entry stands.
+        """
         asked: Auth | None = fields.get("auth")
+        usual: Auth = preset.auth if preset is not None else "bearer"
         by_entra = preset is not None and preset.addressing == "azure"
         if asked == "entra" or (asked is None and fields.get("entra")):
-            return self._entra(name, fields.get("entra", {}), url, file)
-        usual: Auth = preset.auth if preset is not None else "bearer"
+            return self._entra(name, fields.get("entra", {}), places.root, file)
+        if asked == "google" or (asked is None and usual == "google" and not fields.get("api_key")):
+            return self._google(places, found)
+        if usual == "google":
+            usual = "x-goog-api-key"
         written, variable = fields.get("api_key"), first(preset.keys if preset else (), self._variables)
         token = first(preset.token_keys if preset else (), self._variables)
         if written:
@@ -47,7 +58,7 @@ class Signer:
         if token is not None:
             return self._keyed(token, token, self._variables[token], "bearer")
         if by_entra and all(self._variables.get(each) for each in (TENANT, CLIENT, SECRET)):
-            return self._entra(name, {}, url, file)
+            return self._entra(name, {}, places.root, file)
         if preset is None or preset.local or asked == "none":
             return self._keyless(f"{name}.api_key", written if preset is None else None, asked)
         choices = " or ".join(preset.keys)
@@ -94,16 +105,24 @@ class Signer:
                 why = f"set {' and '.join(missing)}"
             else:
                 self._secrets[label] = secret
-        if not _safe(identity.authority):
+        if not safe(identity.authority):
             why, ready = f"{AUTHORITY} or `entra.authority` must be a host, or begin with https://", False
         return Signing("entra", None, ready=ready, why=why, identity=identity)
 
-
-def _safe(url: str) -> bool:
-    """Whether a secret may go there: over TLS, or to this machine."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
-        return False
-    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in ("127.0.0.1", "localhost")))
+    def _google(self, places: Places, found: Found) -> Signing:
+        """Application Default Credentials. What is secret stays in its file."""
+        account = Account(
+            file=found.file,
+            kind=found.kind,
+            project=places.project,
+            quota_project=self._variables.get(QUOTA, ""),
+            metadata=self._variables.get(METADATA) or google.METADATA,
+        )
+        why, ready = found.why, True
+        if found.wrong:
+            why, ready = found.wrong, False
+        elif found.file is not None and not google.installed():
+            why, ready = f"{why}, which needs: {google.INSTALL}", False
+        elif not safe(places.root):
+            why, ready = "tokens go to base_url, which must begin with https://", False
+        return Signing("google", None, ready=ready, why=why, identity=account)

@@ -16,7 +16,7 @@ from dragoman.config.settings import Config, Hidden, Logs, Provider, Secrets, Se
 from dragoman.config.variables import dotenv
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
-from dragoman.providers import state_scope
+from dragoman.providers import Account, google, state_scope
 
 FILE = "dragoman.yaml"
 DEMO_MODELS = (("opus", "think"), ("sonnet", "tools"), ("haiku", "echo"), ("fable", "think"), ("mythos", "think"))
@@ -93,7 +93,7 @@ def load(*, path: Path | None, environ: Mapping[str, str], folder: Path, home: P
     variables = {**local, **environ}
     file, root = _document(path, variables, folder, home, problems)
     sheet = Sheet(str(file) if file else "environment", variables, problems)
-    entries = Entries(variables, secrets)
+    entries = Entries(variables, secrets, home)
     sections = _sections(sheet, root)
 
     server = sheet.fill(Server, sections["server"], "server") if "server" in sections else {}
@@ -124,7 +124,7 @@ def load(*, path: Path | None, environ: Mapping[str, str], folder: Path, home: P
         demo=not providers,
         sources=(*sources, "environment"),
         proxies=_proxies(variables),
-        no_proxy=_no_proxy(variables),
+        no_proxy=_no_proxy(variables, providers),
     ), Secrets(secrets)
 
 
@@ -230,7 +230,13 @@ def _proxies(variables: Mapping[str, str]) -> dict[str, str]:
     return {scheme: Hidden(url) for scheme, url in found.items() if url}
 
 
-def _no_proxy(variables: Mapping[str, str]) -> tuple[str, ...]:
-    """Hosts that are reached without a proxy; `upstream` adds this machine, which always is."""
-    hosts = (host.strip() for host in _either(variables, "NO_PROXY").split(","))
-    return tuple(filter(None, hosts))
+def _no_proxy(variables: Mapping[str, str], providers: Mapping[str, Provider]) -> tuple[str, ...]:
+    """Hosts that are reached without a proxy; `upstream` adds this machine, which always is.
+
+    A machine's own credentials come from the machine's own network.
+    """
+    hosts = [host.strip() for host in _either(variables, "NO_PROXY").split(",")]
+    for provider in providers.values():
+        if isinstance(provider.identity, Account):
+            hosts += [provider.identity.metadata, *google.METADATA_HOSTS]
+    return tuple(filter(None, dict.fromkeys(hosts)))

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from dragoman.dialects.contract import Target
-from dragoman.providers import Identity
+from dragoman.providers import Owner
 
-Auth = Literal["bearer", "x-api-key", "api-key", "entra", "none"]
+Auth = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "entra", "google", "none"]
 Seconds = Annotated[float, Meta(ge=0)]
 
 
@@ -85,16 +85,29 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     preset: str | None = None
     """The preset that this provider is made of; by default the one of its own name. See docs/providers.md."""
 
-    dialect: Literal["chat", "responses"] | None = None
-    """The language that all its models are asked in. `chat`: OpenAI Chat Completions; `responses`: OpenAI Responses. By
-    default what is known about each model, then Chat Completions."""
+    dialect: Literal["chat", "responses", "gemini"] | None = None
+    """The language that all its models are asked in. `chat`: OpenAI Chat Completions; `responses`: OpenAI Responses;
+    `gemini`: Google's generateContent. By default what is known about each model, then what the preset usually speaks,
+    then Chat Completions."""
 
     base_url: str | None = None
-    """Where it is; `/chat/completions` or `/responses` is appended. Needed when there is no preset. On Azure the
-    endpoint, in any form."""
+    """Where it is; `/chat/completions`, `/responses` or `/models/...` is appended. Needed when there is no preset. On
+    Azure the endpoint, in any form; on Vertex AI a host, or a whole address with project and location."""
 
     api_version: str | None = None
     """On Azure: a dated API version, for the older URLs; `v1` or nothing is the v1 API. See docs/azure.md."""
+
+    project: str | None = None
+    """On Vertex AI: the project that calls go to. By default $VERTEX_PROJECT, $GOOGLE_CLOUD_PROJECT, then the one that
+    the credentials name. See docs/google.md."""
+
+    location: str | None = None
+    """On Vertex AI: `global`, a multi-region like `eu`, or a region like `europe-west4`. By default $VERTEX_LOCATION,
+    $GOOGLE_CLOUD_LOCATION, $CLOUD_ML_REGION, then `global`."""
+
+    credentials_file: str | None = None
+    """With `auth: google`: the file of a service account, or of other credentials. By default
+    $GOOGLE_APPLICATION_CREDENTIALS, then what `gcloud auth application-default login` left, then the machine's own."""
 
     deployments: dict[str, str] = {}
     """On Azure: name of a deployment -> the model that it is, e.g. `{my-gpt: gpt-5.5}`."""
@@ -104,7 +117,7 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     auth: Auth | None = None
     """How calls are signed: the key as `Authorization: Bearer`, or in a header of that name, or not at all; `entra`: by
-    tokens of Microsoft Entra ID."""
+    tokens of Microsoft Entra ID; `google`: by Google's Application Default Credentials."""
 
     entra: dict[str, Any] = {}
     """Who asks for tokens, with `auth: entra`. What is not said is read from Microsoft's own variables."""
@@ -172,7 +185,8 @@ class Provider(Struct, frozen=True, kw_only=True):
     base_models: dict[str, str] = {}  # such a name, in lower case -> the model that it is
     dialect: str | None = None  # the language that the user chose for all models
     settled: dict[str, tuple[str, ...]] = {}  # dialect -> quirks that the user set; facts do not change them
-    identity: Identity | None = None  # who asks for tokens, where `template.auth` is "entra"
+    identity: Owner | None = None  # who asks for tokens, where `template.auth` is "entra" or "google"
+    where: str = ""  # for people: "project p, location global"
     template: Target  # with model ""; `providers.target` fills model and facts
     others: tuple[Target, ...] = ()  # the same in its other languages
 
@@ -191,7 +205,7 @@ class Config(Struct, frozen=True, kw_only=True):
     no_proxy: tuple[str, ...] = ()
 
     @property
-    def identities(self) -> dict[str, Identity]:
+    def identities(self) -> dict[str, Owner]:
         """Provider -> who asks for its tokens, for `providers.Credentials`."""
         return {name: each.identity for name, each in self.providers.items() if each.identity is not None}
 

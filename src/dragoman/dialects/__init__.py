@@ -2,6 +2,7 @@
 
 from dragoman.dialects.chat import CHAT
 from dragoman.dialects.contract import Dialect
+from dragoman.dialects.gemini import GEMINI
 from dragoman.dialects.responses import RESPONSES
 
-DIALECTS: dict[str, Dialect] = {"chat": CHAT, "responses": RESPONSES}
+DIALECTS: dict[str, Dialect] = {"chat": CHAT, "responses": RESPONSES, "gemini": GEMINI}

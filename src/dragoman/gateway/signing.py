@@ -1,13 +1,14 @@
-"""Signing calls: keys at once, tokens after they were fetched, one fetch at a time for each provider."""
+"""Signing calls: keys at once, tokens after they were fetched, one fetch at a time for each owner of tokens."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from concurrent.futures import CancelledError
 from typing import Protocol
 
 from dragoman.dialects.contract import Target
 from dragoman.gateway.collaborators import SignerLike, UpstreamLike
 from dragoman.messages.errors import ApiError
-from dragoman.providers.credentials import Flow, Headers, TokenAnswer, TokenCall
+from dragoman.providers.tokens import Flow, Headers, TokenAnswer, TokenCall, TokenTask
 
 PATIENCE = 30.0  # seconds that a token may take
 TOKEN_LIMIT = 256 * 1024  # bytes of an answer with a token
@@ -26,6 +27,8 @@ class CredentialsLike(Protocol):
     def flow(self, target: Target, now: float) -> Flow: ...
 
     def refused(self, target: Target, sent: Headers = ()) -> bool: ...
+
+    def owner(self, target: Target) -> Hashable: ...
 
 
 async def signed(
@@ -47,7 +50,7 @@ class Signing:
         self._credentials = credentials
         self._upstream = upstream
         self._clock = clock
-        self._fetches: dict[str, asyncio.Task[None]] = {}  # by provider
+        self._fetches: dict[Hashable, asyncio.Task[None]] = {}  # by owner
 
     def headers(self, target: Target) -> Headers | None:
         """The headers that carry the target's key or token; None when `fetch` must get one. Raises ApiError."""
@@ -58,10 +61,11 @@ class Signing:
 
         A caller that leaves does not end the fetch: others wait for the same token.
         """
-        task = self._fetches.get(target.provider)
+        owner = self._credentials.owner(target)
+        task = self._fetches.get(owner)
         if task is None:
-            task = self._fetches[target.provider] = asyncio.create_task(self._run(target))
-            task.add_done_callback(lambda done: self._forget(target.provider, done))
+            task = self._fetches[owner] = asyncio.create_task(self._run(target))
+            task.add_done_callback(lambda done: self._forget(owner, done))
         await asyncio.shield(task)
         headers = self.headers(target)
         if headers is None:
@@ -73,8 +77,8 @@ class Signing:
         """The upstream refused these headers. True when another try makes sense, with a new token."""
         return self._credentials.refused(target, sent)
 
-    def _forget(self, provider: str, task: asyncio.Task[None]) -> None:
-        del self._fetches[provider]
+    def _forget(self, owner: Hashable, task: asyncio.Task[None]) -> None:
+        del self._fetches[owner]
         if not task.cancelled():
             task.exception()  # whoever waits is told; with nobody left, asyncio must not report it
 
@@ -84,8 +88,12 @@ class Signing:
             async with asyncio.timeout(PATIENCE):
                 step = next(flow)
                 while True:
-                    answer = await self._ask(step) if isinstance(step, TokenCall) else await asyncio.to_thread(step.run)
-                    step = flow.send(answer)
+                    try:
+                        answer = await (self._ask(step) if isinstance(step, TokenCall) else self._work(step))
+                    except ApiError as error:
+                        step = flow.throw(error)  # it may know better what to say
+                    else:
+                        step = flow.send(answer)
         except StopIteration:
             return
         except TimeoutError:
@@ -96,6 +104,13 @@ class Signing:
         finally:
             flow.close()
 
+    async def _work(self, task: TokenTask) -> TokenAnswer:
+        line = _Line(self._ask)
+        try:
+            return await asyncio.to_thread(task.run, line.send)
+        finally:
+            line.close()
+
     async def _ask(self, call: TokenCall) -> TokenAnswer:
         answer = await self._upstream.send(call.method, call.url, call.headers, call.body)
         body = bytearray()
@@ -105,3 +120,37 @@ class Signing:
         finally:
             answer.close()
         return TokenAnswer(answer.status, bytes(body[:TOKEN_LIMIT]))
+
+
+class _Line:
+    """From a thread to the loop: what blocks there is asked here, until nobody waits for it any more."""
+
+    def __init__(self, ask: Callable[[TokenCall], Awaitable[TokenAnswer]]) -> None:
+        self._ask = ask
+        self._loop = asyncio.get_running_loop()
+        self._asking: set[asyncio.Task[TokenAnswer]] = set()  # the loop's; the thread leaves it alone
+        self._closed = False
+
+    def send(self, call: TokenCall) -> TokenAnswer:
+        """In the thread. Raises ApiError."""
+        try:
+            return asyncio.run_coroutine_threadsafe(self._in_loop(call), self._loop).result()
+        except CancelledError:
+            raise ApiError("timeout", "Nobody waits for this token any more.") from None
+
+    def close(self) -> None:
+        """In the loop. The thread may go on for a while, and gets no more answers."""
+        self._closed = True
+        for task in self._asking:
+            task.cancel()
+
+    async def _in_loop(self, call: TokenCall) -> TokenAnswer:
+        if self._closed:
+            raise asyncio.CancelledError
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 run_coroutine_threadsafe makes one
+        self._asking.add(task)
+        try:
+            return await self._ask(call)
+        finally:
+            self._asking.discard(task)

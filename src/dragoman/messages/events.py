@@ -90,8 +90,40 @@ class WebSearchToolResultBlock(Struct, frozen=True, tag="web_search_tool_result"
     content: list[WebSearchResult]
 
 
+class PlainText(Struct, frozen=True, tag="text"):
+    data: str = ""
+    media_type: str = "text/plain"
+
+
+class FetchedDocument(Struct, frozen=True, tag="document"):
+    source: PlainText = PlainText()
+    title: str | None = None
+    citations: None = None
+
+
+class WebFetchResult(Struct, frozen=True, tag="web_fetch_result"):
+    url: str
+    content: FetchedDocument = FetchedDocument()
+    retrieved_at: str | None = None
+
+
+class WebFetchError(Struct, frozen=True, tag="web_fetch_tool_result_error"):
+    error_code: str
+
+
+class WebFetchToolResultBlock(Struct, frozen=True, tag="web_fetch_tool_result"):
+    tool_use_id: str
+    content: WebFetchResult | WebFetchError
+
+
 ContentBlock = (
-    TextBlock | ThinkingBlock | RedactedThinkingBlock | ToolUseBlock | ServerToolUseBlock | WebSearchToolResultBlock
+    TextBlock
+    | ThinkingBlock
+    | RedactedThinkingBlock
+    | ToolUseBlock
+    | ServerToolUseBlock
+    | WebSearchToolResultBlock
+    | WebFetchToolResultBlock
 )
 
 

@@ -16,6 +16,7 @@ LEGAL_ID = re.compile(r"\A[a-zA-Z0-9_-]{1,64}\Z")
 """A tool id that every client and Anthropic itself take."""
 
 _ILLEGAL = re.compile(r"[^a-zA-Z0-9_-]")
+_LEADING = re.compile(r"[a-zA-Z_]")
 _LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _HASH = 8  # characters of hash behind a shortened name
 
@@ -28,33 +29,44 @@ class Names(Struct, frozen=True):
     limit: int
     _forth: dict[str, str]
     _same: Container[str] = ()  # names that are known to stay as they are
+    _begins: bool = False  # a name must begin with a letter or "_"
 
     @classmethod
-    def of(cls, names: Iterable[str], *, limit: int) -> "Names":
+    def of(cls, names: Iterable[str], *, limit: int, begins: bool = False) -> "Names":
         """`names`: every name in the caller's tools, tool choice and history. `limit`: characters, at least 16.
+        `begins`: the upstream takes only names that begin with a letter or "_".
 
         A legal name stays as it is. Another gets a name that depends on nothing but itself, unless that very name is
         taken by another tool of the request. The order of `names` does not matter.
         """
         wanted = set(names)
         # All of them at once: a request without an illegal name is the usual one.
-        if not wanted or (min(map(len, wanted)) > 0 and max(map(len, wanted)) <= limit and _clean("".join(wanted))):
-            return cls({}, limit, {}, wanted)
+        if not wanted or (
+            min(map(len, wanted)) > 0
+            and max(map(len, wanted)) <= limit
+            and _clean("".join(wanted))
+            and not (begins and not all(map(_LEADING.match, wanted)))
+        ):
+            return cls({}, limit, {}, wanted, begins)
         forth: dict[str, str] = {}
         back: dict[str, str] = {}
-        for name in sorted(name for name in wanted if not _legal(name, limit)):
+        for name in sorted(name for name in wanted if not _fits(name, limit, begins=begins)):
             number = 0
-            while (short := _shorten(name, limit, number)) in wanted or short in back:
+            while (short := _shorten(name, limit, number, begins=begins)) in wanted or short in back:
                 number += 1
             forth[name] = short
             back[short] = name
-        return cls(back, limit, forth)
+        return cls(back, limit, forth, (), begins)
 
     def out(self, name: str) -> str:
         """The upstream's name for the caller's `name`."""
         if name in self._same:
             return name
-        return self._forth.get(name) or (name if _legal(name, self.limit) else _shorten(name, self.limit, 0))
+        known = self._forth.get(name)
+        if known is not None:
+            return known
+        is_legal = _fits(name, self.limit, begins=self._begins)
+        return name if is_legal else _shorten(name, self.limit, 0, begins=self._begins)
 
 
 def tool_id(id: str, *, limit: int, style: Literal["any", "alphanumeric9"] = "any") -> str:  # noqa: A002 - the wire's word
@@ -78,13 +90,19 @@ def _legal(name: str, limit: int) -> bool:
     return 0 < len(name) <= limit and _clean(name)
 
 
+def _fits(name: str, limit: int, *, begins: bool) -> bool:
+    return _legal(name, limit) and (not begins or _LEADING.match(name) is not None)
+
+
 def _clean(name: str) -> bool:
     usual = name.replace("_", "")
     return (usual.isascii() and usual.isalnum()) or not _ILLEGAL.search(name)  # the first is twice as fast
 
 
-def _shorten(name: str, limit: int, number: int) -> str:
+def _shorten(name: str, limit: int, number: int, *, begins: bool) -> str:
     mark = sha256(_bytes(name if number == 0 else f"{name}\0{number}")).hexdigest()[:_HASH]
+    if begins and not _LEADING.match(name):
+        name = f"_{name}"
     return f"{_ILLEGAL.sub('_', name[: limit - _HASH - 1])}_{mark}"
 
 

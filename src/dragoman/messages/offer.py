@@ -1,11 +1,12 @@
 """The caller's tools as plain functions, for upstreams that know nothing else.
 
 Functions of the caller and tools that Anthropic defined and the caller runs go over. Tools that Anthropic runs itself
-do not, except web search where the upstream has one of its own.
+do not, except web search and web fetch where the upstream has its own.
 https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-reference
 """
 
 from functools import lru_cache
+from typing import Literal
 
 from msgspec import Raw, Struct
 
@@ -29,13 +30,18 @@ SERVER_TOOLS = {
 }
 
 
+Strict = bool | Literal["any_schema"]
+"""Whether `strict` on a function is understood, and whether that holds for any schema or for exact ones only."""
+
+
 class Means(Struct, frozen=True, kw_only=True):
     """What the upstream can do with tools."""
 
     tools: bool  # the model takes tools at all
-    strict: bool  # `strict` on a function is understood
+    strict: Strict
     inline: bool  # references inside schemas must be written out
     search: bool  # it has a web search of its own
+    fetch: bool = False  # it reads web pages itself
 
 
 class Offered(Struct, frozen=True):
@@ -45,13 +51,15 @@ class Offered(Struct, frozen=True):
     description: str | None
     parameters: Raw
     strict: bool = False  # asked for, and possible without any change of meaning
+    place: str = "tools"  # in the caller's body, for notes
 
 
 class Offer(Struct):
-    """All tools that the model will see, and the web search of the server in place of Anthropic's."""
+    """All tools that the model will see, and those of the server in place of Anthropic's."""
 
     tools: list[Offered]
     search: Tool | None = None
+    fetch: Tool | None = None
     removed: bool = False  # a tool was asked for that only its own vendor runs
     json: bytes = b""  # of `KnownTools`, where `tools` are what `usual` says of it, and perhaps more
 
@@ -75,7 +83,7 @@ def offer(body: Body, means: Means, notes: list[Note]) -> Offer:
         found = _remembered(body, means, notes) or _looked_through(body, means, notes)
     if found.tools and not means.tools:
         notes.append(Note("lost", "tools.unsupported", "tools"))
-        found = Offer([], found.search, found.removed)
+        found = Offer([], found.search, found.fetch, found.removed)
     if body.tools or body.tool_choice is not None:
         _check(body, found)
     return found
@@ -90,6 +98,8 @@ def _looked_through(body: Body, means: Means, notes: list[Note]) -> Offer:
             found.tools.append(offered)
         elif means.search and (tool.type or "").startswith("web_search_"):
             found.search = tool
+        elif means.fetch and (tool.type or "").startswith("web_fetch_"):
+            found.fetch = tool
         else:
             _remove(tool, found, notes, place)
     return found
@@ -107,7 +117,7 @@ def _remembered(body: Body, means: Means, notes: list[Note]) -> Offer | None:
 
 
 @lru_cache(maxsize=64)  # agents send the same tools with every request, and they are half of it
-def usual(json: bytes, *, inline: bool, strict: bool) -> Usual | None:
+def usual(json: bytes, *, inline: bool, strict: Strict) -> Usual | None:
     """What can be offered of the tools in `json`, in their order; None when it is not all of them, or depends on more.
 
     `inline` and `strict` as in `Means`. Raises ApiError("invalid_request") for a tool without a name.
@@ -127,25 +137,25 @@ def _has_system_turn(body: Body) -> bool:
     return any(isinstance(turn.content, list) for turn in body.messages if turn.role == "system")
 
 
-def _offered(tool: Tool, notes: list[Note], place: str, *, inline: bool, strict: bool) -> Offered | None:
+def _offered(tool: Tool, notes: list[Note], place: str, *, inline: bool, strict: Strict) -> Offered | None:
     _ignored(tool, notes, place)
     known = None if tool.is_function else client_tool(tool)
     if known is not None:
-        return Offered(known.name, known.description, known.schema)
+        return Offered(known.name, known.description, known.schema, place=place)
     # A type that nobody knows, with a name and a schema, can only be a function.
     if not tool.is_function and (tool.input_schema is NO_RAW or _server_code(tool) is not None):
         return None
     if not tool.name:
         raise ApiError("invalid_request", f"{place}.name: Field required")
     parameters = schema.parameters(tool.input_schema, inline=inline, notes=notes, place=f"{place}.input_schema")
-    is_strict = bool(tool.strict) and strict and schema.strict_ready(parameters)
+    is_strict = bool(tool.strict and strict) and (strict == "any_schema" or schema.strict_ready(parameters))
     if tool.strict and not is_strict:
         notes.append(Note("changed", "tool.strict", f"{place}.strict"))
     description = tool.description
     if tool.input_examples is not NO_RAW:
         examples = str(memoryview(tool.input_examples), "utf-8")
         description = f"{description or ''}\n\nExamples of its input: {examples}".lstrip()
-    return Offered(tool.name, description, parameters, is_strict)
+    return Offered(tool.name, description, parameters, is_strict, place)
 
 
 def _ignored(tool: Tool, notes: list[Note], place: str) -> None:
@@ -176,12 +186,12 @@ def _check(body: Body, found: Offer) -> None:
     choice = body.tool_choice
     kind = choice.type if choice else "auto"
     forced = choice.name if choice and kind == "tool" else None
-    searched = found.search is not None and found.search.name == forced
-    if forced is not None and not searched and all(tool.name != forced for tool in found.tools):
+    servers = [tool.name for tool in (found.search, found.fetch) if tool is not None]
+    if forced is not None and forced not in servers and all(tool.name != forced for tool in found.tools):
         known = any(tool.name == forced for tool in body.tools or ())
         what = "cannot be run by this upstream" if known else "is not one of the tools"
         raise ApiError("invalid_request", f"tool_choice.name: the tool that is asked for {what}.")
-    if found.tools or found.search is not None or not body.tools:
+    if found.tools or servers or not body.tools:
         return
     if kind == "any" or (found.removed and kind != "none"):
         raise ApiError(

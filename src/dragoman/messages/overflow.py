@@ -21,6 +21,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     key: str | None = None  # name of the key
     context: int | None = None  # tokens of its window
     input_tokens: int = 0  # an estimate of the prompt
+    google: bool = False  # whether Google's own credentials sign the call, and no key
 
 
 # used: input or all; limit: the window; input and output: the two parts of the sum.
@@ -58,6 +59,8 @@ NUMBERS = tuple(
         r"\((?P<used>N) tokens\) exceeds the available context size \((?P<limit>N) tokens\)",  # llama.cpp
         r"requested tokens \((?P<used>N)\) exceed context window of (?P<limit>N)",  # llama-cpp-python
         r"input token count \(?(?:of )?(?P<used>N)\)? exceeds the maximum number of tokens allowed \(?(?P<limit>N)",
+        r"input token count is (?P<used>N) but (?:the )?model only supports up to (?P<limit>N)",  # Vertex AI
+        r"input token count exceeds the maximum number of tokens allowed \(?(?P<limit>N)",
         r"configured limit of (?P<limit>N) tokens\. Your messages resulted in (?P<used>N) tokens",  # OpenAI
         r"current length is (?P<used>N) while limit is (?P<limit>N)",  # Cerebras
         r"prompt contains (?P<used>N) tokens.{0,60}?too large for model with (?P<limit>N) maximum",  # Mistral
@@ -79,7 +82,8 @@ SAYS = re.compile(
     r"|longer than the model's context length|input is too long|content_length_exceeds_threshold"
     r"|contextwindowexceedederror|exceed_context_size|exceeds? the available context size|exceed context window"
     r"|context window exceeds limit|exceeds? (?:the |your )?(?:model'?s? )?context window"
-    r"|exceeds the context window|input token count.{0,40}exceeds|input tokens exceed|prompt exceeds max length"
+    r"|exceeds the context window|input token count.{0,40}(?:exceeds|but (?:the )?model only)|input tokens exceed"
+    r"|prompt exceeds max length"
     r"|must be <= \d+\. given: \d+ `inputs`|too large for model with \d+ maximum|maximum prompt length"
     r"|exceeded model token limit|range of input length should be|reduce the length of the (?:messages|input|prompt)"
     r"|too many tokens: size limit exceeded",

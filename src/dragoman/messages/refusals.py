@@ -1,7 +1,7 @@
 """What upstreams say when they refuse, as ours: from HTTP statuses, and from error bodies under status 200.
 
-There is no one form: OpenAI's object, the same as a string, FastAPI's `detail`, vLLM's `object: "error"`, lists, HTML.
-Nothing in here raises, whatever the bytes are.
+There is no one form: OpenAI's object, the same as a string, FastAPI's `detail`, vLLM's `object: "error"`, Google's
+status with its details, lists, HTML. Nothing in here raises, whatever the bytes are.
 https://platform.openai.com/docs/guides/error-codes
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from dragoman.messages import google_errors
 from dragoman.messages.errors import ApiError
 from dragoman.messages.lenient import clean, parse
 from dragoman.messages.overflow import Asked, overflow
@@ -95,6 +96,9 @@ CODE_KIND = {
     "timeout_error": "timeout",
     "conflict_error": "conflict",
     "request_too_large": "too_large",
+    "deadline_exceeded": "timeout",  # Google, as the next ones
+    "unauthenticated": "upstream_authentication",
+    "internal": "upstream_failed",
 }
 
 # What only the text says, for servers whose codes are numbers of their own.
@@ -127,7 +131,7 @@ _SECRETS = re.compile(
     r"(?i:bearer)\s+[^\s\"',]+"
     r"|\b(?:sk|pk|rk|gsk|xai|hf|nvapi|csk|fw|pplx|r8|tgp)[-_][A-Za-z0-9*_-]{8,}"
     r"|\bkey-[A-Za-z0-9]{16,}"
-    r"|\bAIza[0-9A-Za-z_-]{10,}"
+    r"|\bAIza[0-9A-Za-z_-]{10,}|\bAQ\.[0-9A-Za-z_-]{10,}|\bya29\.[0-9A-Za-z._-]{10,}|[?&]key=[^\s&\"'<>]+"
     r"|(?i:\bapi[-_ ]?key[\"']?\s*[:=]\s*[\"']?)[^\s\"',)}\]]{4,}"
     r"|\b(?=[A-Za-z]*\d)[A-Za-z0-9]{32,}\b"
 )
@@ -149,6 +153,7 @@ class Report(Struct, frozen=True):
     retry_after: float | None = None
     param: str = ""
     body: Any = None
+    google: google_errors.Details | None = None
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes, asked: Asked) -> ApiError:
@@ -202,14 +207,19 @@ def _report(value: Any) -> Report:
     numbers = [each for each in (_status(each) for each in codes) if each]
     words = [each.lower() for each in codes if isinstance(each, str) and _CODE.fullmatch(each) and each != "None"]
     kind = inner.get("type")
+    google = google_errors.details(inner)
+    text = _text(value)
+    for violation in google.violations if google else ():
+        text += "" if violation in text else f" ({violation})"
     return Report(
-        text=_text(value) + _more(inner),
+        text=text + _more(inner),
         code=next(iter(words), ""),
         type=kind.lower() if isinstance(kind, str) else "",
         status=next(iter(numbers), None),
         retry_after=_retry_delay(inner),
         param=inner["param"] if isinstance(inner.get("param"), str) else "",
         body=inner,
+        google=google,
     )
 
 
@@ -281,12 +291,13 @@ def _api_error(found: Report, status: int | None, headers: Mapping[str, str], as
     hint = _hint(kind, asked, found)
     said = (said.rstrip(".") if hint else said) or "no explanation"
     message = f"{asked.provider}/{asked.model} {answered}: {said}{hint}"
-    if should_retry is None and kind in _HOPELESS:
+    spent = found.google is not None and kind == "rate_limit" and google_errors.is_hopeless(found.google, found.text)
+    if should_retry is None and (spent or kind in _HOPELESS):
         should_retry = False
     return ApiError(
         kind,
         clean(message),
-        retry_after=_retry_after(headers, found, kind),
+        retry_after=None if spent else _retry_after(headers, found, kind),  # seconds that are said do not help then
         should_retry=should_retry,
         upstream_status=status,
         code=code,
@@ -294,6 +305,9 @@ def _api_error(found: Report, status: int | None, headers: Mapping[str, str], as
 
 
 def _kind(found: Report, status: int | None) -> str:
+    exact = google_errors.kind(found.google, found.text) if found.google else None
+    if exact is not None:
+        return exact
     kind = _status_kind(status)
     if kind in _SPECIFIC:
         return kind
@@ -321,6 +335,14 @@ def _status_kind(status: int | None) -> str:
 
 def _hint(kind: str, asked: Asked, found: Report) -> str:
     """What the reader can do about it."""
+    told = google_errors.hint(found.google, found.text, asked.key) if found.google else None
+    if told is not None:
+        return _SECRETS.sub("[redacted]", told)
+    if kind == "upstream_authentication" and asked.google:
+        return (
+            ". Google's credentials were refused: log in again with `gcloud auth application-default login`, "
+            "or check GOOGLE_APPLICATION_CREDENTIALS."
+        )
     if kind == "upstream_authentication":
         if asked.key is None:
             return f". No key is configured for provider {asked.provider!r}."

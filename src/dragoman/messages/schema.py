@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Literal
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import Raw, Struct
@@ -201,17 +202,22 @@ def _followed(node: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(reference, str) or not reference.startswith("#"):
             break
         beside = {key: value for key, value in node.items() if key != "$ref"}
-        node = ((_resolved(top, reference) or {}) if left else {}) | beside  # in the end a circle is anything
+        node = ((resolved(top, reference) or {}) if left else {}) | beside  # in the end a circle is anything
     return node
 
 
-def _resolved(top: Any, reference: str) -> dict[str, Any] | None:
-    """The schema that a reference within this document points to. https://datatracker.ietf.org/doc/html/rfc6901"""
+def resolved(top: Any, reference: str) -> dict[str, Any] | None:
+    """The schema that a reference within this document points to; None when there is none, or for one by a name.
+
+    https://datatracker.ietf.org/doc/html/rfc6901#section-6
+    """
+    if reference != "#" and not reference.startswith("#/"):
+        return None
     found = top
     for word in reference[1:].split("/")[1:]:
         key = word.replace("~1", "/").replace("~0", "~")
         if isinstance(found, dict):
-            found = found.get(key)
+            found = found.get(key, found.get(unquote(key)))
         elif isinstance(found, list) and key.isdecimal() and int(key) < len(found):
             found = found[int(key)]
         else:
@@ -252,7 +258,7 @@ def _gathered(
             inner, names, deeper = _gathered(branch, top, level + 1)
             needs.append(names)
             for name, schema in inner.items():
-                properties[name] = _both(keyword, properties[name], schema) if name in properties else schema
+                properties[name] = either(keyword, properties[name], schema) if name in properties else schema
             choices += deeper
         if keyword == "allOf":
             required += [name for names in needs for name in names]
@@ -262,7 +268,7 @@ def _gathered(
     return properties, list(dict.fromkeys(required)), choices
 
 
-def _both(keyword: str, one: Any, other: Any) -> Any:
+def either(keyword: str, one: Any, other: Any) -> Any:
     """One schema for a property that two branches describe."""
     if one == other:
         return one
@@ -350,7 +356,7 @@ def _written_out(top: Any, notes: list[Note], place: str) -> Any:
         if not isinstance(reference, str) or not reference.startswith("#"):
             return _within(node, write)
         beside = {key: value for key, value in node.items() if key != "$ref"}
-        target = _resolved(top, reference)
+        target = resolved(top, reference)
         left -= 1
         if target is None or reference in trail or left < 0:
             notes.append(Note("changed", "schema.recursive", place))

@@ -75,10 +75,19 @@ class FrameReader:
         """Whether the next bytes begin a frame, and lines end in line feeds so far."""
         return self._plain and not self._rest
 
+    def at_border(self) -> bool:
+        """Whether the next bytes begin a frame, whatever its lines end in."""
+        return self._begun and not self._rest and not self._held_cr
+
     def feed(self, chunk: bytes) -> list[Frame]:
         """Frames completed by `chunk`. Raises ApiError("bad_answer") when one is over `FRAME_LIMIT`."""
         if self._plain and not self._rest and b"\r" not in chunk and chunk[-2:] == b"\n\n":
             return self._frames(chunk)  # the common case: whole frames, nothing to keep
+        if chunk[-4:] == b"\r\n\r\n" and self.at_border():  # the same in streams whose lines end in both
+            whole = chunk.replace(b"\r\n", b"\n")
+            if b"\r" not in whole:
+                self._plain = False
+                return self._frames(whole)
         if not self._plain:
             chunk = self._normalised(chunk)
         elif b"\r" in chunk:

@@ -142,6 +142,16 @@ class MessageWriter:
             else:
                 self._text(text)
 
+    def texts(self, texts: list[str]) -> None:
+        """More text in several pieces."""
+        if self._kind is _TEXT and self._stop is None:  # the hot path
+            index = self._index
+            self._characters += sum(map(len, texts))
+            self._events += [BlockDelta(index, TextDelta(text)) for text in texts if text]
+        else:
+            for text in texts:
+                self.text(text)
+
     def thinking(self, text: str) -> None:
         """More reasoning. Consecutive texts are one block, closed by its signature."""
         if not text or self.ended:

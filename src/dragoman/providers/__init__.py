@@ -1,28 +1,35 @@
 """Who speaks a language, where, and with which key: preset rows, facts about models, and how a call is signed."""
 
-from dragoman.providers import azure
-from dragoman.providers.credentials import Credentials, Flow, Keys, TokenAnswer, TokenCall, TokenTask, fault
+from dragoman.providers import azure, google, vertex
+from dragoman.providers.credentials import Credentials, Keys, Owner, fault
 from dragoman.providers.entra import Identity
+from dragoman.providers.google import Account
 from dragoman.providers.models import Described, state_scope, target, unknown
 from dragoman.providers.patterns import matches
 from dragoman.providers.presets import QUIRKS, Preset, presets
+from dragoman.providers.tokens import Flow, TokenAnswer, TokenCall, TokenTask, safe
 
 __all__ = [
     "QUIRKS",
+    "Account",
     "Credentials",
     "Described",
     "Flow",
     "Identity",
     "Keys",
+    "Owner",
     "Preset",
     "TokenAnswer",
     "TokenCall",
     "TokenTask",
     "azure",
     "fault",
+    "google",
     "matches",
     "presets",
+    "safe",
     "state_scope",
     "target",
     "unknown",
+    "vertex",
 ]

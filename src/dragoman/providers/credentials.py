@@ -1,20 +1,27 @@
 """How a call is signed. A key is looked up here, at the last moment, and goes nowhere but into the header.
 
-Tokens of Microsoft Entra ID are fetched. Nothing is sent from here: a flow is a generator, as in httpx's `_auth.py`. It
-yields what is to be asked, `gateway` asks it through `upstream`, and sends the answer back into the flow.
+Tokens of Microsoft Entra ID and of Google are fetched, by flows that `gateway` runs; see tokens.py.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from msgspec import Struct
 
 from dragoman.dialects.contract import Target
 from dragoman.messages.errors import ApiError
-from dragoman.providers import entra
+from dragoman.providers import entra, google
 from dragoman.providers.entra import Identity
+from dragoman.providers.google import Account
+from dragoman.providers.tokens import Flow, Headers
 
-Headers = Sequence[tuple[str, str]]
+Owner = Identity | Account
+"""Whose tokens they are."""
+
+_FETCHED: dict[str, tuple[type[Struct], str, str]] = {
+    "entra": (Identity, "has no identity of Entra ID", "`entra:`"),
+    "google": (Account, "has no account of Google", "`credentials_file:`"),
+}
 
 
 class Keys(Protocol):
@@ -23,37 +30,6 @@ class Keys(Protocol):
     def __getitem__(self, name: str) -> str: ...
 
     def __contains__(self, name: str) -> bool: ...
-
-
-class TokenCall(Struct, frozen=True):
-    """One HTTP request for a token. Its body may hold a secret, so it is never shown."""
-
-    method: str
-    url: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-
-    def __repr__(self) -> str:
-        return f"TokenCall({self.method} {self.url})"
-
-
-class TokenAnswer(Struct, frozen=True):
-    """What came back. Its body may hold a token, so it is never shown."""
-
-    status: int
-    body: bytes
-
-    def __repr__(self) -> str:
-        return f"TokenAnswer({self.status})"
-
-
-class TokenTask(Struct, frozen=True):
-    """Work of a library that blocks: run it in a thread, and send back what it returns. It raises nothing."""
-
-    run: Callable[[], TokenAnswer]
-
-
-Flow = Generator[TokenCall | TokenTask, TokenAnswer, None]
 
 
 class _Token(Struct, frozen=True):
@@ -67,17 +43,18 @@ class _Token(Struct, frozen=True):
 
 
 class Credentials:
-    """Signs calls. `identities`: the identity of each provider whose targets have `auth` "entra", by its name.
+    """Signs calls. `owners`: who asks for the tokens of each provider whose targets have `auth` "entra" or "google".
 
-    Fetched tokens are kept in here, one for each identity: two providers share one only when they are configured with
-    the same identity for the same scope.
+    Fetched tokens are kept in here, one for each owner: two providers share one only when they are configured with the
+    same identity, for the same thing.
     """
 
-    def __init__(self, keys: Keys, identities: Mapping[str, Identity]) -> None:
+    def __init__(self, keys: Keys, owners: Mapping[str, Owner]) -> None:
         self._keys = keys
-        self._identities = dict(identities)
+        self._owners = dict(owners)
         self._signed: dict[tuple[str | None, str], Headers] = {}
-        self._tokens: dict[Identity, _Token] = {}
+        self._tokens: dict[Owner, _Token] = {}
+        self._loaded: dict[Account, Any] = {}  # credentials as google-auth keeps them
 
     def headers(self, target: Target, now: float) -> Headers | None:
         """The headers that sign a call to `target`; None when a token must be fetched first, by `flow`.
@@ -85,8 +62,8 @@ class Credentials:
         `now` is in seconds, of any clock that runs evenly. Raises ApiError("upstream_authentication") for a key that is
         missing or no key.
         """
-        if target.auth == "entra":
-            token = self._tokens.get(self._identity(target))
+        if target.auth in _FETCHED:
+            token = self._tokens.get(self.owner(target))
             return token.headers if token is not None and now < token.until else None
         place = (target.key, target.auth)
         signed = self._signed.get(place)
@@ -100,39 +77,40 @@ class Credentials:
         Raises ApiError("upstream_authentication") that says what to do; ApiError("upstream_failed") when the identity
         provider fails for now.
         """
-        if target.auth != "entra":
+        if target.auth not in _FETCHED:
             return
-        identity = self._identity(target)
-        if identity.secret is None:
-            answer = yield TokenTask(lambda: TokenAnswer(*entra.managed(identity)))
+        owner = self.owner(target)
+        if isinstance(owner, Account):
+            token = yield from google.fetch(owner, self._loaded, target.provider)
         else:
-            secret = self._secret(target, identity.secret)
-            answer = yield TokenCall("POST", identity.url, entra.HEADERS, entra.body(identity, secret))
-        token = entra.token(answer.status, answer.body, identity, target.provider)
-        signed = (("authorization", f"Bearer {token.text}"),)
-        self._tokens[identity] = _Token(signed, now + token.seconds)
+            secret = None if owner.secret is None else self._secret(target, owner.secret)
+            token = yield from entra.fetch(owner, secret, target.provider)
+        signed = (("authorization", f"Bearer {token.text}"), *token.further)
+        self._tokens[owner] = _Token(signed, now + token.seconds)
 
     def refused(self, target: Target, sent: Headers = ()) -> bool:
         """The upstream said 401: forget a fetched token. True when one more try makes sense.
 
         `sent`: the headers that were refused; a token that was fetched since then is kept.
         """
-        if target.auth != "entra":
+        if target.auth not in _FETCHED:
             return False
-        identity = self._identity(target)
-        token = self._tokens.get(identity)
+        owner = self.owner(target)
+        token = self._tokens.get(owner)
         if token is not None and (not sent or token.headers[0] in sent):
-            del self._tokens[identity]
+            del self._tokens[owner]
         return True
 
-    def __repr__(self) -> str:
-        return f"Credentials({', '.join(sorted(self._identities))})"
+    def owner(self, target: Target) -> Owner:
+        """Whose token signs calls to `target`, which has one. Raises ApiError("upstream_authentication")."""
+        kind, missing, setting = _FETCHED[target.auth]
+        owner = self._owners.get(target.provider)
+        if owner is None or not isinstance(owner, kind):
+            raise _unusable(target, missing, f"{setting} of the provider")
+        return owner
 
-    def _identity(self, target: Target) -> Identity:
-        identity = self._identities.get(target.provider)
-        if identity is None:
-            raise _unusable(target, "has no identity of Entra ID", "`entra:` of the provider")
-        return identity
+    def __repr__(self) -> str:
+        return f"Credentials({', '.join(sorted(self._owners))})"
 
     def _secret(self, target: Target, name: str) -> str:
         if name not in self._keys:

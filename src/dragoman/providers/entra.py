@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from dragoman.messages.errors import ApiError
+from dragoman.providers.tokens import Fetch, Token, TokenAnswer, TokenCall, TokenTask, for_now, sendable, shown, usable
 
-EARLY = 300.0  # seconds before its end in which a token is not used for new calls
 AUTHORITY = "https://login.microsoftonline.com"
 EXTRA_MISSING = "extra_missing"
 
@@ -46,16 +46,6 @@ class Identity(Struct, frozen=True, kw_only=True):
         return f"{self.authority}/{quote(self.tenant, safe='')}/oauth2/v2.0/token"
 
 
-class Token(Struct, frozen=True):
-    """A token, and the seconds for which it may be used."""
-
-    text: str
-    seconds: float
-
-    def __repr__(self) -> str:
-        return f"Token({self.seconds} s)"
-
-
 class _Answer(Struct, frozen=True):
     """Fields of both kinds of answer. https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow"""
 
@@ -63,6 +53,15 @@ class _Answer(Struct, frozen=True):
     expires_in: float = 0.0  # a text in older answers
     error: str = ""
     error_description: str = ""
+
+
+def fetch(identity: Identity, secret: str | None, provider: str) -> Fetch:
+    """Get a token for `identity`; `secret` is what its own `secret` names. Raises ApiError as `token` does."""
+    if secret is None:
+        answer = yield TokenTask(lambda _: TokenAnswer(*managed(identity)))
+    else:
+        answer = yield TokenCall("POST", identity.url, HEADERS, body(identity, secret))
+    return token(answer.status, answer.body, identity, provider)
 
 
 def body(identity: Identity, secret: str) -> bytes:
@@ -82,12 +81,10 @@ def token(status: int, answer: bytes, identity: Identity, provider: str) -> Toke
         said = msgspec.json.decode(answer, type=_Answer, strict=False)
     except msgspec.MsgspecError:
         said = _Answer()
-    if status == 200 and said.access_token.isascii() and said.access_token.isprintable() and said.access_token:
-        # A token that does not live for ten minutes is used for half its life.
-        return Token(said.access_token, max(said.expires_in - EARLY, said.expires_in / 2, 0.0))
+    if status == 200 and sendable(said.access_token):
+        return Token(said.access_token, usable(said.expires_in))
     if status == 429 or status >= 500:
-        message = f"Entra ID gave no token for the provider {provider} for now (status {status}). Try again."
-        raise ApiError("upstream_failed", message, upstream_status=status)
+        raise for_now("Entra ID", provider, status)
     raise ApiError("upstream_authentication", _refusal(status, said, identity, provider), should_retry=False)
 
 
@@ -101,8 +98,8 @@ def _refusal(status: int, said: _Answer, identity: Identity, provider: str) -> s
     number = said.error_description.partition(":")[0]
     who = "the managed identity" if identity.secret is None else f"the client id, the tenant and {identity.secret}"
     advice = ADVICE.get(number, f"Check {who}")
-    shown = said.error_description.partition("\n")[0].strip()[:200] or said.error[:80] or f"status {status}"
-    return f"Entra ID refused a token for the provider {provider}: {shown.rstrip('.')}. {advice}, and restart dragoman."
+    why = shown(said.error_description) or shown(said.error) or f"status {status}"
+    return f"Entra ID refused a token for the provider {provider}: {why}. {advice}, and restart dragoman."
 
 
 def managed(identity: Identity) -> tuple[int, bytes]:

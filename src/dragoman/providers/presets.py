@@ -10,11 +10,14 @@ import msgspec
 from msgspec import Struct
 
 from dragoman.dialects.chat.quirks import Quirks as ChatQuirks
+from dragoman.dialects.gemini.quirks import Quirks as GeminiQuirks
 from dragoman.dialects.responses.quirks import Quirks as ResponsesQuirks
 
-Auth = Literal["bearer", "x-api-key", "api-key", "none"]
+Auth = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "google", "none"]
 
-QUIRKS: MappingProxyType[str, type[Struct]] = MappingProxyType({"chat": ChatQuirks, "responses": ResponsesQuirks})
+QUIRKS: MappingProxyType[str, type[Struct]] = MappingProxyType(
+    {"chat": ChatQuirks, "responses": ResponsesQuirks, "gemini": GeminiQuirks}
+)
 """The type of the quirks of each dialect."""
 
 
@@ -23,6 +26,12 @@ class Language(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     base_url: str | None = None
     """What this language's path is appended to, where it is another address."""
+
+    path: str = ""
+    """What its address has behind the provider's."""
+
+    auth: Auth | None = None
+    """How the key is sent in this language, where it is another way."""
 
     quirks: dict[str, Any] = {}
     """How it differs from the defaults of this dialect."""
@@ -55,8 +64,25 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     responses: Language | None = None
     """Responses, where `dialect` is another one."""
 
-    addressing: Literal["plain", "azure"] = "plain"
-    """`azure`: an endpoint in any form, deployments instead of models, and two kinds of URLs; see azure.py."""
+    gemini: Language | None = None
+    """Gemini's generateContent, where `dialect` is another one."""
+
+    addressing: Literal["plain", "host", "azure", "vertex"] = "plain"
+    """`host`: a base URL without a path gets that of the preset, as Google's libraries do it. `azure`: an endpoint in
+    any form, deployments instead of models, and two kinds of URLs; see azure.py. `vertex`: a project and a location;
+    see vertex.py."""
+
+    project_keys: tuple[str, ...] = ()
+    """Variables that hold a project of Google Cloud; the first one set wins."""
+
+    location_keys: tuple[str, ...] = ()
+    """Variables that hold its location; the first one set wins."""
+
+    instead: str | None = None
+    """The preset that is taken instead of this one when a variable of `instead_keys` is true."""
+
+    instead_keys: tuple[str, ...] = ()
+    """Variables that are true or false; the first one set decides."""
 
     version_keys: tuple[str, ...] = ()
     """Variables that hold Azure's API version; the first one set wins."""

@@ -19,7 +19,7 @@ _SHAPES = re.compile(
     | (?P<query>[?&]key=) [^\s&"']+
     | \b(?:sk|pk|rk)[-_][A-Za-z0-9_*-]{6,}
     | \b(?:gsk|csk|xai|pplx|nvapi|hf|r8|fw|tgp|glpat|ghp|gho)[-_][A-Za-z0-9_*-]{20,}
-    | \bAIza[A-Za-z0-9_-]{6,} | \bya29\.[A-Za-z0-9._-]{6,} | \bA[KS]IA[A-Z0-9]{12,}
+    | \bAIza[A-Za-z0-9_-]{6,} | \bAQ\.[A-Za-z0-9_-]{6,} | \bya29\.[A-Za-z0-9._-]{6,} | \bA[KS]IA[A-Z0-9]{12,}
     | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*
     """
 )

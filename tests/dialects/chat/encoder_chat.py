@@ -73,6 +73,10 @@ class ChatEncoder:
         order = [1 if isinstance(block, Thinking) else 2 if isinstance(block, Text) else 3 for block in answer.blocks]
         return order == sorted(order) and order.count(1) <= 1 and order.count(2) <= 1
 
+    def said(self, answer: AbstractAnswer) -> AbstractAnswer:
+        """What of an answer this language can say: all."""
+        return answer
+
     def stream(self, answer: AbstractAnswer, chosen: Options | None = None) -> bytes:
         return self.marked(answer, chosen)[0]
 

@@ -115,6 +115,10 @@ class ResponsesEncoder:
         """Whether this language can say it: items come in any order."""
         return bool(answer)
 
+    def said(self, answer: AbstractAnswer) -> AbstractAnswer:
+        """What of an answer this language can say: all."""
+        return answer
+
     def stream(self, answer: AbstractAnswer, chosen: Options | None = None) -> bytes:
         return self.marked(answer, chosen)[0]
 

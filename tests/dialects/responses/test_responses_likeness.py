@@ -28,7 +28,7 @@ SORTED = b'data: {"content_index": 0, "delta": %b, "sequence_number": %d, "type"
 def learned(raw: bytes) -> Likeness | None:
     lines = raw.decode().splitlines()
     event = next((line[7:] for line in lines if line.startswith("event: ")), "")
-    data = next(line[6:] for line in lines if line.startswith("data: ")).encode()
+    data = "\n".join(line[6:] for line in lines if line.startswith("data: ")).encode()
     return module.likeness(Frame(data, event), decode(data))
 
 
@@ -50,7 +50,7 @@ def by_events(stream: bytes, size: int) -> list[bytes]:
     return [b"".join(whole[start : start + size]) for start in range(0, len(whole), size)]
 
 
-@given(answers(free=True), options(), st.integers(1, 9), st.sampled_from([(), ("a",), ("0",)]))
+@given(answers(free=True), options(), st.integers(1, 9) | st.just(1000), st.sampled_from([(), ("a",), ("0",)]))
 def test_reading_event_by_event_is_reading_byte_by_byte(
     answer: AbstractAnswer, how: Options, size: int, stops: tuple[str, ...]
 ) -> None:
@@ -65,7 +65,7 @@ def test_the_texts_of_a_read(texts: list[str], ascii_only: bool) -> None:
     first = b"".join(OPENAI % (7 + number, literal) for number, literal in enumerate(literals))
     second = b"".join(SORTED % (literal, 7 + number) for number, literal in enumerate(literals))
     for raw, chunk in ((OPENAI % (3, b'"x"'), first), (SORTED % (b'"x"', 3), second)):
-        assert known(raw).texts(chunk) == (None if halves else texts)
+        assert known(raw).texts(chunk) == (([], 0) if halves else (texts, len(chunk)))
 
 
 @pytest.mark.parametrize(
@@ -83,15 +83,64 @@ def test_the_texts_of_a_read(texts: list[str], ascii_only: bool) -> None:
         OPENAI.replace(b"msg_1", b"msg_2") % (4, b'"a"'),
         (OPENAI % (4, b'"a"'))[:-1],
         b" " + OPENAI % (4, b'"a"'),
-        OPENAI % (4, b'"a"') + b": comment\n\n" + OPENAI % (5, b'"b"'),
         OPENAI % (4, b'"a') + OPENAI % (5, b'b"'),
+        OPENAI % (4, b'"%b"' % (b"a" * 20_000)) + OPENAI % (5, b'"b"'),  # longer than what is looked at at once
         OPENAI % (4, b'"a","b"') + OPENAI % (5, b'"c"'),
+        OPENAI % (4, b'"a') + OPENAI % (5, b'b"') + OPENAI % (6, b'"c","d"'),
+        OPENAI.replace(b"%d", b"%b") % (b"", b'"a"'),
+        OPENAI.replace(b"%d", b"%b") % (b"007", b'"a"'),
+        OPENAI % (4, b'"a"') + OPENAI.replace(b"%d", b"%b") % (b"", b'"b"'),
         OPENAI % (4, b'"a"') + OPENAI.replace(b"%d", b"%b") % (b"x", b'"b"'),
         OPENAI % (4, b'"a"') + OPENAI.replace(b"msg_1", b"msg_2") % (5, b'"b"') + OPENAI % (6, b'"c"'),
     ],
 )
 def test_what_is_not_alike_is_not_taken_for_it(chunk: bytes) -> None:
-    assert known(OPENAI % (3, b'"x"')).texts(chunk) is None
+    assert known(OPENAI % (3, b'"x"')).texts(chunk) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b": comment\n\n" + OPENAI % (5, b'"b"'),
+        b'event: response.output_text.done\ndata: {"type":"response.output_text.done"}\n\n',
+        (OPENAI % (5, b'"b"'))[:-1],
+        (OPENAI % (5, b'"b"'))[:-10],
+        (OPENAI % (5, b'"b"'))[:20],
+        b"\n" + OPENAI % (5, b'"b"'),
+    ],
+)
+@pytest.mark.parametrize("before", [b"", b": comment\n\n"])
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_a_run_ends_where_the_likeness_ends(before: bytes, number: int, rest: bytes) -> None:
+    run = (OPENAI % (4, b'"a"')) * number
+    assert known(OPENAI % (3, b'"x"')).texts(before + run + rest, len(before)) == (["a"] * number, len(before + run))
+
+
+def test_a_read_of_many_runs() -> None:
+    """However it is cut: runs are longer than what is looked at at once, and begin anywhere in a read."""
+    call = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": ""}
+    added = {"type": "response.output_item.added", "output_index": 1, "item": call}
+    arguments = (
+        b'data: {"type":"response.function_call_arguments.delta","item_id":"fc_1","delta":%b,"sequence_number":%d}\n\n'
+    )
+    last = {"type": "response.completed", "response": {"usage": {"input_tokens": 1, "output_tokens": 1}}}
+    frames = [OPENAI % (number, b'"a%d"' % number) for number in range(150)]
+    frames.append(b"data: %b\n\n" % json.dumps(added).encode())
+    frames += [arguments % (piece, 7) for piece in (b'"{\\"a\\":\\""', *[b'"b"'] * 150, b'"\\"}"')]
+    frames.append(b"data: %b\n\n" % json.dumps(last).encode())
+    whole = b"".join(frames)
+    expected = read([whole[at : at + 1] for at in range(len(whole))])
+    assert expected == read([whole]) == read([whole + OPENAI % (9, b'"late"')]) == read([whole.replace(b"\n", b"\r\n")])
+    for size in (100, 1000, 5000):
+        assert read([whole[at : at + size] for at in range(0, len(whole), size)]) == expected
+
+
+def test_a_stream_that_never_repeats_itself() -> None:
+    """After some events nobody looks for likeness any more; all that is left of a read is read at once."""
+    frame = b'data: {"type":"response.output_text.delta","delta":%b}\n\n'
+    frames = [frame % b'"a"'] * 150 + [b'data: {"type":"response.completed","response":{}}\n\n', frame % b'"late"']
+    events, _ = read([b"".join(frames)])
+    assert events == read(frames)[0]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +148,7 @@ def test_what_is_not_alike_is_not_taken_for_it(chunk: bytes) -> None:
     [
         b'data: {"type":"response.output_text.delta","delta":"x"}\n\n',
         OPENAI % (3, b'"\\u0041"'),
+        b'data: {"type":"response.output_text.delta","sequence_number":1,\ndata: "delta":"y"}\n\n',
         b'data: {"type":"response.output_text.delta","sequence_number":1,"x":{"delta":"y"},"delta":"y"}\n\n',
         b'data: {"type":"response.output_text.delta","response":{"sequence_number":1,"delta":"y"},"delta":"z"}\n\n',
     ],

@@ -28,7 +28,7 @@ class FunctionCall(Struct, frozen=True, gc=False, omit_defaults=True):
 
 class FunctionResponse(Struct, omit_defaults=True):
     name: str
-    response: Raw = NO_RAW  # a JSON object: {"output": ...} or {"error": ...}
+    response: dict[str, str | Raw] = {}  # {"output": ...} or {"error": ...}
     id: str | None = None
     parts: "list[Part] | None" = None  # pictures and files
 

@@ -35,6 +35,19 @@ class Quirks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Characters in a tool name; longer ones are shortened and restored.
     https://ai.google.dev/api/caching#FunctionDeclaration"""
 
+    strict_tools: bool = True
+    """Whether mode VALIDATED is understood, which holds calls to their schemas; asked for when a tool is `strict`.
+    https://ai.google.dev/gemini-api/docs/function-calling#function-calling-modes"""
+
+    response_schema: bool = True
+    """Whether structured output is asked for by a schema. `false`: by an instruction, beside `responseMimeType`; large
+    schemas are refused ("too many states for serving").
+    https://ai.google.dev/gemini-api/docs/structured-output#limitations"""
+
+    output_with_tools: bool = False
+    """Whether structured output goes together with tools, as from Gemini 3 on. Else it is asked for by an instruction
+    while there are tools. https://github.com/googleapis/python-genai/issues/867"""
+
     web_search: bool = True
     """Whether the server has `googleSearch`. https://ai.google.dev/gemini-api/docs/google-search"""
 

@@ -13,7 +13,9 @@ from msgspec import Struct, structs
 from dragoman.dialects.responses.wire import StreamEvent, decode
 from dragoman.messages.sse import Frame
 
-_AT_ONCE = 64  # events; what a doubt about one of them costs is bounded by it
+_AT_ONCE = 16 * 1024  # bytes: a doubt costs no more than another look at them, and a whole answer may come as one read
+_text = msgspec.json.Decoder(str).decode
+_number = msgspec.json.Decoder(int).decode
 _numbers = msgspec.json.Decoder(list[int]).decode
 _texts = msgspec.json.Decoder(list[str]).decode
 _PROBE = "\x01likeness"
@@ -32,6 +34,7 @@ class Likeness(Struct, frozen=True, gc=False):
     border: bytes  # the end of one event and the beginning of the next
     start: int  # length of head
     stop: int  # length of tail
+    size: int  # length of all three
     text_at: Literal[0, 2]  # which part of a partition at `between` is the text
 
     def texts(self, chunk: bytes, at: int = 0) -> tuple[list[str], int]:
@@ -41,18 +44,23 @@ class Likeness(Struct, frozen=True, gc=False):
         """
         if not chunk.startswith(self.head, at):
             return [], at
-        *cut, last = chunk[at + self.start :].split(self.border, _AT_ONCE)
-        stop = last.find(self.tail)
-        if stop >= 0:
-            cut.append(last[:stop])
-            end = len(chunk) - len(last) + stop + self.stop
-        else:  # the rest of it is still to come
-            end = len(chunk) - len(last) - self.start
-        parts = [each.partition(self.between) for each in cut]
+        where = self.text_at
         try:
-            numbers = _numbers(b"[%b]" % b",".join([each[2 - self.text_at] for each in parts]))
-            # No string holds a line feed: what is no literal cannot become one together with the next.
-            texts = _texts(b"[%b]" % b",\n".join([each[self.text_at] for each in parts]))
+            if len(chunk) - at < 2 * self.size and chunk.endswith(self.tail):  # one event
+                only = chunk[at + self.start : -self.stop].partition(self.between)
+                _number(only[2 - where])
+                return [_text(only[where])], len(chunk)
+            piece = chunk[at + self.start : at + self.start + _AT_ONCE]
+            *cut, last = piece.split(self.border)
+            end = at + len(piece) - len(last)
+            stop = last.find(self.tail)
+            if stop >= 0:  # else its end is still to come
+                cut.append(last[:stop])
+                end += self.start + stop + self.stop
+            parts = [each.partition(self.between) for each in cut]
+            numbers = _numbers(b"[%b]" % b",".join([each[2 - where] for each in parts]))
+            # No string holds a line feed, so two that are no literals cannot become one.
+            texts = _texts(b"[%b]" % b",\n".join([each[where] for each in parts]))
         except (msgspec.DecodeError, UnicodeDecodeError):
             return [], at  # more than the literals differs, or half a character
         return (texts, end) if len(texts) == len(numbers) == len(cut) else ([], at)
@@ -66,7 +74,8 @@ def likeness(frame: Frame, event: StreamEvent) -> Likeness | None:
     start += data[start : start + 1] == b" "
     stop = start + len(literal)
     number = _NUMBER.search(data)
-    if number is None or data[start:stop] != literal:  # escaped in another way; a later frame will do
+    # Escaped in another way, or in several lines: a later frame will do.
+    if number is None or data[start:stop] != literal or b"\n" in data:
         return None
     first, last = number.span(1)
     text_at: Literal[0, 2] = 0 if start < first else 2
@@ -79,4 +88,4 @@ def likeness(frame: Frame, event: StreamEvent) -> Likeness | None:
         return None  # a literal of another field
     head = (b"event: %b\ndata: " % frame.event.encode() if frame.event else b"data: ") + head
     tail += b"\n\n"
-    return Likeness(head, between, tail, tail + head, len(head), len(tail), text_at)
+    return Likeness(head, between, tail, tail + head, len(head), len(tail), len(head + between + tail), text_at)
