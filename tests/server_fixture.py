@@ -47,6 +47,7 @@ class Journey:
         self.request = request
         self.record = script.record
         self.cancelled = False
+        self.headers: tuple[tuple[str, str], ...] = ()
         self.closed = asyncio.Event()
 
     async def message(self) -> bytes:
@@ -84,6 +85,7 @@ class Script:
         assert request_id.startswith("req_")
         if self.refuse:
             raise self.refuse
+        request.body  # noqa: B018 as the gateway does, before it translates
         self.journeys.append(Journey(self, request))
         return self.journeys[-1]
 

@@ -147,7 +147,7 @@ async def test_whether_to_retry() -> None:
             assert reply.headers.get("x-should-retry") == told
             assert house.log[-1]["error"] == f"{error.type}: {error.message}"
             assert house.log[-1]["model"] == "sonnet"
-            assert house.log[-1]["stream"] is False
+            assert house.log[-1]["stream"] is None
 
 
 BAD_BODIES = [

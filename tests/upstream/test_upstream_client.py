@@ -569,10 +569,10 @@ async def test_a_kept_connection_that_has_just_gone_is_not_used(monkeypatch: pyt
     """It went between the pool's look at it and ours."""
     write = client._write
 
-    def gone(protocol: ResponseHandler, head: bytes, body: bytes) -> None:
+    def gone(protocol: ResponseHandler, head: bytes, body: bytes, *, bare: bool) -> None:
         monkeypatch.setattr(client, "_write", write)
         protocol.close()
-        write(protocol, head, body)
+        write(protocol, head, body, bare=bare)
 
     async with Server(echo, echo) as server, upstream() as client_:
         assert await (await client_.send("POST", server.url, (), b"1")).whole(10) == b"1"

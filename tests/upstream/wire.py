@@ -36,6 +36,25 @@ class Connection:
         body = await self._reader.readexactly(int(headers.get("content-length", "0")))
         return Received(method, path, headers, body, head)
 
+    async def until(self, mark: bytes) -> bytes:
+        """The next bytes, up to the end of `mark`."""
+        return await self._reader.readuntil(mark)
+
+    async def count(self, wanted: int) -> int:
+        """Read `wanted` bytes, or what comes before the end, and forget them."""
+        found = 0
+        while found < wanted and (piece := await self._reader.read(1024 * 1024)):
+            found += len(piece)
+        return found
+
+    async def lost(self) -> None:
+        """Wait until the client is gone, whatever it sends before."""
+        try:
+            while await self._reader.read(1024 * 1024):
+                continue
+        except ConnectionError:
+            return
+
     async def send(self, *parts: bytes) -> None:
         self._writer.write(b"".join(parts))
         await self._writer.drain()

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from dragoman.cli import configuration
 from dragoman.cli.failure import Failure
@@ -16,7 +16,7 @@ from dragoman.cli.terminal import bad, colourful, faint, good, say, strong, tabl
 from dragoman.config.settings import Config
 from dragoman.dialects import DIALECTS
 from dragoman.dialects.contract import Call, Target
-from dragoman.messages import unknown
+from dragoman.messages import edit, unknown
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
 from dragoman.messages.request import Request, decode
@@ -59,7 +59,7 @@ def explain(settings: Config, raw: bytes, model: str | None) -> Explained:
     request = decode(raw)
     if model is not None:
         request = with_model(request, model)
-    route = Router(settled(settings)).route(request.body.model)
+    route = Router(settled(settings)).route(request.model)
     target = route.targets[0]
     call = DIALECTS[target.dialect].call(request, target)
     notes = [*request.notes, *unknown.fields(raw), *route.notes, *call.notes]
@@ -67,7 +67,7 @@ def explain(settings: Config, raw: bytes, model: str | None) -> Explained:
 
 
 def with_model(request: Request, model: str) -> Request:
-    return structs.replace(request, body=structs.replace(request.body, model=model))
+    return decode(edit.with_model(request.raw, model))
 
 
 def _weight(note: Note) -> tuple[int, str, str]:

@@ -53,7 +53,7 @@ class Target(Struct, frozen=True, kw_only=True):
     quirks: Any  # the dialect's own typed quirks, e.g. `dialects.chat.quirks.Quirks`
     facts: Facts = Facts()
     key: str | None = None  # name under which `Secrets` knows the key; None: no key is needed
-    auth: Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "entra", "google", "none"] = "bearer"
+    auth: Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "entra", "google", "caller", "none"] = "bearer"
     headers: tuple[tuple[str, str], ...] = ()  # fixed extra headers of the provider; never secrets
     state_scope: str = ""  # which deployments can read state made here; see `messages.state`
     strict: bool = False  # a `lost` note becomes a 400
@@ -87,6 +87,7 @@ class Call(Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
     notes: tuple[Note, ...] = ()
     method: str = "POST"
+    relays: bool = False  # the answer goes on as it is: its headers, and the status and body of a failure
 
 
 class Repair(Struct, frozen=True):
@@ -136,6 +137,12 @@ class Dialect(Protocol):
     def error(self, status: int, headers: Mapping[str, str], body: bytes, call: Call) -> ApiError:
         """Their error as ours. Header names are lower-case."""
         ...
+
+
+class Relays(Protocol):
+    """Optional: a dialect whose upstreams speak Messages, so that requests and answers are passed on."""
+
+    relays: Literal[True]
 
 
 class Repairs(Protocol):

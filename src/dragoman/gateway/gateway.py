@@ -1,12 +1,13 @@
 """Where journeys begin: the route is resolved once, and all that a journey needs is handed to it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
 from dragoman.config.settings import Server
 from dragoman.dialects.contract import Dialect
 from dragoman.gateway.collaborators import Collaborators, RouterLike, SignerLike, UpstreamLike
 from dragoman.gateway.journey import Journey
+from dragoman.gateway.pursuit import relays
 from dragoman.gateway.record import Record
 from dragoman.messages.request import Request
 
@@ -45,19 +46,24 @@ class Gateway:
             mended={},
         )
 
-    def begin(self, request: Request, request_id: str) -> Journey:
-        """Resolve the route and start the account. Inside a running loop. Raises ApiError("not_found")."""
-        body = request.body
+    def begin(self, request: Request, request_id: str, caller: Sequence[tuple[str, str]] = ()) -> Journey:
+        """Resolve the route and start the account. Inside a running loop.
+
+        `caller`: the headers with the caller's own credentials, for targets that are asked with those.
+        Raises ApiError: "not_found", and "invalid_request" for a body that would have to be translated.
+        """
+        route = self._router.route(request.model)
+        if not relays(self._collaborators.dialects, route.targets[0]):
+            request.body  # noqa: B018 decoded once, for all who look at it
         record = Record(
             request_id=request_id,
-            model=body.model,
-            stream=body.stream is True,
+            model=request.model,
+            stream=request.stream,
             started=self._clock(),
             session=request.session,
             request_bytes=len(request.raw),
         )
-        route = self._router.route(body.model)
-        return Journey(self._collaborators, request, route, record, self._count_watch_failure)
+        return Journey(self._collaborators, request, route, record, self._count_watch_failure, caller=caller)
 
     def _count_watch_failure(self) -> None:
         self.watch_failures += 1

@@ -5,7 +5,7 @@ Committed: the first content was sent. Opened or committed, a failure is one `er
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
 import msgspec
@@ -62,12 +62,14 @@ class Journey:
         route: Route,
         record: Record,
         failed_to_watch: Callable[[], None],
+        *,
+        caller: Sequence[tuple[str, str]] = (),
     ) -> None:
         """`failed_to_watch` is told when `watch` raises."""
         self._collaborators = collaborators
         self._request = request
         self._route = route
-        self._pursuit = Pursuit(collaborators, request, route, record)
+        self._pursuit = Pursuit(collaborators, request, route, record, caller)
         self._failed_to_watch = failed_to_watch
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -80,20 +82,27 @@ class Journey:
         self.record = record
         self.state: State = "held"
 
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """The upstream's own headers, when its answer is passed on."""
+        return self._pursuit.headers
+
     async def message(self) -> bytes:
         """The whole Message as JSON. Raises ApiError."""
         self._arm()
         pursuit = self._pursuit
         try:
             await pursuit.run()
-            message = fold(pursuit.events)
-            body = _encode(message)
+            passed: bytes | None = getattr(pursuit.reader, "body", None)
+            message = fold(pursuit.events) if passed is None else None
+            body = _encode(message) if passed is None else passed
         except ApiError as error:
             raise self._failure(error) from None
         except Exception as crash:
             raise self._failure(pursuit.crashed(crash)) from crash
         record = self.record
-        record.usage, record.stop_reason = message.usage, message.stop_reason
+        if message is not None:
+            record.usage, record.stop_reason = message.usage, message.stop_reason
         self._collect_notes()
         record.status, record.answer_bytes = 200, len(body)
         self._over()
@@ -156,6 +165,8 @@ class Journey:
         writer = self._pursuit.writer
         if record.usage is None and writer is not None:
             record.usage = writer.usage_seen
+            if record.stop_reason is None and writer.outcome is not None:
+                record.stop_reason = writer.outcome.stop_reason
         record.ms = (self._collaborators.clock() - record.started) * 1000
         try:
             self._collaborators.watch(record)

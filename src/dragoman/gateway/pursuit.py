@@ -4,7 +4,7 @@ Nothing in here was shown to the caller yet, so every failure may still be mende
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dragoman.dialects.contract import Call, Dialect, Reader, Recall, Repair, Target
@@ -14,6 +14,7 @@ from dragoman.gateway.record import Attempt, Record
 from dragoman.messages.errors import ApiError
 from dragoman.messages.estimate import tokens
 from dragoman.messages.events import Event
+from dragoman.messages.headers import passed_on
 from dragoman.messages.notes import Note
 from dragoman.messages.request import Request
 from dragoman.messages.writer import MessageWriter
@@ -25,6 +26,11 @@ FINISHED_IDLE = 10.0  # seconds that an answer which said its finish mark may ta
 MENDED_LIMIT = 256  # targets whose repairs are remembered
 HOP_LIMIT = 20  # calls that one answer may be continued by
 
+NO_CREDENTIALS = (
+    "The provider {} is asked with the caller's own key, and the request has none. Send it as `x-api-key` or "
+    "`Authorization: Bearer`; the token of this gateway goes into `x-dragoman-token`."
+)
+
 _JSON_BEGINS = (b"{", b"[", b"")
 
 
@@ -34,6 +40,7 @@ class Pursuit:
     __slots__ = (
         "_answer",
         "_call",
+        "_caller",
         "_clock",
         "_collaborators",
         "_errors",
@@ -52,6 +59,7 @@ class Pursuit:
         "_target",
         "_used",
         "events",
+        "headers",
         "heard",
         "listening",
         "notes",
@@ -59,9 +67,18 @@ class Pursuit:
         "writer",
     )
 
-    def __init__(self, collaborators: Collaborators, request: Request, route: Route, record: Record) -> None:
+    def __init__(
+        self,
+        collaborators: Collaborators,
+        request: Request,
+        route: Route,
+        record: Record,
+        caller: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """`caller`: the headers with the caller's own credentials; only targets with `auth` "caller" see them."""
         self._collaborators = collaborators
         self._clock = collaborators.clock
+        self._caller = caller
         self._request = request
         self._route = route
         self._record = record
@@ -82,6 +99,7 @@ class Pursuit:
         self._idle = False  # the upstream was silent for too long, and was given up
         self.heard = 0.0  # when the upstream was last heard, or asked
         self.events: list[Event] = []
+        self.headers: tuple[tuple[str, str], ...] = ()  # of an answer that is passed on
         self.notes: tuple[Note, ...] = ()
         self.writer: MessageWriter | None = None
         self.reader: Reader | None = None
@@ -91,10 +109,10 @@ class Pursuit:
 
         Raises ApiError: the most telling one of all attempts.
         """
-        if self._request.body.max_tokens == 0:
+        self._take_target()
+        if self._request.max_tokens == 0 and not relays(self._collaborators.dialects, self._target):
             self._warm_up()
             return
-        self._take_target()
         while True:
             began = self._clock()
             try:
@@ -194,6 +212,8 @@ class Pursuit:
         answer = self._answer = await self._send(call)
         if not 200 <= answer.status < 300:
             raise await self._refusal(self._collaborators.dialects[call.target.dialect], call, answer)
+        if call.relays:
+            self.headers = passed_on(answer.headers)
         return answer
 
     async def _begin(self, call: Call, answer: AnswerLike, writer: MessageWriter) -> list[Event]:
@@ -227,10 +247,7 @@ class Pursuit:
         self.heard = self._clock()
         task = self._sender = asyncio.current_task()
         try:
-            signed = collaborators.signer.headers(call.target)
-            if signed is None:
-                signed = await collaborators.signer.fetch(call.target)
-            self._signed = signed
+            signed = self._signed = await self._sign(call.target)
             headers = [*call.headers, *signed]
             return await collaborators.upstream.send(call.method, call.url, headers, call.body)
         except asyncio.CancelledError:
@@ -240,6 +257,16 @@ class Pursuit:
             raise
         finally:
             self._sender = None
+
+    async def _sign(self, target: Target) -> Sequence[tuple[str, str]]:
+        """The headers that carry a key or a token: ours, or those of the caller, never both."""
+        if target.auth == "caller":
+            if not self._caller:
+                raise ApiError("authentication", NO_CREDENTIALS.format(target.provider), should_retry=False)
+            return self._caller
+        signer = self._collaborators.signer
+        signed = signer.headers(target)
+        return await signer.fetch(target) if signed is None else signed
 
     async def _read(self) -> bytes:
         answer = self._answer
@@ -287,7 +314,7 @@ class Pursuit:
         return MessageWriter(
             message_id=self._message_id,
             model=recall.model,
-            input_tokens=recall.input_tokens or tokens(self._request.body),
+            input_tokens=recall.input_tokens,
             stop_sequences=recall.stop_sequences,
             names=recall.names,
             ids=recall.ids,
@@ -304,7 +331,7 @@ class Pursuit:
     def _warm_up(self) -> None:
         """`max_tokens: 0` only warms a prompt cache, and asks for no answer."""
         self.notes = (Note("changed", "cache.not_warmed", "max_tokens"),)
-        self.writer = self._writer(Recall(model=self._record.model))
+        self.writer = self._writer(Recall(model=self._record.model, input_tokens=tokens(self._request.body)))
         self.writer.finish("max_tokens")
         self.writer.end()
         self.events = self.writer.take()
@@ -403,6 +430,12 @@ def _next_call(reader: Reader) -> Call | None:
     offer = getattr(reader, "next_call", None)
     call: Call | None = offer() if offer is not None else None
     return call
+
+
+def relays(dialects: Mapping[str, Dialect], target: Target) -> bool:
+    """Whether the target speaks Messages itself, so that nothing is translated."""
+    found: bool = getattr(dialects[target.dialect], "relays", False)
+    return found
 
 
 def _is_stream(answer: AnswerLike, call: Call) -> bool:

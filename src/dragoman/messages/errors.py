@@ -56,6 +56,14 @@ class _Envelope(Struct, frozen=True, tag="error"):
     request_id: str
 
 
+class Verbatim(Struct, frozen=True):
+    """An error of an upstream that speaks Messages, as it came: clients know what to do by its words."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]  # without those of the connection
+    body: bytes
+
+
 class ApiError(Exception):
     """A failure that can be told to a caller. `kind` is a key of `KINDS`; `message` says what to do."""
 
@@ -68,6 +76,7 @@ class ApiError(Exception):
         should_retry: bool | None = None,
         upstream_status: int | None = None,
         code: str | None = None,
+        verbatim: Verbatim | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -76,6 +85,7 @@ class ApiError(Exception):
         self.should_retry = should_retry  # for the caller's `x-should-retry`; None leaves it to the status
         self.upstream_status = upstream_status
         self.code = code  # the upstream's own error code, for repairs and logs
+        self.verbatim = verbatim  # told instead of ours while there is time for a real status
 
     @property
     def status(self) -> int:

@@ -208,4 +208,10 @@ class ErrorEvent(Struct, frozen=True, tag="error", omit_defaults=True):
     request_id: str = ""
 
 
-Event = MessageStart | BlockStart | BlockDelta | BlockStop | MessageDelta | MessageStop | Ping | ErrorEvent
+class Relayed(Struct, frozen=True, gc=False, tag="relayed"):
+    """Whole frames of an upstream that speaks Messages itself, as they came."""
+
+    frames: bytes
+
+
+Event = MessageStart | BlockStart | BlockDelta | BlockStop | MessageDelta | MessageStop | Ping | ErrorEvent | Relayed

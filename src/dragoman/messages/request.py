@@ -7,9 +7,10 @@ Fields: https://platform.claude.com/docs/en/api/messages
 
 import re
 from codecs import utf_8_decode
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cached_property, lru_cache
 from operator import attrgetter
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct, field
@@ -215,16 +216,69 @@ class Body(Struct, frozen=True, gc=False):
     tags: Raw = NO_RAW
 
 
-class Request(Struct, frozen=True):
-    """What a caller asks, without who asks: no credentials in here."""
+class _Head(Struct, frozen=True, gc=False):
+    """The few fields that say where a request goes and how it is answered."""
 
-    body: Body
+    model: Annotated[str, Meta(min_length=1)]
+    stream: bool | None = None
+    max_tokens: Annotated[int, Meta(ge=0)] | None = None
+    metadata: Metadata | None = None
+
+
+class Request(Struct, frozen=True, dict=True):
+    """What a caller asks, without who asks: no credentials in here.
+
+    It is decoded when somebody looks, and no further than that: who passes it on as it is needs only its head. What
+    looks at `body`, or at one of the fields of the head, raises ApiError("invalid_request") that names the field.
+    """
+
     raw: bytes  # as received, after decompression
+    counting: bool = False  # for `count_tokens`, where no answer is asked for
     version: str = ""  # anthropic-version
     betas: tuple[str, ...] = ()  # anthropic-beta, split at commas
     query: str = ""
-    session: str | None = None  # a stable name of the conversation, when the client gives one
-    notes: tuple[Note, ...] = ()  # from decoding itself
+    named_session: str | None = None  # value of x-claude-code-session-id
+    headers: tuple[tuple[bytes, bytes], ...] = ()  # the caller's own that an upstream of Messages may see
+
+    @cached_property
+    def _decoded(self) -> "tuple[Body, tuple[Note, ...]]":
+        body, notes = _read_json(self.raw, _body)
+        if body.max_tokens is None and not self.counting:
+            raise ApiError("invalid_request", "max_tokens: Field required")
+        return body, notes
+
+    @cached_property
+    def body(self) -> Body:
+        return self._decoded[0]
+
+    @cached_property
+    def _head(self) -> "Body | _Head":
+        return self.body if "body" in self.__dict__ else _read_json(self.raw, _head)[0]
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """From decoding itself; none before that."""
+        return self._decoded[1] if "_decoded" in self.__dict__ else ()
+
+    @cached_property
+    def model(self) -> str:
+        found = _MODEL_FIRST.match(self.raw)  # where most clients put it; nobody else may name another one
+        if found is not None and self.raw.count(b'"model"') == 1:
+            return found[1].decode()
+        return self._head.model
+
+    @property
+    def stream(self) -> bool:
+        return bool(self._head.stream)
+
+    @property
+    def max_tokens(self) -> int | None:
+        return self._head.max_tokens
+
+    @cached_property
+    def session(self) -> str | None:
+        """A stable name of the conversation, when the client gives one: in a header, else in `metadata.user_id`."""
+        return self.named_session or session_of(self._head.metadata)
 
 
 TYPES = frozenset(
@@ -255,6 +309,8 @@ TYPES = frozenset(
 )
 """Block types whose fields are known here; a wrong type in them is the caller's mistake."""
 
+_HEAD = msgspec.json.Decoder(_Head)
+_MODEL_FIRST = re.compile(rb'\s*\{\s*"model"\s*:\s*"([^"\\\x00-\x1f\x80-\xff]+)"')
 _BODY = msgspec.json.Decoder(Body)
 _TOOLS = msgspec.json.Decoder(list[Tool] | None)
 _LARGE = 8192  # bytes of a body whose tools are worth being decoded apart
@@ -309,33 +365,44 @@ def decode(
     query: str = "",
     session: str | None = None,
 ) -> Request:
-    """Decode a Messages body.
+    """A request whose body is decoded at once.
 
-    `session` is the value of `x-claude-code-session-id`, if any; else it is read from `metadata.user_id`.
-    Raises ApiError("invalid_request") that names the field.
+    `session` is the value of `x-claude-code-session-id`, if any. Raises ApiError("invalid_request") that names the
+    field.
     """
-    notes: tuple[Note, ...] = ()
+    request = Request(raw, counting, version, betas, query, session)
+    request.body  # noqa: B018 looked at, so that a wrong one is told here
+    return request
+
+
+_Found = TypeVar("_Found")
+
+
+def _read_json(
+    raw: bytes, read: "Callable[[bytes], tuple[_Found, tuple[Note, ...]]]"
+) -> "tuple[_Found, tuple[Note, ...]]":
+    """What `read` finds in `raw`, with lone surrogates repaired. Raises ApiError("invalid_request")."""
     try:
         try:
-            body, strangers = _body(raw)
+            return read(raw)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             if isinstance(error, msgspec.ValidationError):
                 raise
             repaired = repair_surrogates(raw.decode("utf-8", "replace").encode())
             if repaired == raw:
                 raise
-            body, strangers = _body(repaired)
-            raw, notes = repaired, (Note("changed", "unicode.repaired"),)
-        notes += strangers
+            found, notes = read(repaired)
+            return found, (Note("changed", "unicode.repaired"), *notes)
     except msgspec.ValidationError as error:
         raise ApiError("invalid_request", field_message(str(error))) from None
     except RecursionError:
         raise ApiError("invalid_request", "The JSON body is nested too deeply.") from None
     except msgspec.DecodeError as error:
         raise ApiError("invalid_request", f"The request body is not valid JSON: {error}") from None
-    if body.max_tokens is None and not counting:
-        raise ApiError("invalid_request", "max_tokens: Field required")
-    return Request(body, raw, version, betas, query, session or session_of(body), notes)
+
+
+def _head(raw: bytes) -> tuple[_Head, tuple[Note, ...]]:
+    return _HEAD.decode(raw), ()
 
 
 def _body(raw: bytes) -> tuple[Body, tuple[Note, ...]]:
@@ -450,9 +517,9 @@ def _known_shapes(content: Raw, place: str, notes: list[Note]) -> Raw:
     return Raw(msgspec.json.encode(blocks))
 
 
-def session_of(body: Body) -> str | None:
+def session_of(metadata: Metadata | None) -> str | None:
     """The session part of `metadata.user_id`: Claude Code puts a JSON object with `session_id` there."""
-    user = body.metadata.user_id if body.metadata else None
+    user = metadata.user_id if metadata else None
     if not user:
         return None
     if user.startswith("{"):

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from dragoman.messages.errors import ApiError
-from dragoman.messages.events import BlockDelta, Event
+from dragoman.messages.events import BlockDelta, Event, Relayed
 
 FRAME_LIMIT = 16 * 1024 * 1024  # bytes of one frame, and of the stray text that is kept
 _STRAY_LIMIT = 1024 * 1024
@@ -33,6 +33,8 @@ _DELTA_BORDER = b"\n\n" + _DELTA_HEAD
 
 def encode(event: Event) -> bytes:
     """The frame of one event: its name, its JSON, a blank line."""
+    if isinstance(event, Relayed):
+        return event.frames
     return _HEAD[type(event)] + _encode(event) + b"\n\n"
 
 
@@ -42,7 +44,7 @@ def encode_all(events: Sequence[Event]) -> bytes:
         return encode(events[0])
     if set(map(type, events)) == _DELTAS_ALONE:  # most reads; their JSON holds no line feed but between them
         return _DELTA_HEAD + _encode_lines(events).replace(b"\n", _DELTA_BORDER)[: -len(_DELTA_HEAD)]
-    return b"".join([_HEAD[type(event)] + _encode(event) + b"\n\n" for event in events])
+    return b"".join([encode(event) for event in events])
 
 
 class Frame(Struct, frozen=True, gc=False):

@@ -30,6 +30,7 @@ from dragoman.messages.events import (
     MessageStop,
     Outcome,
     RedactedThinkingBlock,
+    Relayed,
     SignatureDelta,
     StopDetails,
     StopReason,
@@ -238,6 +239,21 @@ class MessageWriter:
         """The upstream's counters so far; they replace what was known."""
         self.usage_seen = usage
 
+    def relay(self, frames: bytes, *, content: bool = False, outcome: Outcome | None = None, end: bool = False) -> None:
+        """Frames of an upstream that speaks Messages itself, as they came, and what is in them."""
+        self._events.append(Relayed(frames))
+        self.started = True
+        self.committed = self.committed or content or end
+        if outcome is not None:
+            self.finished = True
+            self._outcome = outcome
+        self.ended = end
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """Why the answer stopped; None before that is known."""
+        return self._outcome if self.finished else None
+
     def finish(
         self, reason: StopReason, *, stop_sequence: str | None = None, details: StopDetails | None = None
     ) -> None:
@@ -257,9 +273,11 @@ class MessageWriter:
         if not self.ended:
             self._end()
 
-    def fail(self, error: ApiError, request_id: str = "") -> ErrorEvent:
+    def fail(self, error: ApiError, request_id: str = "") -> ErrorEvent | Relayed:
         """The error event. What is open stays open: clients run a tool_use that was closed."""
         self.ended = True
+        if error.verbatim is not None and b"\n" not in error.verbatim.body:
+            return Relayed(b"event: error\ndata: " + error.verbatim.body + b"\n\n")
         return ErrorEvent(ErrorBody(error.type, error.message), request_id)
 
     def take(self) -> list[Event]:

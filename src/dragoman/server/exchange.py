@@ -1,6 +1,6 @@
 """One request at the door, and the way back to its caller: headers, statuses and envelopes of every reply."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from math import ceil
 from typing import Any
 
@@ -97,17 +97,30 @@ class Exchange:
             await self.write(sse.encode(ErrorEvent(ErrorBody(error.type, error.message), self.request_id)))
             await self.end()
         elif not self.status:
-            await self.reply(
-                error.status, error.envelope(self.request_id), (*_retry_headers(error), *self.about, *more)
-            )
+            await self._tell(error, (*_retry_headers(error), *self.about, *more))
+
+    async def _tell(self, error: ApiError, more: Headers) -> None:
+        told = error.verbatim
+        if told is None:
+            await self.reply(error.status, error.envelope(self.request_id), more)
+            return
+        body = told.body
+        if (text := body.decode("utf-8", "surrogateescape")) != (clean := self._redact(text)):
+            body = clean.encode("utf-8", "surrogateescape")
+        headers = [(b"content-length", b"%d" % len(body)), *passed_on(told.headers), *self.about]
+        await self._begin(told.status, headers)
+        await self.send({"type": "http.response.body", "body": body})
 
     async def _begin(self, status: int, headers: Headers) -> None:
+        """The request id is the upstream's own where its answer is passed on; ours is beside it then."""
         self.status = status
+        theirs = any(name == b"request-id" for name, _ in headers)
+        name = b"x-dragoman-request-id" if theirs else b"request-id"
         await self.send(
             {
                 "type": "http.response.start",
                 "status": status,
-                "headers": [*headers, (b"request-id", self.request_id.encode())],
+                "headers": [*headers, (name, self.request_id.encode())],
             }
         )
 
@@ -125,7 +138,13 @@ class Exchange:
             should_retry=error.should_retry,
             upstream_status=error.upstream_status,
             code=error.code,
+            verbatim=error.verbatim,
         )
+
+
+def passed_on(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """An upstream's headers, for a caller who is told what it said."""
+    return [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in headers]
 
 
 def ascii_header(text: str) -> bytes:

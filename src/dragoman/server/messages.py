@@ -8,9 +8,9 @@ from dragoman.gateway.gateway import Gateway
 from dragoman.gateway.journey import Journey
 from dragoman.gateway.record import Record
 from dragoman.messages import notes
-from dragoman.messages.request import Body, Request, decode
+from dragoman.messages.request import Body, Request
 from dragoman.routing.router import Router
-from dragoman.server.exchange import CLIENT_LEFT, Exchange, Headers, ascii_header
+from dragoman.server.exchange import CLIENT_LEFT, Exchange, Headers, ascii_header, passed_on
 from dragoman.server.intake import Intake
 from dragoman.server.presence import Presence
 
@@ -28,11 +28,13 @@ class Messages:
         journey: Journey | None = None
         try:
             journey = self._gateway.begin(request, exchange.request_id)
+            exchange.stream = request.stream
             exchange.logged = True  # by the gateway's watcher, when the journey is closed
-            if request.body.stream:
+            if request.stream:
                 await _stream(exchange, journey)
             else:
-                await exchange.reply(200, await journey.message(), _about(journey.record))
+                body = await journey.message()
+                await exchange.reply(200, body, (*_about(journey.record), *passed_on(journey.headers)))
         except asyncio.CancelledError:
             if not presence.gone:
                 raise
@@ -61,7 +63,7 @@ class Counting:
 
     async def __call__(self, exchange: Exchange) -> None:
         request = await _read(exchange, self._intake, counting=True)
-        route = self._router.route(request.body.model)
+        route = self._router.route(request.model)
         counted = await self._exact.tokens(request, route) if self._exact is not None else None
         found = self._tokens(request.body) if counted is None else counted
         await exchange.reply(200, b'{"input_tokens":%d}' % found)
@@ -69,7 +71,7 @@ class Counting:
 
 async def _stream(exchange: Exchange, journey: Journey) -> None:
     await journey.hold()
-    await exchange.open(_about(journey.record))
+    await exchange.open((*_about(journey.record), *passed_on(journey.headers)))
     await journey.stream(exchange.write)
     await exchange.end()
 
@@ -78,16 +80,15 @@ async def _read(exchange: Exchange, intake: Intake, *, counting: bool = False) -
     headers = exchange.headers
     raw = await intake.read(headers, exchange.receive)
     session = headers.get(b"x-claude-code-session-id")
-    request = decode(
+    request = Request(
         raw,
-        counting=counting,
-        version=headers.get(b"anthropic-version", b"").decode("latin-1"),
-        betas=_betas(exchange) if b"anthropic-beta" in headers else (),
-        query=exchange.scope["query_string"].decode("latin-1"),
-        session=session.decode("latin-1") if session else None,
+        counting,
+        headers.get(b"anthropic-version", b"").decode("latin-1"),
+        _betas(exchange) if b"anthropic-beta" in headers else (),
+        exchange.scope["query_string"].decode("latin-1"),
+        session.decode("latin-1") if session else None,
     )
-    exchange.model = request.body.model
-    exchange.stream = None if counting else bool(request.body.stream)
+    exchange.model = request.model
     return request
 
 

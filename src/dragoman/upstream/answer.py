@@ -14,6 +14,7 @@ from aiohttp.http import RawResponseMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from dragoman.messages.errors import ApiError
+from dragoman.upstream.sending import Sending
 
 LINGER = 0.5  # seconds an answer that said its last word may take to end, so that its connection is used again
 
@@ -21,9 +22,28 @@ LINGER = 0.5  # seconds an answer that said its last word may take to end, so th
 class Answer:
     """One answer, on a connection that goes back to the pool when the answer has ended."""
 
-    __slots__ = ("_closed", "_connection", "_content", "_failure", "_headers", "_host", "_raw", "ended", "status")
+    __slots__ = (
+        "_closed",
+        "_connection",
+        "_content",
+        "_failure",
+        "_headers",
+        "_host",
+        "_raw",
+        "_sending",
+        "ended",
+        "status",
+    )
 
-    def __init__(self, connection: Connection, message: RawResponseMessage, content: StreamReader, host: str) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        message: RawResponseMessage,
+        content: StreamReader,
+        host: str,
+        sending: Sending | None = None,
+    ) -> None:
+        """`sending`: the call's body, which may still be on its way up."""
         self.status = message.code
         self.ended = False  # whether the connection is given back
         self._connection = connection
@@ -33,7 +53,12 @@ class Answer:
         self._headers: dict[str, str] | None = None
         self._failure: ApiError | None = None
         self._closed = False
+        self._sending = sending
         content.on_eof(self._end)
+        if sending is not None:
+            sending.on_failure = self._cut
+            if sending.failure is not None:
+                self._cut()
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -106,12 +131,16 @@ class Answer:
     def _end(self) -> None:
         """The last byte is here; the caller may still have to read some."""
         self.ended = True
+        if self._sending is not None:
+            self._sending.stop()
         self._connection.release()
 
     def _cut(self) -> None:
         if self.ended:
             return
         self.ended = True
+        if self._sending is not None:
+            self._sending.stop()
         self._connection.close()
         content = self._content
         content._buffer.clear()

@@ -7,13 +7,14 @@ https://docs.aiohttp.org/en/stable/client_reference.html
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError
 from msgspec import Struct
 from yarl import URL
@@ -22,6 +23,7 @@ from dragoman import __version__
 from dragoman.messages.errors import ApiError
 from dragoman.upstream.answer import Answer
 from dragoman.upstream.proxies import proxy_for
+from dragoman.upstream.sending import Sending
 
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ConnectionKey
@@ -42,6 +44,7 @@ _DEFAULTS = (
     ("Accept-Encoding", "identity"),
 )
 _ILLEGAL = re.compile("[\r\n\0]")
+_ALONE = -1  # in a connection's key: it is made for one call, and closed after it
 
 
 class _Where(aiohttp.ClientRequest):
@@ -54,6 +57,10 @@ class _Where(aiohttp.ClientRequest):
         if self._key is None:
             self._key = super().connection_key
         return self._key
+
+    def stand_alone(self) -> None:
+        """Share no connection with others: a body that is read only once cannot be sent again on a second one."""
+        self._key = super().connection_key._replace(proxy_headers_hash=_ALONE)
 
 
 class _Place(Struct, frozen=True):
@@ -89,7 +96,8 @@ class _Pool(aiohttp.TCPConnector):
 
     def _release(self, key: "ConnectionKey", protocol: ResponseHandler, *, should_close: bool = False) -> None:
         # An answer that came before the call was sent whole: nobody knows what the upstream still reads.
-        super()._release(key, protocol, should_close=should_close or protocol.writing_paused)
+        alone = key.proxy_headers_hash == _ALONE
+        super()._release(key, protocol, should_close=should_close or alone or protocol.writing_paused)
 
 
 class Upstream:
@@ -110,13 +118,20 @@ class Upstream:
         self._pool: _Pool | None = None
         self._places: dict[str, _Place] = {}
 
-    async def send(self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
+    async def send(
+        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes | AsyncIterator[bytes]
+    ) -> Answer:
         """Send one call and wait for the head of its answer. Redirects are answers, and are not followed.
+
+        A body in pieces is written as they come, in chunks unless `headers` tell its length. The answer may come before
+        its end; then the rest goes on up while the answer is read. What the pieces raise breaks the call off.
 
         Raises ApiError: "timeout" without a connection in time, "unreachable" without an answer, "bad_answer" for an
         answer that is not HTTP. Cancelling it closes the connection.
         """
         try:
+            if not isinstance(body, bytes):
+                return await self._upload(url, method, headers, body)
             place = self._places.get(url) or self._place(url)
             return await self._exchange(place, method, headers, body)
         except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
@@ -134,19 +149,11 @@ class Upstream:
         return self._pool
 
     async def _exchange(self, place: _Place, method: str, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
-        pool = self._pool or self._open()
         again = True
         while True:
+            connection, protocol, used = await self._connect(place)
             try:
-                connection = await pool.connect(place.where, [], self._timeout)
-            except TimeoutError as error:
-                raise aiohttp.ConnectionTimeoutError from error
-            protocol = connection.protocol
-            assert protocol is not None  # noqa: S101 it is gone only after a release
-            used = protocol not in pool.fresh
-            pool.fresh.discard(protocol)
-            try:
-                _write(protocol, _head(place, method, headers, body), body)
+                _write(protocol, _head(place, method, headers, body), body, bare=method == "HEAD")
                 message, content = await _answered(protocol)
                 return Answer(connection, message, content, place.host)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
@@ -158,8 +165,43 @@ class Upstream:
                 connection.close()
                 raise
 
-    def _place(self, url: str) -> _Place:
-        """Raises ApiError for a proxy of a kind that is not supported, ValueError for what is no URL."""
+    async def _upload(
+        self, url: str, method: str, headers: Sequence[tuple[str, str]], body: AsyncIterator[bytes]
+    ) -> Answer:
+        place = self._place(url, alone=True)
+        connection, protocol, _ = await self._connect(place)
+        sending = None
+        try:
+            _write(protocol, _head(place, method, headers, None), b"", bare=method == "HEAD")
+            chunked = "content-length" not in {name.lower() for name, _ in headers}
+            sending = Sending(protocol, body, chunked=chunked)
+            message, content = await _answered(protocol)
+            return Answer(connection, message, content, place.host, sending)
+        except BaseException as error:
+            if sending is not None:
+                sending.stop()
+            connection.close()
+            if sending is not None and sending.failure is not None and isinstance(error, aiohttp.ClientError):
+                raise sending.failure from None
+            raise
+
+    async def _connect(self, place: _Place) -> tuple[Connection, ResponseHandler, bool]:
+        """A connection, its protocol, and whether it was used before."""
+        pool = self._pool or self._open()
+        try:
+            connection = await pool.connect(place.where, [], self._timeout)
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError from error
+        protocol = connection.protocol
+        assert protocol is not None  # noqa: S101 it is gone only after a release
+        used = protocol not in pool.fresh
+        pool.fresh.discard(protocol)
+        return connection, protocol, used
+
+    def _place(self, url: str, *, alone: bool = False) -> _Place:
+        """What a call to `url` needs; one that stands alone is not remembered.
+
+        Raises ApiError for a proxy of a kind that is not supported, ValueError for what is no URL."""
         parts = urlsplit(url)
         host = parts.hostname or ""
         proxy = self._proxy(parts.scheme, host, parts.port)
@@ -177,6 +219,9 @@ class Upstream:
             fields="".join([f"{name}: {value}\r\n" for name, value in where.headers.items()]),
             names=frozenset(name.lower() for name in where.headers),
         )
+        if alone:
+            where.stand_alone()
+            return place
         if len(self._places) >= PLACES_LIMIT:
             del self._places[next(iter(self._places))]
         self._places[url] = place
@@ -226,8 +271,8 @@ class Upstream:
                 )
 
 
-def _head(place: _Place, method: str, headers: Sequence[tuple[str, str]], body: bytes) -> bytes:
-    """Request line and header fields. A field of the call replaces one that every call has.
+def _head(place: _Place, method: str, headers: Sequence[tuple[str, str]], body: bytes | None) -> bytes:
+    """Request line and header fields. A field of the call replaces one that every call has. `body` None: it follows.
 
     Raises ValueError for a line break in one of them.
     """
@@ -242,13 +287,17 @@ def _head(place: _Place, method: str, headers: Sequence[tuple[str, str]], body: 
     if body:
         kind = "" if "content-type" in names else "Content-Type: application/json\r\n"
         own += f"{kind}Content-Length: {len(body)}\r\n"
+    elif body is None:
+        own += "" if "content-length" in names else "Transfer-Encoding: chunked\r\n"
     elif method == "POST":
         own += "Content-Length: 0\r\n"
     return f"{method} {place.target} HTTP/1.1\r\n{fields}{own}\r\n".encode()
 
 
-def _write(protocol: ResponseHandler, head: bytes, body: bytes) -> None:
+def _write(protocol: ResponseHandler, head: bytes, body: bytes, *, bare: bool) -> None:
+    """`bare`: the answer has a head only, whatever it says."""
     protocol.set_response_params(
+        skip_payload=bare,
         read_until_eof=True,
         auto_decompress=False,
         read_bufsize=READ_BUFFER,

@@ -1,0 +1,63 @@
+"""A body that goes up piece by piece, while its answer may come already."""
+# ruff: noqa: SLF001 waiting for a slow upstream has no public name; tests/upstream holds it over real sockets
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from aiohttp.client_proto import ResponseHandler
+
+
+class Sending:
+    """Writes the pieces of a body as they come, no faster than the upstream reads them.
+
+    `failure` is what the pieces raised; the connection is broken off then, so that the upstream never takes a part for
+    the whole. `on_failure` is called after that.
+    """
+
+    __slots__ = ("_protocol", "_task", "failure", "on_failure")
+
+    def __init__(self, protocol: ResponseHandler, body: AsyncIterator[bytes], *, chunked: bool) -> None:
+        self.failure: BaseException | None = None
+        self.on_failure: Callable[[], None] | None = None
+        self._protocol = protocol
+        self._task = asyncio.ensure_future(self._run(body, chunked=chunked))
+        self._task.add_done_callback(self._over)
+
+    @property
+    def over(self) -> bool:
+        """Whether the whole body was written."""
+        return self._task.done() and not self._task.cancelled() and self.failure is None
+
+    def stop(self) -> None:
+        """Break the connection off unless the body was written whole."""
+        if not self.over:
+            self._task.cancel()
+            self._protocol.abort()
+
+    async def _run(self, body: AsyncIterator[bytes], *, chunked: bool) -> None:
+        async for piece in body:
+            if piece and not await self._write((b"%x\r\n" % len(piece), piece, b"\r\n") if chunked else (piece,)):
+                return
+        if chunked:
+            await self._write((b"0\r\n\r\n",))
+
+    async def _write(self, parts: tuple[bytes, ...]) -> bool:
+        """False when nobody reads any more. Why is told by the answer, or by its missing."""
+        transport = self._protocol.transport
+        if transport is None or transport.is_closing():
+            return False
+        transport.writelines(parts)
+        try:
+            await self._protocol._drain_helper()
+        except ConnectionError:
+            return False
+        return True
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        self.failure = task.exception()
+        if self.failure is not None:
+            self._protocol.abort()
+            if self.on_failure is not None:
+                self.on_failure()
