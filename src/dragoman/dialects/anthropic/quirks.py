@@ -29,6 +29,15 @@ class Quirks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     signatures: Literal["anthropic", "own"] = "anthropic"
     """Whose thinking goes back: `anthropic` refuses what it did not sign; `own`: the server takes any signature."""
 
+    thinking_history: Literal["keep", "drop"] = "keep"
+    """Whether thinking of earlier turns goes back at all. `drop` is what is tried after a refusal of its signatures.
+    https://github.com/router-for-me/CLIProxyAPI/issues/1584"""
+
+    repairs: Literal["signatures", "fields"] = "signatures"
+    """What is mended when the server refuses it: thinking of earlier turns only, since clients mend the rest by the
+    words of Anthropic; or every field that a refusal names, too, for servers that do not know all of Anthropic's.
+    https://code.claude.com/docs/en/llm-gateway-protocol"""
+
     cache_ttl: bool = True
     """Whether `cache_control.ttl` is taken. https://github.com/BerriAI/litellm/issues/39355"""
 
