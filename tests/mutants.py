@@ -65,6 +65,24 @@ MUTANTS = [
         'return text[len(said) :] if text.startswith(said) else ""',
         "return text",
     ),
+    Mutant(
+        "calls that come at the same place are one call",
+        "dialects/gemini/telling.py",
+        "        key = object()\n",
+        '        key = "call"\n',
+    ),
+    Mutant(
+        "a stream without a finish reason is a clean stop",
+        "dialects/gemini/answer.py",
+        "if self._last is None and self._blocked is None:",
+        "if self._last is None and not self._seen:",
+    ),
+    Mutant(
+        "of frames that are read together only the last one is told",
+        "dialects/gemini/answer.py",
+        "self._writer.texts(texts)",
+        "self._writer.texts(texts[-1:])",
+    ),
 ]
 
 

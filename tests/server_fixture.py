@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from dragoman.messages.request import Body, Request
 from dragoman.server.application import Application, Endpoint
 from dragoman.server.door import Door
 from dragoman.server.intake import Intake
-from dragoman.server.messages import Counting, Messages
+from dragoman.server.messages import Counting, Credentials, Messages, nobodys
 from dragoman.server.pages import Pages
 from dragoman.server.serving import bind, serve
 from dragoman.telemetry.log import Log
@@ -28,6 +28,7 @@ class Record:
     provider: str | None = "lab"
     upstream_model: str | None = "small"
     notes: list[Note] = field(default_factory=list)
+    error: ApiError | None = None
 
 
 @dataclass
@@ -62,6 +63,7 @@ class Journey:
     def close(self) -> None:
         assert not self.closed.is_set()
         self.closed.set()
+        self.script.closed(self)
 
     async def _guarded(self, work: Awaitable[Any]) -> Any:
         self.script.entered.set()
@@ -78,14 +80,17 @@ class Script:
     def __init__(self) -> None:
         self.record = Record()
         self.journeys: list[Journey] = []
+        self.callers: list[tuple[tuple[str, str], ...]] = []  # the credentials that each came with
         self.entered = asyncio.Event()
         self.refuse: Exception | None = None
+        self.closed: Callable[[Journey], None] = lambda _journey: None
 
-    def begin(self, request: Request, request_id: str) -> Journey:
+    def begin(self, request: Request, request_id: str, caller: Sequence[tuple[str, str]] = ()) -> Journey:
         assert request_id.startswith("req_")
         if self.refuse:
             raise self.refuse
         request.body  # noqa: B018 as the gateway does, before it translates
+        self.callers.append(tuple(caller))
         self.journeys.append(Journey(self, request))
         return self.journeys[-1]
 
@@ -167,7 +172,11 @@ async def listening(
 
 @contextlib.asynccontextmanager
 async def running(
-    *, config: Config | None = None, routes: Routes | None = None, secrets: tuple[str, ...] = ()
+    *,
+    config: Config | None = None,
+    routes: Routes | None = None,
+    secrets: tuple[str, ...] = (),
+    credentials: Credentials = nobodys,
 ) -> AsyncIterator[House]:
     config = config or Config()
     script, lines = Script(), []
@@ -182,7 +191,7 @@ async def running(
         return len(body.messages) * 7
 
     hot: dict[str, Endpoint] = {
-        "/v1/messages": Messages(script, intake),
+        "/v1/messages": Messages(script, intake, credentials),
         "/v1/messages/count_tokens": Counting(router, intake, tokens),
     }
     application = Application(

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from answers import AbstractAnswer, answers, expected, told
 from dialects.chat.encoder_chat import ChatEncoder
@@ -29,6 +30,7 @@ from dragoman.messages.request import decode
 from dragoman.messages.writer import MessageWriter
 from grammar import check
 from histories import bodies, growing
+from relayed import played, typed
 
 ENCODERS = {"chat": ChatEncoder(), "responses": ResponsesEncoder(), "gemini": GeminiEncoder()}
 VIEWS = {"chat": ChatView, "responses": ResponsesView, "gemini": GeminiView}
@@ -51,15 +53,18 @@ def read(name: str, chunks: Iterable[bytes]) -> list[Event]:
     reader = DIALECTS[name].reader(call, writer_for(call))
     events: list[Event] = []
     for chunk in chunks:
-        events += reader.feed(chunk)
+        events += typed(reader.feed(chunk))
         check(events, whole=False)
-    events += reader.close()
+    events += typed(reader.close())
     return events
 
 
 def read_whole(name: str, body: bytes) -> list[Event]:
-    call = ENCODERS[name].call()
-    return DIALECTS[name].reader(call, writer_for(call)).whole(body)
+    call = structs.replace(ENCODERS[name].call(), stream=False)
+    reader = DIALECTS[name].reader(call, writer_for(call))
+    events = reader.whole(body)
+    passed_on: bytes | None = getattr(reader, "body", None)
+    return events if passed_on is None else played(passed_on)
 
 
 def pieces(data: st.DataObject, stream: bytes) -> list[bytes]:

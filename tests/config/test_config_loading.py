@@ -674,3 +674,15 @@ class TestDemo:
             for port in (1, 2)
         }
         assert len(scopes) == 1
+
+
+def test_who_gets_what_is_forwarded(house: House) -> None:
+    text = "server: {forward_to: %s}\nproviders: {deepseek: {}}\nmodels: {opus: groq/a}\n"
+    for name in ("deepseek", "groq", "none", '""'):
+        assert house.load(text % name)[0].server.forward_to == name.strip('"')
+    assert house.problems(text % "deepsek") == [
+        "1: server.forward_to: there is no provider of this name under `providers:`. Did you mean `deepseek`?"
+    ]
+    assert house.problems(DRAGOMAN_HOST="127.0.0.1", text="server: {forward_to: 5}")[0].startswith(
+        "1: server.forward_to"
+    )

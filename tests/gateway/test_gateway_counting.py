@@ -1,6 +1,7 @@
 """Exact counts: asked of the first target, in the language that can count; else there is none."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,7 +73,11 @@ class Upstream:
 
 async def count(upstream: Upstream, *targets: Target, fetched: bool = False) -> int | None:
     counter = UpstreamCount({"mute": object(), "able": Able()}, upstream, Signer(fetched=fetched))  # type: ignore[dict-item]
-    return await counter.tokens(REQUEST, Route(requested="m", targets=targets, steps=()))
+    return tokens(await counter.answer(REQUEST, Route(requested="m", targets=targets, steps=())))
+
+
+def tokens(answer: bytes | None) -> int | None:
+    return None if answer is None else json.loads(answer)["input_tokens"]  # type: ignore[no-any-return]
 
 
 @pytest.mark.anyio
@@ -115,7 +120,7 @@ async def test_the_same_text_is_counted_once(monkeypatch: pytest.MonkeyPatch) ->
     counter = UpstreamCount({"able": Able()}, upstream, Signer())  # type: ignore[dict-item]
     first = Route(requested="m", targets=(ABLE,), steps=())
     second = Route(requested="m", targets=(structs.replace(ABLE, base_url="http://127.0.0.1:9/other"),), steps=())
-    found = [await counter.tokens(REQUEST, route) for route in (first, first, second, first)]
+    found = [tokens(await counter.answer(REQUEST, route)) for route in (first, first, second, first)]
     assert found == [42, 42, 43, 44]  # one count is remembered
 
 
@@ -124,7 +129,52 @@ async def test_a_failure_is_not_remembered() -> None:
     upstream = Upstream(503, b"busy", b"", b"42", b"")
     counter = UpstreamCount({"able": Able()}, upstream, Signer())  # type: ignore[dict-item]
     route = Route(requested="m", targets=(ABLE,), steps=())
-    assert await counter.tokens(REQUEST, route) is None
+    assert await counter.answer(REQUEST, route) is None
     upstream.status = 200
     upstream._pieces = [b"42", b""]
-    assert await counter.tokens(REQUEST, route) == 42
+    assert tokens(await counter.answer(REQUEST, route)) == 42
+
+
+class Relaying(Able):
+    """A dialect whose upstreams speak Messages."""
+
+    relays = True
+
+    def count(self, request: Request, target: Target) -> Call:
+        return structs.replace(super().count(request, target), relays=True)
+
+    def counted(self, body: bytes) -> int:
+        return int(json.loads(body)["input_tokens"])
+
+
+@pytest.mark.anyio
+async def test_what_a_server_of_messages_says_goes_on_as_it_is() -> None:
+    said = b'{ "input_tokens": 7, "context_management": {"original_input_tokens": 9} }'
+    upstream = Upstream(200, said, b"", said + b" ", b"")
+    counter = UpstreamCount({"able": Relaying()}, upstream, Signer())  # type: ignore[dict-item]
+    route = Route(requested="m", targets=(ABLE,), steps=())
+    assert await counter.answer(REQUEST, route) == said
+    assert await counter.answer(REQUEST, route) == said
+    beta = structs.replace(REQUEST, betas=("context-management-2025-06-27",))
+    assert await counter.answer(beta, route) == said + b" "  # asked again: a beta changes what is counted
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("dialect", "asked"), [(Able(), False), (Relaying(), True)])
+async def test_unless_it_is_set_only_servers_of_messages_are_asked(dialect: Able, asked: bool) -> None:
+    upstream = Upstream(200, b'{"input_tokens":7}')
+    counter = UpstreamCount({"able": dialect}, upstream, Signer(), relayed=True)  # type: ignore[dict-item]
+    found = await counter.answer(REQUEST, Route(requested="m", targets=(ABLE,), steps=()))
+    assert (tokens(found), bool(upstream.asked)) == ((7, True) if asked else (None, False))
+
+
+@pytest.mark.anyio
+@pytest.mark.failure(140)
+async def test_the_callers_own_key_counts_where_it_answers() -> None:
+    upstream = Upstream(200, b'{"input_tokens":7}')
+    counter = UpstreamCount({"able": Relaying()}, upstream, Signer())  # type: ignore[dict-item]
+    route = Route(requested="m", targets=(structs.replace(ABLE, auth="caller"),), steps=())
+    assert await counter.answer(REQUEST, route) is None  # nobody's key: nobody is asked
+    assert upstream.asked == []
+    assert tokens(await counter.answer(REQUEST, route, (("x-api-key", "dummy"),))) == 7
+    assert upstream.asked[2] == [("x-api-key", "dummy")]

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from dragoman.messages.errors import KINDS, ApiError
+from dragoman.messages.errors import KINDS, ApiError, Verbatim
+from dragoman.messages.sse import FrameReader
 
 # https://platform.claude.com/docs/en/api/errors: HTTP status -> error types that belong to it
 DOCUMENTED = {
@@ -82,3 +83,20 @@ def test_what_an_error_remembers() -> None:
 def test_our_key_refused_is_our_fault() -> None:
     assert ApiError("upstream_authentication", "x").fault == "ours"
     assert ApiError("authentication", "x").fault == "client"
+
+
+@pytest.mark.failure(118)
+def test_what_is_told_verbatim_has_its_own_status() -> None:
+    error = ApiError("upstream_failed", "x", verbatim=Verbatim(520, (), b"{}"))
+    assert (error.status, error.type, error.retryable) == (520, "api_error", True)
+
+
+@pytest.mark.failure(118)
+def test_the_event_of_what_is_told_verbatim() -> None:
+    came = b"event: error\r\ndata: {}\r\n\r\n"
+    assert Verbatim(529, (), b"{}", came).frame == came
+    assert Verbatim(529, (), b"{}").frame == b"event: error\ndata: {}\n\n"
+    pretty = b'{\n "type": "error"\r\n}'
+    (frame,) = FrameReader().feed(Verbatim(529, (), pretty).frame)
+    assert frame.event == "error"
+    assert json.loads(frame.data) == {"type": "error"}

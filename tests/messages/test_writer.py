@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dragoman.messages import writer as writer_module
-from dragoman.messages.errors import ApiError
+from dragoman.messages.errors import ApiError, Verbatim
 from dragoman.messages.events import (
     BlockDelta,
     BlockStart,
@@ -19,7 +19,9 @@ from dragoman.messages.events import (
     MessageDelta,
     MessageStart,
     MessageStop,
+    Outcome,
     RedactedThinkingBlock,
+    Relayed,
     SignatureDelta,
     TextBlock,
     TextDelta,
@@ -250,6 +252,17 @@ def test_names_come_back_as_the_caller_wrote_them() -> None:
     assert block.name == "a.very.long.name"
 
 
+@pytest.mark.parametrize("stops", [(), ("cd",)])
+@given(st.lists(st.sampled_from(["", "a", "b", "c", "d", " "]), max_size=9), st.integers(0, 9))
+def test_several_texts_are_as_good_as_one_by_one(stops: tuple[str, ...], texts: list[str], cut: int) -> None:
+    once, single = (writer(stop_sequences=stops) for _ in range(2))
+    for part in (texts[:cut], texts[cut:]):
+        once.texts(part)
+    for text in texts:
+        single.text(text)
+    assert finished(once) == finished(single)
+
+
 def test_the_output_tool_becomes_text() -> None:
     made = writer(output_tool="answer")
     made.tool(0, "answer", "call_1")
@@ -467,6 +480,35 @@ def test_a_failure_leaves_the_block_open() -> None:
     events = made.take()
     check(events, whole=False)
     assert not any(isinstance(made_event, BlockStop | MessageStop) for made_event in events)
+
+
+@pytest.mark.failure(118)
+def test_a_failure_in_words_of_the_upstream_is_told_in_them() -> None:
+    made = writer()
+    told = ApiError("overloaded", "x", verbatim=Verbatim(529, (), b'{"type":"error"}'))
+    assert made.fail(told) == Relayed(b'event: error\ndata: {"type":"error"}\n\n')
+    assert made.ended
+
+
+def test_frames_that_are_passed_on() -> None:
+    made = writer()
+    assert made.outcome is None
+    made.relay(b"one")
+    assert (made.started, made.committed, made.finished, made.ended) == (True, False, False, False)
+    made.relay(b"two", content=True)
+    assert (made.committed, made.finished, made.ended) == (True, False, False)
+    made.relay(b"three", outcome=Outcome("max_tokens"))
+    assert (made.finished, made.ended, made.outcome) == (True, False, Outcome("max_tokens"))
+    made.relay(b"four", end=True)
+    assert made.ended
+    assert made.take() == [Relayed(b"one"), Relayed(b"two"), Relayed(b"three"), Relayed(b"four")]
+
+
+def test_a_whole_answer_that_is_passed_on_has_no_frames() -> None:
+    made = writer()
+    made.relay(b"", outcome=Outcome("end_turn"), end=True)
+    assert (made.started, made.committed, made.finished, made.ended) == (False, True, True, True)
+    assert made.take() == []
 
 
 def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,12 +24,13 @@ from dragoman.gateway.gateway import Gateway
 from dragoman.gateway.record import Record
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
-from dragoman.messages.request import decode
+from dragoman.messages.request import Request
 from dragoman.routing.route import Route
 from gateway.lines import Lines, target
+from gateway.relay import Relay
 
 PATIENCE = 5.0  # seconds until a step that does not come fails the test
-DIALECTS = {"lines": Lines()}
+DIALECTS = {"lines": Lines(), "relay": Relay()}
 MODEL = "claude-test"
 
 
@@ -42,6 +43,7 @@ class Ask:
 
     stream: bool = True
     fields: dict[str, Any] = field(default_factory=dict)
+    caller: tuple[tuple[str, str], ...] = ()  # headers with the caller's own credentials
 
 
 @dataclass
@@ -151,6 +153,13 @@ class Got:
     stop_reason: str = "end_turn"
 
 
+@dataclass
+class Whole:
+    """The bytes of a whole answer."""
+
+    body: bytes
+
+
 class Closed:
     """The upstream's connection was closed before its answer ended."""
 
@@ -194,6 +203,8 @@ class Playbook:
         self.calls: asyncio.Queue[Sent] = asyncio.Queue()
         self.seen: asyncio.Queue[Step | str] = asyncio.Queue()
         self.current: Sent | None = None
+        self.sent: list[Sent] = []
+        self.headers: tuple[tuple[str, str], ...] = ()  # of the answer, for the caller
         self.task: asyncio.Task[None] | None = None
         self.reading = asyncio.Event()
         self.reading.set()
@@ -260,6 +271,7 @@ class MemoryUpstream:
         assert method == "POST"
         sent = Sent(url, dict(headers), body.decode(), asyncio.get_running_loop().create_future())
         self.playbook.calls.put_nowait(sent)
+        self.playbook.sent.append(sent)
         try:
             answer = await sent.answer
         except asyncio.CancelledError:
@@ -376,7 +388,7 @@ async def _out(playbook: Playbook, step: Step) -> None:
             provider, model = step.target.split("/")
             assert sent.url.startswith(f"http://{provider}.test/"), sent.url
             assert sent.headers["authorization"] == f"Bearer {step.key or provider.upper()}"
-            assert sent.body.split()[0] == model
+            assert (json.loads(sent.body)["model"] if sent.body.startswith("{") else sent.body.split()[0]) == model
             assert step.body is None or sent.body == step.body
         case Saw():
             for frame in step.frames:
@@ -393,6 +405,8 @@ async def _out(playbook: Playbook, step: Step) -> None:
             message = json.loads(str(await playbook.seen.get()))
             assert message["content"][0]["text"] == step.text
             assert message["stop_reason"] == step.stop_reason
+        case Whole():
+            assert await playbook.seen.get() == step.body.decode()
         case Opened():
             assert isinstance(await playbook.seen.get(), Opened)
         case Over():
@@ -429,22 +443,28 @@ async def _caller(playbook: Playbook, ask: Ask) -> None:
     body |= ask.fields
     if ask.stream:
         body["stream"] = True
-    journey = playbook.gateway.begin(decode(json.dumps(body).encode(), session="session"), "req_1")
+    request = Request(json.dumps(body).encode(), named_session="session", headers=((b"anthropic-version", b"1"),))
+    journey = None
     try:
+        journey = playbook.gateway.begin(request, "req_1", ask.caller)
         if ask.stream:
-            if not await journey.hold():
+            held = await journey.hold()
+            playbook.headers = journey.headers
+            if not held:
                 playbook.seen.put_nowait(Opened())
             await journey.stream(_sender(playbook))
             playbook.seen.put_nowait(Over())
         else:
             playbook.seen.put_nowait((await journey.message()).decode())
+            playbook.headers = journey.headers
     except ApiError as error:
         playbook.seen.put_nowait(error)
     except ConnectionResetError:
         playbook.seen.put_nowait("write failed")
     finally:
-        journey.close()
-        journey.close()
+        if journey is not None:
+            journey.close()
+            journey.close()
 
 
 def _sender(playbook: Playbook) -> Callable[[bytes], Awaitable[None]]:

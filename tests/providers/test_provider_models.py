@@ -74,6 +74,39 @@ def test_openai_families(model: str, efforts: tuple[str, ...], sampling: str, to
     assert facts.reasons_by_default is by_default
 
 
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("claude-haiku-4-5-20251001", ("enabled disabled", None, "always", True, True, 64_000)),
+        ("claude-sonnet-4-5", ("enabled disabled", None, "always", True, True, 64_000)),
+        ("claude-opus-4-5", ("enabled disabled", "high", "always", True, True, 64_000)),
+        ("claude-opus-4-6", ("adaptive enabled disabled", "max", "always", False, True, 128_000)),
+        ("claude-sonnet-4-6", ("adaptive enabled disabled", "max", "always", False, True, 128_000)),
+        ("claude-opus-4-8", ("adaptive disabled", "max", "never", False, True, 128_000)),
+        ("claude-sonnet-5", ("adaptive disabled", "max", "never", False, True, 128_000)),
+        ("claude-opus-5", ("adaptive disabled", "max", "never", False, True, 128_000)),
+        ("claude-haiku-5-5", ("adaptive disabled", "max", "never", False, True, 128_000)),
+        ("claude-fable-5", ("adaptive", "max", "never", False, True, 128_000)),
+        ("claude-mythos-preview", ("adaptive enabled", "max", "never", False, True, 128_000)),
+        ("claude-fable-5-1", ("adaptive", "max", "never", False, False, 128_000)),
+        ("claude-opus-5-5", ("adaptive", "max", "never", False, False, 128_000)),
+        ("claude-sonnet-5-5", ("adaptive between_tools", "max", "never", False, False, 128_000)),
+        ("claude-of-the-future-9", ("", None, "always", True, True, None)),
+    ],
+)
+def test_claude_families(model: str, told: tuple[str, str | None, str, bool, bool, int | None]) -> None:
+    """Forms of thinking, the strongest effort, sampling, prefill, a forced tool, the most output."""
+    facts = made("anthropic", model).facts
+    assert told == (
+        " ".join(facts.thinking_forms),
+        facts.efforts[-1] if facts.efforts else None,
+        facts.sampling,
+        facts.prefill,
+        facts.forced_tool_choice,
+        facts.max_output,
+    )
+
+
 def test_later_rows_win_field_by_field() -> None:
     facts = made("openai", "gpt-5.2").facts
     assert (facts.context, facts.max_output) == (400_000, 128_000)  # of gpt-5*

@@ -10,7 +10,7 @@ from dragoman.config.settings import Config, Provider, Server
 from dragoman.dialects.contract import Target
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
-from dragoman.server.application import canonical
+from dragoman.server.paths import canonical
 from server_fixture import BODY, House, Routes, connect, head, read_chunk, read_head, read_reply, running
 
 pytestmark = pytest.mark.anyio
@@ -530,3 +530,43 @@ async def test_lines_of_libraries_come_through_the_log() -> None:
         writer.close()
         assert house.log[-1]["level"] == "warning"
         assert "Invalid HTTP request" in house.log[-1]["message"]
+
+
+@pytest.mark.failure(39, 140)
+async def test_a_request_holds_the_callers_headers_and_no_credentials() -> None:
+    async with running() as house:
+        await house.ask(
+            "POST",
+            "/v1/messages",
+            BODY,
+            anthropic_beta="a,b",
+            authorization="Bearer x",
+            x_api_key="x",
+            cookie="x",
+            x_nobody_knows="1",
+            connection="x-hop, keep-alive",
+            x_hop="1",
+        )
+    (journey,) = house.script.journeys
+    assert journey.request.headers == ((b"anthropic-beta", b"a,b"), (b"x-nobody-knows", b"1"))
+    assert house.script.callers == [()]
+
+
+@pytest.mark.failure(136)
+async def test_a_refusal_that_quotes_the_callers_key_is_not_logged_so() -> None:
+    async with running(credentials=lambda headers: (("authorization", headers[b"authorization"].decode()),)) as house:
+        seen: list[ApiError | None] = []
+
+        async def refused() -> bytes:
+            record = house.script.record
+            record.error = ApiError("billing", "key unusual-word has no money", upstream_status=402)
+            raise record.error
+
+        house.script.message = refused
+        house.script.closed = lambda journey: seen.append(journey.record.error)
+        reply = await house.ask("POST", "/v1/messages", BODY, authorization="Bearer unusual-word")
+        assert "unusual-word" in reply.json["error"]["message"]  # it is the caller's own
+        assert house.script.callers == [(("authorization", "Bearer unusual-word"),)]
+    (error,) = seen
+    assert error is not None
+    assert (error.kind, error.message) == ("billing", "key [redacted] has no money")

@@ -99,3 +99,17 @@ def test_the_words_tell_missing_from_wrong() -> None:
     door.check_token({b"x-api-key": "t0ken-é".encode()})
     with pytest.raises(ApiError):
         door.check_token({b"x-api-key": b"t0ken"})  # a beginning is not enough
+
+
+@pytest.mark.failure(140)
+def test_the_callers_own_credentials_are_not_our_token() -> None:
+    door = Door("127.0.0.1", "t0ken")
+    own, ours = (("authorization", "Bearer own"),), (("x-api-key", "own"),)
+    assert door.credentials({b"authorization": b"Bearer own", b"x-api-key": b"t0ken"}) == own
+    assert door.credentials({b"authorization": b"bearer  t0ken ", b"x-api-key": b"own"}) == ours
+    assert door.credentials({b"authorization": b"t0ken", b"x-api-key": b"", b"x-dragoman-token": b"x"}) == ()
+    assert door.credentials({b"authorization": b"Bearer own", b"x-api-key": b"own"}) == (*own, *ours)
+    assert Door("127.0.0.1", "").credentials({b"x-api-key": b"own"}) == ours
+    assert door.credentials({b"authorization": b"Basic t0ken"}) == (("authorization", "Basic t0ken"),)
+    with pytest.raises(ApiError, match="x-dragoman-token"):
+        door.check_token({b"authorization": b"Bearer own"})

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dragoman.messages.errors import ApiError
-from dragoman.server.exchange import Exchange, ascii_header
+from dragoman.server.exchange import CUT, Exchange, ascii_header
 
 pytestmark = pytest.mark.anyio
 
@@ -67,3 +67,39 @@ def test_headers_are_one_line_of_ascii() -> None:
     assert ascii_header("mod\u00e8le\r\nx: y") == b"mod?le??x: y"
     assert ascii_header("x" * 5000) == b"x" * 1000
     assert ascii_header("") == b""
+
+
+async def test_cutting_waits_until_the_connection_is_gone() -> None:
+    happened: list[str] = []
+    told = [{"type": "http.disconnect"}, {"type": "http.request"}]
+
+    async def receive() -> Any:
+        happened.append("asked")
+        return told.pop()
+
+    async def send(_message: Any) -> None:
+        happened.append("sent")
+
+    scope = {"type": "http", "headers": [], "extensions": {CUT: lambda: happened.append("aborted")}}
+    made = Exchange(scope, receive, send, "req_1", str)
+    await made.cut()
+    assert happened == []  # nothing was sent that could be taken for the whole
+    await made.begin(200, ())
+    await made.cut()
+    assert happened == ["sent", "aborted", "asked", "asked"]
+
+
+async def test_a_server_that_cannot_cut_does_it_when_the_reply_is_left() -> None:
+    sent: list[Any] = []
+    made = exchange(sent)
+    await made.begin(200, ())
+    await made.pass_on(b"some")
+    await made.cut()
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert sent[-1]["more_body"] is True
+    assert made.answer_bytes == 4
+
+
+def test_a_refusal_without_keys_is_left_as_it_came() -> None:
+    assert exchange([]).cleaned(b"\xffA") == b"\xffA"
+    assert exchange([]).cleaned(b"\xffa") == b"\xffA"

@@ -3,10 +3,11 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from dragoman.messages.errors import ApiError
-from dragoman.server.models import one, page
+from dragoman.server.models import one, page, theirs
 from server_fixture import Listed
 
 LISTING = [Listed(f"m{number}") for number in range(25)]
@@ -85,3 +86,22 @@ def test_bad_queries(query: dict[str, str]) -> None:
         get(**query)
     assert refused.value.status == 400
     assert refused.value.message.startswith(next(iter(query)))
+
+
+def test_entries_of_the_provider_itself_stand_as_they_came() -> None:
+    theirs = {"m1": msgspec.Raw(b'{"id": "m1", "x": 1.0}'), "new": msgspec.Raw(b'{"id": "new"}')}
+    body = page(LISTING, {"limit": "1000"}, theirs)
+    assert b'{"id": "m1", "x": 1.0}' in body
+    found = json.loads(body)
+    assert ids(found) == [*(f"m{number}" for number in range(25)), "new"]
+    assert found["last_id"] == "new"
+    assert ids(json.loads(page(LISTING, {"after_id": "m24"}, theirs))) == ["new"]
+
+
+def test_a_providers_own_list() -> None:
+    found = theirs(b'{"data": [{"id": "a", "b": [1.0]}], "has_more": false}')
+    assert {name: bytes(entry) for name, entry in found.items()} == {"a": b'{"id": "a", "b": [1.0]}'}
+    for wrong in (b"", b"[]", b'{"data":[{}]}', b'{"data":[{"id":1}]}', b"\xff", b'{"data":' + b"[" * 10_000):
+        with pytest.raises(ApiError) as refused:
+            theirs(wrong)
+        assert refused.value.kind == "bad_answer"

@@ -4,11 +4,13 @@ import asyncio
 import resource
 import sys
 from collections.abc import AsyncIterator
-from typing import Self
+from typing import Any, Self
 
 import pytest
+from aiohttp.client_proto import ResponseHandler
 
 from dragoman.messages.errors import ApiError
+from dragoman.upstream import client as client_
 from dragoman.upstream.client import Upstream
 from upstream.test_upstream_client import upstream
 from upstream.wire import Connection, Server
@@ -281,3 +283,102 @@ async def test_an_answer_that_has_only_a_head() -> None:
             assert answer.headers["content-length"] == "5"
             assert await answer.whole(10) == b""
         assert server.connections == 1
+
+
+async def test_a_header_that_http_does_not_allow() -> None:
+    async with Server(echo) as server, upstream() as client:
+        with pytest.raises(ApiError) as raised:
+            await client.send("POST", server.url, [("x-a", "b\r\nc: d")], Pieces(b"abc"))
+        assert raised.value.kind == "internal"
+
+
+async def test_pieces_that_fail_in_the_moment_of_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = asyncio.Event()
+    answered = client_._answered
+
+    async def later(protocol: ResponseHandler) -> Any:
+        found = await answered(protocol)
+        failed.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return found
+
+    class Late(Pieces):
+        async def __anext__(self) -> bytes:
+            await failed.wait()
+            return await super().__anext__()
+
+    async def script(connection: Connection) -> None:
+        await connection.until(b"\r\n\r\n")
+        await connection.open_stream()
+        await connection.lost()
+
+    monkeypatch.setattr(client_, "_answered", later)
+    async with Server(script) as server, upstream() as client:
+        answer = await client.send("POST", server.url, (), Late(last=ApiError("invalid_request", "gone")))
+        with pytest.raises(ApiError) as raised:
+            await answer.read()
+        assert raised.value.kind == "truncated"
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_an_upstream_that_closes_between_two_pieces(paused: bool) -> None:
+    """Nobody reads any more: the rest is not asked for."""
+    gone = asyncio.Event()
+
+    class Late(Pieces):
+        async def __anext__(self) -> bytes:
+            if self.taken == 1 and not paused:
+                await gone.wait()
+            return await super().__anext__()
+
+    async def script(connection: Connection) -> None:
+        await connection.until(b"x")
+        connection.reset()
+
+    body = Late(b"x" * (LONG if paused else 1), b"x", b"x")
+    async with Server(script) as server, upstream() as client:
+        call = asyncio.ensure_future(client.send("POST", server.url, (), body))
+        with pytest.raises(ApiError) as raised:
+            await asyncio.wait_for(call, 5)
+        assert raised.value.kind == "unreachable"
+        gone.set()
+        await asyncio.sleep(0)
+        assert body.taken == 1
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_an_upstream_that_dies_while_nobody_reads_its_answer(paused: bool) -> None:
+    reset, go, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    class Late(Pieces):
+        async def __anext__(self) -> bytes:
+            if self.taken == 1 and not paused:
+                await go.wait()
+                done.set()
+            return await super().__anext__()
+
+    async def script(connection: Connection) -> None:
+        await connection.until(b"x")
+        await connection.open_stream()
+        await connection.chunk(b"early")
+        await reset.wait()
+        connection.reset()
+
+    body = Late(b"x" * (LONG if paused else 1), b"x", b"x")
+    async with Server(script) as server, upstream() as client:
+        answer = await client.send("POST", server.url, (), body)
+        assert await answer.read() == b"early"
+        protocol = answer._connection.protocol
+        assert protocol is not None
+        reset.set()
+        while protocol.transport is not None:
+            await asyncio.sleep(0)
+        go.set()
+        if not paused:
+            await asyncio.wait_for(done.wait(), 5)
+        await asyncio.sleep(0)
+        with pytest.raises(ApiError) as raised:
+            await answer.read()
+        assert raised.value.kind == "truncated"
+        assert body.taken <= 2  # the rest is not asked for

@@ -36,6 +36,17 @@ class Connection:
         body = await self._reader.readexactly(int(headers.get("content-length", "0")))
         return Received(method, path, headers, body, head)
 
+    async def chunked(self) -> Received:
+        """The next request, whose body comes in chunks."""
+        received = await self.request()
+        assert received.headers["transfer-encoding"] == "chunked"
+        parts = []
+        while size := int(await self._reader.readline(), 16):
+            parts.append((await self._reader.readexactly(size + 2))[:-2])
+        await self._reader.readexactly(2)
+        received.body = b"".join(parts)
+        return received
+
     async def until(self, mark: bytes) -> bytes:
         """The next bytes, up to the end of `mark`."""
         return await self._reader.readuntil(mark)
@@ -105,10 +116,21 @@ class Server:
         self._scripts = scripts
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
         self.connections = 0
         self.open = 0
         self.port = 0
         self.failures: list[BaseException] = []
+
+    def stop(self) -> None:
+        """Take no more connections."""
+        assert self._server is not None
+        self._server.close()
+
+    def cut(self) -> None:
+        """Close every connection, whatever was promised."""
+        for writer in list(self._writers):
+            writer.close()
 
     @property
     def url(self) -> str:
@@ -134,6 +156,7 @@ class Server:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self._writers.add(writer)
         task.add_done_callback(self._tasks.discard)
         script = self._scripts[min(self.connections, len(self._scripts) - 1)]
         self.connections += 1
@@ -146,4 +169,5 @@ class Server:
             self.failures.append(failure)
         finally:
             self.open -= 1
+            self._writers.discard(writer)
             writer.close()

@@ -11,7 +11,7 @@ from dragoman.config.destinations import destinations
 from dragoman.config.document import Node, parse
 from dragoman.config.entries import Entries
 from dragoman.config.fields import NOTHING, Sheet
-from dragoman.config.problems import ConfigError, Problem
+from dragoman.config.problems import ConfigError, Problem, did_you_mean
 from dragoman.config.settings import Config, Hidden, Logs, Provider, Secrets, Server
 from dragoman.config.variables import dotenv
 from dragoman.dialects.chat.quirks import Quirks
@@ -104,6 +104,10 @@ def load(*, path: Path | None, environ: Mapping[str, str], folder: Path, home: P
     written = "providers" in sections and bool(sections["providers"].value)
     providers = named if written else entries.from_environment()
     models = destinations(sheet, sections["models"], providers, entries) if "models" in sections else {}
+    if server.get("forward_to", "none") not in ("", "none", *providers):
+        node = sheet.mapping(sections["server"], "server")["forward_to"]
+        hint = did_you_mean(server["forward_to"], providers)
+        sheet.refuse(node, "server.forward_to", f"there is no provider of this name under `providers:`.{hint}")
     if problems:
         raise ConfigError(problems)
 

@@ -59,9 +59,14 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     retries: Annotated[int, Meta(ge=0, le=10)] = 2
     """How often one target is tried again before anything was sent to the caller."""
 
-    count_tokens: Literal["estimate", "upstream"] = "estimate"
+    count_tokens: Literal["auto", "estimate", "upstream"] = "auto"
     """Who counts for `/v1/messages/count_tokens`: `estimate` is dragoman itself, within milliseconds; `upstream` asks
-    the provider where it can count, and estimates where it cannot or fails. Clients ask very often."""
+    the provider where it can count, and estimates where it cannot or fails; `auto` asks only providers that speak
+    Messages themselves. Clients ask very often."""
+
+    forward_to: str = ""
+    """The provider that Anthropic's other endpoints go to: files, batches and skills. By default the first ready one
+    that speaks Messages; `none` forwards nothing."""
 
     stop_after: Seconds = 20.0
     """Seconds that open streams get to end after the signal to stop."""

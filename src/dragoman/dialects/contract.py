@@ -39,6 +39,11 @@ class Facts(Struct, frozen=True, kw_only=True):
     call_signatures: bool = False  # Gemini: the first call of a step without its thought signature is refused
     result_media: bool = False  # Gemini: results of tools may hold pictures and files
     search_with_tools: bool = False  # Gemini: its own search and the caller's functions may be offered together
+    thinking_forms: tuple[str, ...] = ()  # Claude: accepted `thinking.type`; (): not known, all go on as they are
+    takes_effort: bool = True  # Claude: `output_config.effort` is accepted
+    prefill: bool = True  # Claude: the last turn may be the beginning of the answer
+    forced_tool_choice: bool = True  # Claude: `tool_choice` may be "any" or "tool"
+    system_turns: bool = True  # Claude: the conversation may have system turns inside
     dialect: str | None = None  # the language it is asked in, where its provider speaks several
     source: str = ""  # link that says so
 

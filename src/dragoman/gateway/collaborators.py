@@ -1,6 +1,6 @@
 """Whom the gateway works with. The rooms themselves are chosen where the application is put together."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -42,8 +42,10 @@ class AnswerLike(Protocol):
 
 
 class UpstreamLike(Protocol):
-    async def send(self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> AnswerLike:
-        """Raises ApiError. Cancelling it closes the connection."""
+    async def send(
+        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes | AsyncIterator[bytes]
+    ) -> AnswerLike:
+        """Raises ApiError, and what the pieces of `body` raise. Cancelling it closes the connection."""
         ...
 
 

@@ -93,9 +93,9 @@ class Journey:
         pursuit = self._pursuit
         try:
             await pursuit.run()
-            passed: bytes | None = getattr(pursuit.reader, "body", None)
-            message = fold(pursuit.events) if passed is None else None
-            body = _encode(message) if passed is None else passed
+            body: bytes | None = getattr(pursuit.reader, "body", None)  # of an answer that is passed on
+            message = fold(pursuit.events) if body is None else None
+            body = _encode(message) if body is None else body
         except ApiError as error:
             raise self._failure(error) from None
         except Exception as crash:

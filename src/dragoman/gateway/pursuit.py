@@ -7,10 +7,13 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec import structs
+
 from dragoman.dialects.contract import Call, Dialect, Reader, Recall, Repair, Target
 from dragoman.gateway.collaborators import AnswerLike, Collaborators, Mended
 from dragoman.gateway.decision import Again, Mend, Next, decide, most_telling
 from dragoman.gateway.record import Attempt, Record
+from dragoman.gateway.signing import signed
 from dragoman.messages.errors import ApiError
 from dragoman.messages.estimate import tokens
 from dragoman.messages.events import Event
@@ -25,11 +28,6 @@ ERROR_LIMIT = 256 * 1024  # bytes of an error's body that are read
 FINISHED_IDLE = 10.0  # seconds that an answer which said its finish mark may take to end
 MENDED_LIMIT = 256  # targets whose repairs are remembered
 HOP_LIMIT = 20  # calls that one answer may be continued by
-
-NO_CREDENTIALS = (
-    "The provider {} is asked with the caller's own key, and the request has none. Send it as `x-api-key` or "
-    "`Authorization: Bearer`; the token of this gateway goes into `x-dragoman-token`."
-)
 
 _JSON_BEGINS = (b"{", b"[", b"")
 
@@ -110,10 +108,10 @@ class Pursuit:
         Raises ApiError: the most telling one of all attempts.
         """
         self._take_target()
-        if self._request.max_tokens == 0 and not relays(self._collaborators.dialects, self._target):
-            self._warm_up()
-            return
         while True:
+            if self._request.max_tokens == 0 and not relays(self._collaborators.dialects, self._target):
+                self._warm_up()
+                return
             began = self._clock()
             try:
                 await self._attempt()
@@ -247,8 +245,8 @@ class Pursuit:
         self.heard = self._clock()
         task = self._sender = asyncio.current_task()
         try:
-            signed = self._signed = await self._sign(call.target)
-            headers = [*call.headers, *signed]
+            self._signed = await signed(collaborators.signer, call.target, self._caller)
+            headers = [*call.headers, *self._signed]
             return await collaborators.upstream.send(call.method, call.url, headers, call.body)
         except asyncio.CancelledError:
             # Taken back when it was only the idle limit, as asyncio.timeout does it.
@@ -257,16 +255,6 @@ class Pursuit:
             raise
         finally:
             self._sender = None
-
-    async def _sign(self, target: Target) -> Sequence[tuple[str, str]]:
-        """The headers that carry a key or a token: ours, or those of the caller, never both."""
-        if target.auth == "caller":
-            if not self._caller:
-                raise ApiError("authentication", NO_CREDENTIALS.format(target.provider), should_retry=False)
-            return self._caller
-        signer = self._collaborators.signer
-        signed = signer.headers(target)
-        return await signer.fetch(target) if signed is None else signed
 
     async def _read(self) -> bytes:
         answer = self._answer
@@ -329,8 +317,9 @@ class Pursuit:
         return ApiError("timeout", f"The upstream was silent for {seconds:g} s. server.read_idle sets this limit.")
 
     def _warm_up(self) -> None:
-        """`max_tokens: 0` only warms a prompt cache, and asks for no answer."""
+        """`max_tokens: 0` only warms a prompt cache, and asks for no answer. Only upstreams of Messages know it."""
         self.notes = (Note("changed", "cache.not_warmed", "max_tokens"),)
+        self._record.provider = self._record.upstream_model = None  # nobody was asked
         self.writer = self._writer(Recall(model=self._record.model, input_tokens=tokens(self._request.body)))
         self.writer.finish("max_tokens")
         self.writer.end()
@@ -346,10 +335,13 @@ class Pursuit:
         self._idle = False
         self._hops = 0
         self.events = []
+        if error.verbatim is not None and self.headers:  # an error inside an answer: its request id is in their head
+            error.verbatim = structs.replace(error.verbatim, headers=(*error.verbatim.headers, *self.headers))
+        self.headers = ()
         if len(self._errors) == self._position:
             self._errors.append(error)
         self._errors[self._position] = error
-        if error.upstream_status == 401 and not self._signed_anew:
+        if error.upstream_status == 401 and not self._signed_anew and self._target.auth != "caller":
             self._signed_anew = True
             if self._collaborators.signer.refused(self._target, self._signed):
                 return

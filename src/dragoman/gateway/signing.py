@@ -1,17 +1,22 @@
 """Signing calls: keys at once, tokens after they were fetched, one fetch at a time for each owner of tokens."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from concurrent.futures import CancelledError
 from typing import Protocol
 
 from dragoman.dialects.contract import Target
-from dragoman.gateway.collaborators import UpstreamLike
+from dragoman.gateway.collaborators import SignerLike, UpstreamLike
 from dragoman.messages.errors import ApiError
 from dragoman.providers.tokens import Flow, Headers, TokenAnswer, TokenCall, TokenTask
 
 PATIENCE = 30.0  # seconds that a token may take
 TOKEN_LIMIT = 256 * 1024  # bytes of an answer with a token
+
+NO_CREDENTIALS = (
+    "The provider {} is asked with the caller's own key, and the request has none. Send it as `x-api-key` or "
+    "`Authorization: Bearer`; the token of this gateway goes into `x-dragoman-token`."
+)
 
 
 class CredentialsLike(Protocol):
@@ -24,6 +29,18 @@ class CredentialsLike(Protocol):
     def refused(self, target: Target, sent: Headers = ()) -> bool: ...
 
     def owner(self, target: Target) -> Hashable: ...
+
+
+async def signed(
+    signer: SignerLike, target: Target, caller: Sequence[tuple[str, str]] = ()
+) -> Sequence[tuple[str, str]]:
+    """The headers that carry a key or a token: ours, or those of the `caller`, never both. Raises ApiError."""
+    if target.auth == "caller":
+        if not caller:
+            raise ApiError("authentication", NO_CREDENTIALS.format(target.provider), should_retry=False)
+        return caller
+    headers = signer.headers(target)
+    return await signer.fetch(target) if headers is None else headers
 
 
 class Signing:

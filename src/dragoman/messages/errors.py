@@ -62,6 +62,13 @@ class Verbatim(Struct, frozen=True):
     status: int
     headers: tuple[tuple[str, str], ...]  # without those of the connection
     body: bytes
+    event: bytes = b""  # the frame that it was, inside a stream
+
+    @property
+    def frame(self) -> bytes:
+        """The error event that tells it."""
+        lines = b"".join([b"data: %b\n" % line for line in self.body.splitlines()])
+        return self.event or b"event: error\n" + lines + b"\n"
 
 
 class ApiError(Exception):
@@ -85,11 +92,11 @@ class ApiError(Exception):
         self.should_retry = should_retry  # for the caller's `x-should-retry`; None leaves it to the status
         self.upstream_status = upstream_status
         self.code = code  # the upstream's own error code, for repairs and logs
-        self.verbatim = verbatim  # told instead of ours while there is time for a real status
+        self.verbatim = verbatim  # told instead of ours
 
     @property
     def status(self) -> int:
-        return KINDS[self.kind].status
+        return KINDS[self.kind].status if self.verbatim is None else self.verbatim.status
 
     @property
     def type(self) -> str:

@@ -208,8 +208,8 @@ class ErrorEvent(Struct, frozen=True, tag="error", omit_defaults=True):
     request_id: str = ""
 
 
-class Relayed(Struct, frozen=True, gc=False, tag="relayed"):
-    """Whole frames of an upstream that speaks Messages itself, as they came."""
+class Relayed(Struct, frozen=True, gc=False):
+    """Whole frames of an upstream that speaks Messages itself, as they came; `sse.encode` only takes them out."""
 
     frames: bytes
 

@@ -6,10 +6,17 @@ https://code.claude.com/docs/en/llm-gateway-protocol
 from collections.abc import Mapping
 
 # Of one connection (RFC 9110, 7.6.1), of the form that a body has on it, and of the server that sent it.
-_OWN = frozenset(
-    {"connection", "keep-alive", "proxy-authenticate", "proxy-connection", "te", "trailer", "transfer-encoding"}
-    | {"upgrade", "content-length", "content-type", "content-encoding", "alt-svc", "date", "server", "set-cookie"}
+_CONNECTION = frozenset(
+    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+    | {"content-length", "content-type", "content-encoding", "date", "server", "via"}
 )
+# What an origin tells browsers about itself would be about this server here.
+_ORIGIN = frozenset(
+    {"alt-svc", "clear-site-data", "content-security-policy", "nel", "report-to", "reporting-endpoints", "set-cookie"}
+    | {"strict-transport-security"}
+)
+# Orders to a proxy in front of us, which would follow them; and names that only this gateway may use.
+_PREFIXES = ("proxy-", "access-control-", "x-accel-", "x-dragoman-")
 
 
 def passed_on(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -17,4 +24,9 @@ def passed_on(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
     Names are in lower case.
     """
-    return tuple((name, value) for name, value in headers.items() if name not in _OWN)
+    named = {name.strip().lower() for name in headers.get("connection", "").split(",")}
+    return tuple(
+        (name, value)
+        for name, value in headers.items()
+        if not (name in _CONNECTION or name in _ORIGIN or name in named or name.startswith(_PREFIXES))
+    )

@@ -47,6 +47,7 @@ STATUS_KIND = {
 
 # Codes and types that say more than the status they come with.
 CODE_KIND = {
+    "billing_error": "billing",
     "insufficient_quota": "billing",
     "billing_hard_limit_reached": "billing",
     "insufficient_balance": "billing",
@@ -56,6 +57,7 @@ CODE_KIND = {
     "authentication_error": "upstream_authentication",
     "invalid_authentication_error": "upstream_authentication",
     "permission_denied": "permission",
+    "permission_error": "permission",
     "unsupported_country_region_territory": "permission",
     "model_not_found": "not_found",
     "deploymentnotfound": "not_found",
@@ -92,6 +94,8 @@ CODE_KIND = {
     "not_found_error": "not_found",
     "notfounderror": "not_found",
     "timeout_error": "timeout",
+    "conflict_error": "conflict",
+    "request_too_large": "too_large",
     "deadline_exceeded": "timeout",  # Google, as the next ones
     "unauthenticated": "upstream_authentication",
     "internal": "upstream_failed",

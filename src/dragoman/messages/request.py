@@ -18,6 +18,7 @@ from msgspec import Meta, Raw, Struct, field
 from dragoman.messages.errors import ApiError
 from dragoman.messages.memory import Memory
 from dragoman.messages.notes import Note
+from dragoman.messages.outline import Head, Metadata, Outline
 
 NESTING_LIMIT = 100  # levels of JSON that a tool schema or a tool input may have
 NO_RAW = Raw()  # an absent raw field; an explicit null is Raw(b"null")
@@ -177,10 +178,6 @@ class Thinking(Struct, frozen=True, gc=False):
     display: str | None = None  # summarized, omitted, updates
 
 
-class Metadata(Struct, frozen=True, gc=False):
-    user_id: str | None = None
-
-
 class Body(Struct, frozen=True, gc=False):
     """`POST /v1/messages` and `/v1/messages/count_tokens`."""
 
@@ -216,15 +213,6 @@ class Body(Struct, frozen=True, gc=False):
     tags: Raw = NO_RAW
 
 
-class _Head(Struct, frozen=True, gc=False):
-    """The few fields that say where a request goes and how it is answered."""
-
-    model: Annotated[str, Meta(min_length=1)]
-    stream: bool | None = None
-    max_tokens: Annotated[int, Meta(ge=0)] | None = None
-    metadata: Metadata | None = None
-
-
 class Request(Struct, frozen=True, dict=True):
     """What a caller asks, without who asks: no credentials in here.
 
@@ -252,8 +240,18 @@ class Request(Struct, frozen=True, dict=True):
         return self._decoded[0]
 
     @cached_property
-    def _head(self) -> "Body | _Head":
-        return self.body if "body" in self.__dict__ else _read_json(self.raw, _head)[0]
+    def outline(self) -> Outline | None:
+        """What the turns are made of; None where the body is so odd that only its upstream can say what is wrong."""
+        try:
+            return _read_json(self.raw, _outline)[0]
+        except ApiError:
+            return None
+
+    @cached_property
+    def _head(self) -> Body | Head:
+        if "body" in self.__dict__:
+            return self.body
+        return self.outline or _read_json(self.raw, _head)[0]
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -262,9 +260,6 @@ class Request(Struct, frozen=True, dict=True):
 
     @cached_property
     def model(self) -> str:
-        found = _MODEL_FIRST.match(self.raw)  # where most clients put it; nobody else may name another one
-        if found is not None and self.raw.count(b'"model"') == 1:
-            return found[1].decode()
         return self._head.model
 
     @property
@@ -309,8 +304,8 @@ TYPES = frozenset(
 )
 """Block types whose fields are known here; a wrong type in them is the caller's mistake."""
 
-_HEAD = msgspec.json.Decoder(_Head)
-_MODEL_FIRST = re.compile(rb'\s*\{\s*"model"\s*:\s*"([^"\\\x00-\x1f\x80-\xff]+)"')
+_HEAD = msgspec.json.Decoder(Head)
+_OUTLINE = msgspec.json.Decoder(Outline)
 _BODY = msgspec.json.Decoder(Body)
 _TOOLS = msgspec.json.Decoder(list[Tool] | None)
 _LARGE = 8192  # bytes of a body whose tools are worth being decoded apart
@@ -401,8 +396,12 @@ def _read_json(
         raise ApiError("invalid_request", f"The request body is not valid JSON: {error}") from None
 
 
-def _head(raw: bytes) -> tuple[_Head, tuple[Note, ...]]:
+def _head(raw: bytes) -> tuple[Head, tuple[Note, ...]]:
     return _HEAD.decode(raw), ()
+
+
+def _outline(raw: bytes) -> tuple[Outline, tuple[Note, ...]]:
+    return _OUTLINE.decode(raw), ()
 
 
 def _body(raw: bytes) -> tuple[Body, tuple[Note, ...]]:

@@ -23,7 +23,9 @@ PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 
 # The line before each event's JSON, by type: a look-up in the struct's configuration costs as much as encoding it.
 _HEAD: dict[type, bytes] = {
-    kind: b"event: %b\ndata: " % str(kind.__struct_config__.tag).encode() for kind in get_args(Event)
+    kind: b"event: %b\ndata: " % str(kind.__struct_config__.tag).encode()
+    for kind in get_args(Event)
+    if kind is not Relayed
 }
 
 _DELTAS_ALONE = {BlockDelta}
@@ -32,7 +34,7 @@ _DELTA_BORDER = b"\n\n" + _DELTA_HEAD
 
 
 def encode(event: Event) -> bytes:
-    """The frame of one event: its name, its JSON, a blank line."""
+    """The frame of one event: its name, its JSON, a blank line. Frames of an upstream stay as they are."""
     if isinstance(event, Relayed):
         return event.frames
     return _HEAD[type(event)] + _encode(event) + b"\n\n"

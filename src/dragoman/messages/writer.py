@@ -142,6 +142,16 @@ class MessageWriter:
             else:
                 self._text(text)
 
+    def texts(self, texts: list[str]) -> None:
+        """More text in several pieces."""
+        if self._kind is _TEXT and self._stop is None:  # the hot path
+            index = self._index
+            self._characters += sum(map(len, texts))
+            self._events += [BlockDelta(index, TextDelta(text)) for text in texts if text]
+        else:
+            for text in texts:
+                self.text(text)
+
     def thinking(self, text: str) -> None:
         """More reasoning. Consecutive texts are one block, closed by its signature."""
         if not text or self.ended:
@@ -240,10 +250,15 @@ class MessageWriter:
         self.usage_seen = usage
 
     def relay(self, frames: bytes, *, content: bool = False, outcome: Outcome | None = None, end: bool = False) -> None:
-        """Frames of an upstream that speaks Messages itself, as they came, and what is in them."""
-        self._events.append(Relayed(frames))
-        self.started = True
-        self.committed = self.committed or content or end
+        """Whole frames of an upstream that speaks Messages itself, as they came, and what they say.
+
+        `content`: a block is among them; `outcome`: why the answer stops; `end`: the answer is over.
+        """
+        if frames:
+            self._events.append(Relayed(frames))
+            self.started = True
+        if content or end:
+            self.committed = True
         if outcome is not None:
             self.finished = True
             self._outcome = outcome
@@ -276,8 +291,8 @@ class MessageWriter:
     def fail(self, error: ApiError, request_id: str = "") -> ErrorEvent | Relayed:
         """The error event. What is open stays open: clients run a tool_use that was closed."""
         self.ended = True
-        if error.verbatim is not None and b"\n" not in error.verbatim.body:
-            return Relayed(b"event: error\ndata: " + error.verbatim.body + b"\n\n")
+        if error.verbatim is not None:
+            return Relayed(error.verbatim.frame)
         return ErrorEvent(ErrorBody(error.type, error.message), request_id)
 
     def take(self) -> list[Event]:

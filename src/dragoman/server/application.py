@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from dragoman.config.settings import Config, Secrets
 from dragoman.dialects import DIALECTS
 from dragoman.gateway.counting import UpstreamCount
+from dragoman.gateway.forwarding import Forwarding, destination
 from dragoman.gateway.gateway import Gateway
 from dragoman.gateway.record import Record
 from dragoman.gateway.signing import Signing
@@ -21,13 +22,16 @@ from dragoman.messages import estimate
 from dragoman.messages.errors import ApiError
 from dragoman.providers.credentials import Credentials
 from dragoman.routing.router import Router
+from dragoman.server.claude import ClaudeModels
 from dragoman.server.door import Door
 from dragoman.server.exchange import CLIENT_LEFT, Exchange
+from dragoman.server.forwarding import Forward, covers
 from dragoman.server.intake import Gone, Intake
-from dragoman.server.messages import Counting, Messages
+from dragoman.server.messages import Counting, Messages, nobodys
 from dragoman.server.pages import OPEN, Pages
+from dragoman.server.paths import canonical
 from dragoman.telemetry import outlet
-from dragoman.telemetry.log import Line, Log, error_text, note_codes, usage_counts
+from dragoman.telemetry.log import Forwarded, Line, Log, error_text, note_codes, usage_counts
 from dragoman.telemetry.redaction import Redactor
 from dragoman.upstream.client import Upstream
 
@@ -46,6 +50,7 @@ class Application:
     """The ASGI application. Collaborators come in by the constructor; `build` makes them.
 
     `hot`: endpoints that take a body, by path; they are POST only and bypass the router of `pages`.
+    `forward`: the endpoint of everything that is forwarded, whatever its method.
     `close`: awaited once, at the end.
     """
 
@@ -55,6 +60,7 @@ class Application:
         door: Door,
         hot: dict[str, Endpoint],
         pages: Callable[[Scope, Receive, Send], Awaitable[None]],
+        forward: Endpoint | None = None,
         log: Log,
         redact: Callable[[str], str],
         close: Callable[[], Awaitable[None]],
@@ -63,6 +69,7 @@ class Application:
         self._door = door
         self._hot = hot
         self._pages = pages
+        self._forward = forward
         self._log = log
         self._redact = redact
         self._close = close
@@ -103,7 +110,9 @@ class Application:
         if path not in OPEN:
             self._door.check_token(exchange.headers)
         endpoint = self._hot.get(path)
-        if endpoint is None:
+        if endpoint is None and self._forward is not None and covers(path):
+            await self._forward(exchange)
+        elif endpoint is None:
             exchange.scope["app"] = self  # so that a wrong method is raised instead of answered in plain text
             await self._pages(exchange.scope, exchange.receive, exchange.relay)
         elif exchange.scope["method"] == "POST":
@@ -112,17 +121,18 @@ class Application:
             raise HTTPException(405, headers={"Allow": "POST"})
 
     def _account(self, exchange: Exchange, path: str, seconds: float) -> None:
-        self._log.request(
-            Line(
-                request_id=exchange.request_id,
-                path=path,
-                model=exchange.model,
-                stream=exchange.stream,
-                status=exchange.status,
-                ms=round(seconds * 1000, 1),
-                error=error_text(exchange.error) if exchange.error else None,
-            )
-        )
+        line = Line() if exchange.provider is None else Forwarded()
+        line.request_id = exchange.request_id
+        line.path = path
+        line.model = exchange.model
+        line.stream = exchange.stream
+        line.status = exchange.status
+        line.ms = round(seconds * 1000, 1)
+        line.error = error_text(exchange.error) if exchange.error else None
+        if isinstance(line, Forwarded):
+            line.provider = exchange.provider
+            line.request_bytes, line.answer_bytes = exchange.request_bytes, exchange.answer_bytes
+        self._log.request(line)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """The lifespan: libraries speak through our log, and the garbage collector leaves alone what stays."""
@@ -164,7 +174,9 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
     upstream = Upstream(connect_timeout=settings.connect_timeout, proxies=config.proxies, no_proxy=config.no_proxy)
     router = Router(config)
     signer = Signing(Credentials(secrets, config.identities), upstream, time.monotonic)
-    exact = UpstreamCount(DIALECTS, upstream, signer) if settings.count_tokens == "upstream" else None
+    exact = None
+    if settings.count_tokens != "estimate":
+        exact = UpstreamCount(DIALECTS, upstream, signer, relayed=settings.count_tokens == "auto")
 
     def watch(record: Record) -> None:
         log.request(line(record))
@@ -186,13 +198,36 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
         new_id=lambda: os.urandom(12).hex(),
     )
     intake = Intake(settings.body_limit, settings.bytes_in_flight)
-    hot: dict[str, Endpoint] = {
-        MESSAGES: Messages(gateway, intake),
-        COUNT_TOKENS: Counting(router, intake, estimate.tokens, exact),
-    }
-    pages = Pages(config, router).router()
     door = Door(settings.host, settings.auth_token)
-    return Application(door=door, hot=hot, pages=pages, log=log, redact=redact, close=close)
+    credentials = door.credentials if _asks_with_callers_keys(config) else nobodys
+    hot: dict[str, Endpoint] = {
+        MESSAGES: Messages(gateway, intake, credentials),
+        COUNT_TOKENS: Counting(router, intake, estimate.tokens, exact, credentials),
+    }
+    where = destination(config, DIALECTS)
+    forwarding: Forwarding | ApiError
+    if isinstance(where, ApiError):
+        forwarding, claude = where, None
+    else:
+        forwarding = Forwarding(where, DIALECTS, upstream, signer, idle=settings.read_idle)
+        claude = ClaudeModels(forwarding, router, credentials)
+    return Application(
+        door=door,
+        hot=hot,
+        pages=Pages(config, router, claude).router(),
+        forward=Forward(forwarding, credentials),
+        log=log,
+        redact=redact,
+        close=close,
+    )
+
+
+def _asks_with_callers_keys(config: Config) -> bool:
+    return any(
+        target.auth == "caller"
+        for provider in config.providers.values()
+        for target in (provider.template, *provider.others)
+    )
 
 
 def line(record: Record) -> Line:
@@ -215,16 +250,6 @@ def line(record: Record) -> Line:
         repairs=record.repairs,
         error=error or ("caller_left: the caller left before the end" if record.caller_left else None),
     )
-
-
-def canonical(path: str) -> str:
-    """The path as it is served: base URLs end in `/`, `/v1` or `/anthropic`, and clients append `/v1/...`."""
-    while "//" in path:
-        path = path.replace("//", "/")
-    path = path.removeprefix("/anthropic") if path.startswith("/anthropic/") else path
-    while path.startswith("/v1/v1/"):
-        path = path[3:]
-    return path.rstrip("/") or "/"
 
 
 def _wrong_method(scope: Scope, error: HTTPException) -> tuple[ApiError, list[tuple[bytes, bytes]]]:

@@ -14,7 +14,8 @@ _NOTHING_SENT = (
 )
 _WRONG_ONE_SENT = (
     "The request's token is not this gateway's. Compare server.auth_token with what the client sends "
-    "(ANTHROPIC_AUTH_TOKEN, ANTHROPIC_API_KEY)."
+    "(ANTHROPIC_AUTH_TOKEN, ANTHROPIC_API_KEY). Beside a key of your own for the provider, add the token as "
+    "`x-dragoman-token` (ANTHROPIC_CUSTOM_HEADERS)."
 )
 
 
@@ -69,9 +70,8 @@ class Door:
         """Any one of the three headers may carry the token. Raises ApiError("authentication")."""
         if not self._token:
             return
-        scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
         found = (
-            bearer.strip() if scheme.lower() == b"bearer" else b"",
+            _bearer(headers.get(b"authorization", b"")),
             headers.get(b"x-api-key", b""),
             headers.get(b"x-dragoman-token", b""),
         )
@@ -79,12 +79,28 @@ class Door:
         if not sum([hmac.compare_digest(token, self._token) for token in found]):
             raise ApiError("authentication", _WRONG_ONE_SENT if any(found) else _NOTHING_SENT, should_retry=False)
 
+    def credentials(self, headers: Mapping[bytes, bytes]) -> tuple[tuple[str, str], ...]:
+        """The caller's own, for a provider that is asked with those. This gateway's token is none of them."""
+        found = []
+        for name in (b"authorization", b"x-api-key"):
+            value = headers.get(name, b"")
+            own = _bearer(value) if name == b"authorization" else value
+            if value and not (self._token and hmac.compare_digest(own or value, self._token)):
+                found.append((name.decode(), value.decode("latin-1")))
+        return tuple(found)
+
     def _is_ours(self, origin: bytes) -> bool:
         scheme, _, host = origin.partition(b"://")
         if scheme.lower() in (b"http", b"https"):
             return _name(host) in self._names
         # Sandboxed frames send "null"; editors and browser extensions have schemes of their own.
         return origin != b"null"
+
+
+def _bearer(authorization: bytes) -> bytes:
+    """The token in an `authorization` header; b"" without one."""
+    scheme, _, token = authorization.partition(b" ")
+    return token.strip() if scheme.lower() == b"bearer" else b""
 
 
 def _name(host: bytes) -> bytes:

@@ -22,6 +22,9 @@ _SETTLED = (401, 501)  # statuses that clients retry although nothing will chang
 
 HEADER_LIMIT = 1000  # characters; clients give up on long lines
 
+CUT = "dragoman.cut"
+"""Extension of a scope: breaks the connection off. Other servers do that when a reply is left unfinished."""
+
 CLIENT_LEFT = 499  # for the log only: nobody is there to be told
 
 
@@ -31,11 +34,14 @@ class Exchange:
     __slots__ = (
         "_redact",
         "about",
+        "answer_bytes",
         "error",
         "headers",
         "logged",
         "model",
+        "provider",
         "receive",
+        "request_bytes",
         "request_id",
         "scope",
         "send",
@@ -58,18 +64,21 @@ class Exchange:
         self.about: Headers = ()  # what is known of the answer, for the headers of a failure
         self.model: str | None = None  # for the log
         self.stream: bool | None = None  # likewise
+        self.provider: str | None = None  # likewise, as all that follow, of what is forwarded
+        self.request_bytes = 0
+        self.answer_bytes = 0
         self.logged = False  # whether somebody else writes the line of this request
         self._redact = redact
 
     async def reply(self, status: int, body: bytes, more: Headers = ()) -> None:
         """A whole JSON reply."""
-        await self._begin(status, (_JSON, (b"content-length", b"%d" % len(body)), *more))
+        await self.begin(status, (_JSON, (b"content-length", b"%d" % len(body)), *more))
         await self.send({"type": "http.response.body", "body": body})
 
     async def open(self, more: Headers = ()) -> None:
         """Status 200 and the headers of a stream of events."""
         self.streaming = True
-        await self._begin(200, (*_STREAM, *more))
+        await self.begin(200, (*_STREAM, *more))
 
     def write(self, chunk: bytes) -> Coroutine[Any, Any, None]:
         """Bytes of an open stream. Waits while the caller reads slowly."""
@@ -81,6 +90,19 @@ class Exchange:
     async def end(self) -> None:
         """The end of an open stream."""
         await self.send({"type": "http.response.body", "body": b""})
+
+    async def pass_on(self, piece: bytes, *, last: bool = False) -> None:
+        """Bytes of a reply whose head was sent by `begin`. Waits while the caller reads slowly."""
+        self.answer_bytes += len(piece)
+        await self.send({"type": "http.response.body", "body": piece, "more_body": not last})
+
+    async def cut(self) -> None:
+        """Break the connection off, so that nobody takes what was sent for the whole."""
+        abort = self.scope.get("extensions", {}).get(CUT)
+        if self.status and abort is not None:
+            abort()
+            while (await self.receive())["type"] != "http.disconnect":
+                continue
 
     async def relay(self, message: Message) -> None:
         """`send` for a page that knows nothing of request ids."""
@@ -104,15 +126,16 @@ class Exchange:
         if told is None:
             await self.reply(error.status, error.envelope(self.request_id), more)
             return
-        body = told.body
-        if (text := body.decode("utf-8", "surrogateescape")) != (clean := self._redact(text)):
-            body = clean.encode("utf-8", "surrogateescape")
+        body = self.cleaned(told.body)
         headers = [(b"content-length", b"%d" % len(body)), *passed_on(told.headers), *self.about]
-        await self._begin(told.status, headers)
+        await self.begin(told.status, headers)
         await self.send({"type": "http.response.body", "body": body})
 
-    async def _begin(self, status: int, headers: Headers) -> None:
-        """The request id is the upstream's own where its answer is passed on; ours is beside it then."""
+    async def begin(self, status: int, headers: Headers) -> None:
+        """The head of a reply.
+
+        The request id is the upstream's own where its answer is passed on; ours is beside it then.
+        """
         self.status = status
         theirs = any(name == b"request-id" for name, _ in headers)
         name = b"x-dragoman-request-id" if theirs else b"request-id"
@@ -123,6 +146,12 @@ class Exchange:
                 "headers": [*headers, (name, self.request_id.encode())],
             }
         )
+
+    def cleaned(self, body: bytes) -> bytes:
+        """An upstream's refusal without our keys, else as it came."""
+        text = body.decode("utf-8", "surrogateescape")
+        clean = self._redact(text)
+        return body if clean == text else clean.encode("utf-8", "surrogateescape")
 
     def _cleaned(self, error: ApiError) -> ApiError:
         """An upstream may quote our key in its refusal."""

@@ -1,33 +1,47 @@
 """`POST /v1/messages` and `POST /v1/messages/count_tokens`: the hot path."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from dragoman.gateway.counting import UpstreamCount
 from dragoman.gateway.gateway import Gateway
 from dragoman.gateway.journey import Journey
 from dragoman.gateway.record import Record
 from dragoman.messages import notes
+from dragoman.messages.errors import ApiError
 from dragoman.messages.request import Body, Request
 from dragoman.routing.router import Router
 from dragoman.server.exchange import CLIENT_LEFT, Exchange, Headers, ascii_header, passed_on
+from dragoman.server.headers import PassedOn
 from dragoman.server.intake import Intake
 from dragoman.server.presence import Presence
+from dragoman.telemetry.redaction import Redactor
+
+Credentials = Callable[[Mapping[bytes, bytes]], Sequence[tuple[str, str]]]
+
+
+def nobodys(_headers: Mapping[bytes, bytes]) -> Sequence[tuple[str, str]]:
+    """The caller's credentials where no provider is asked with them: they are not even looked at."""
+    return ()
 
 
 class Messages:
     """Takes a Messages body in and sends the answer back, streamed or whole."""
 
-    def __init__(self, gateway: Gateway, intake: Intake) -> None:
+    def __init__(self, gateway: Gateway, intake: Intake, credentials: Credentials = nobodys) -> None:
+        """`credentials`: the headers with the caller's own key."""
         self._gateway = gateway
         self._intake = intake
+        self._credentials = credentials
+        self._passed_on = PassedOn()
 
     async def __call__(self, exchange: Exchange) -> None:
-        request = await _read(exchange, self._intake)
+        request = await _read(exchange, self._intake, self._passed_on)
+        caller = self._credentials(exchange.headers)
         presence = Presence(exchange.receive)
         journey: Journey | None = None
         try:
-            journey = self._gateway.begin(request, exchange.request_id)
+            journey = self._gateway.begin(request, exchange.request_id, caller)
             exchange.stream = request.stream
             exchange.logged = True  # by the gateway's watcher, when the journey is closed
             if request.stream:
@@ -46,6 +60,8 @@ class Messages:
         finally:
             presence.stop()
             if journey is not None:
+                if caller and journey.record.error is not None:
+                    journey.record.error = _without(caller, journey.record.error)
                 journey.close()
 
 
@@ -53,20 +69,30 @@ class Counting:
     """Counts tokens: here, or with `exact` by the upstream. The model must exist: a count for nobody helps nobody."""
 
     def __init__(
-        self, router: Router, intake: Intake, tokens: Callable[[Body], int], exact: UpstreamCount | None = None
+        self,
+        router: Router,
+        intake: Intake,
+        tokens: Callable[[Body], int],
+        exact: UpstreamCount | None = None,
+        credentials: Credentials = nobodys,
     ) -> None:
         """`tokens` estimates; it also stands in for an upstream that cannot count."""
         self._router = router
         self._tokens = tokens
         self._exact = exact
         self._intake = intake
+        self._credentials = credentials
+        self._passed_on = PassedOn()
 
     async def __call__(self, exchange: Exchange) -> None:
-        request = await _read(exchange, self._intake, counting=True)
+        request = await _read(exchange, self._intake, self._passed_on, counting=True)
         route = self._router.route(request.model)
-        counted = await self._exact.tokens(request, route) if self._exact is not None else None
-        found = self._tokens(request.body) if counted is None else counted
-        await exchange.reply(200, b'{"input_tokens":%d}' % found)
+        answer = None
+        if self._exact is not None:
+            answer = await self._exact.answer(request, route, self._credentials(exchange.headers))
+        if answer is None:
+            answer = b'{"input_tokens":%d}' % self._tokens(request.body)
+        await exchange.reply(200, answer)
 
 
 async def _stream(exchange: Exchange, journey: Journey) -> None:
@@ -76,7 +102,7 @@ async def _stream(exchange: Exchange, journey: Journey) -> None:
     await exchange.end()
 
 
-async def _read(exchange: Exchange, intake: Intake, *, counting: bool = False) -> Request:
+async def _read(exchange: Exchange, intake: Intake, passed: PassedOn, *, counting: bool = False) -> Request:
     headers = exchange.headers
     raw = await intake.read(headers, exchange.receive)
     session = headers.get(b"x-claude-code-session-id")
@@ -87,9 +113,16 @@ async def _read(exchange: Exchange, intake: Intake, *, counting: bool = False) -
         _betas(exchange) if b"anthropic-beta" in headers else (),
         exchange.scope["query_string"].decode("latin-1"),
         session.decode("latin-1") if session else None,
+        passed(exchange.scope["headers"], headers.get(b"connection")),
     )
     exchange.model = request.model
     return request
+
+
+def _without(caller: Sequence[tuple[str, str]], error: ApiError) -> ApiError:
+    """An upstream may quote the caller's key in its refusal, and no log may."""
+    secrets = [secret for _, value in caller for secret in (value, value.rpartition(" ")[2])]
+    return ApiError(error.kind, Redactor(secrets)(error.message), upstream_status=error.upstream_status)
 
 
 def _betas(exchange: Exchange) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ _LINES = ("haiku", "sonnet", "opus", "fable", "mythos")
 _DEFAULT_LIMIT = 20
 _HIGHEST_LIMIT = 1000
 
+_NOTHING: Mapping[str, msgspec.Raw] = {}
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -34,30 +36,57 @@ class ModelInfo(Struct, frozen=True, tag="model"):
 
 
 class _Page(Struct, frozen=True):
-    data: list[ModelInfo]
+    data: list[ModelInfo | msgspec.Raw]
     has_more: bool
     first_id: str | None
     last_id: str | None
 
 
-def page(listing: Sequence[Listed], query: Mapping[str, str]) -> bytes:
-    """The entries after `after_id`, or those just before `before_id`, at most `limit`.
+class _Theirs(Struct):
+    data: list[msgspec.Raw]
+
+
+class _Named(Struct):
+    id: str
+
+
+_THEIRS = msgspec.json.Decoder(_Theirs)
+_NAMED = msgspec.json.Decoder(_Named)
+
+
+def page(listing: Sequence[Listed], query: Mapping[str, str], theirs: Mapping[str, msgspec.Raw] = _NOTHING) -> bytes:
+    """One page of `listing`, and of the entries of `theirs` as their provider wrote them, by id.
+
+    The entries after `after_id`, or those just before `before_id`, at most `limit`.
 
     Raises ApiError("invalid_request") for a limit that is no number from 1 to 1000 and for an unknown id.
     """
     limit = _limit(query.get("limit"))
-    ids = [listed.id for listed in listing]
+    known: dict[str, ModelInfo | msgspec.Raw] = {listed.id: _entry(listed) for listed in listing}
+    known.update(theirs)
+    ids, entries = list(known), list(known.values())
     if after := query.get("after_id"):
-        rest = listing[_position(ids, "after_id", after) + 1 :]
-        chosen, more = rest[:limit], len(rest) > limit
+        first = _position(ids, "after_id", after) + 1
+        last = first + limit
+        more = last < len(ids)
     elif before := query.get("before_id"):
-        rest = listing[: _position(ids, "before_id", before)]
-        chosen, more = rest[-limit:], len(rest) > limit
+        last = _position(ids, "before_id", before)
+        first = max(0, last - limit)
+        more = first > 0
     else:
-        chosen, more = listing[:limit], len(listing) > limit
-    entries = [_entry(listed) for listed in chosen]
-    first, last = (entries[0].id, entries[-1].id) if entries else (None, None)
-    return _encode(_Page(entries, more, first, last))
+        first, last = 0, limit
+        more = last < len(ids)
+    ids = ids[first:last]
+    ends = (ids[0], ids[-1]) if ids else (None, None)
+    return _encode(_Page(entries[first:last], more, *ends))
+
+
+def theirs(body: bytes) -> dict[str, msgspec.Raw]:
+    """The entries of a provider's own list, by id. Raises ApiError("bad_answer")."""
+    try:
+        return {_NAMED.decode(entry).id: msgspec.Raw(bytes(entry)) for entry in _THEIRS.decode(body).data}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise ApiError("bad_answer", "The provider's list of models is not in the form of Anthropic's.") from None
 
 
 def one(listed: Listed) -> bytes:

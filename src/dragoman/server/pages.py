@@ -1,5 +1,7 @@
 """Everything but the hot path: models, health, and the small requests that Claude Code makes by the way."""
 
+from collections.abc import Mapping
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,6 +12,7 @@ from dragoman.config.settings import Config
 from dragoman.messages.errors import ApiError
 from dragoman.routing.router import Router as Models
 from dragoman.server import models
+from dragoman.server.claude import ClaudeModels
 
 OPEN = frozenset(
     ("/", "/health", "/health/ready", "/api/hello", "/api/event_logging/batch", "/api/event_logging/v2/batch")
@@ -20,9 +23,11 @@ OPEN = frozenset(
 class Pages:
     """Makes the replies from the configuration and the routes."""
 
-    def __init__(self, config: Config, routes: Models) -> None:
+    def __init__(self, config: Config, routes: Models, claude: ClaudeModels | None = None) -> None:
+        """`claude`: what the provider of Anthropic's other endpoints offers itself."""
         self._config = config
         self._routes = routes
+        self._claude = claude
 
     async def health(self, _request: Request) -> Response:
         return _json({"status": "ok"})
@@ -40,15 +45,21 @@ class Pages:
         return _json({})
 
     async def listing(self, request: Request) -> Response:
-        body = models.page(self._routes.listing(), request.query_params)
+        body = models.page(self._routes.listing(), request.query_params, await self._theirs(request))
         return Response(body, media_type="application/json")
 
     async def model(self, request: Request) -> Response:
         name = request.path_params["id"]
+        theirs = (await self._theirs(request)).get(name)
+        if theirs is not None:
+            return Response(bytes(theirs), media_type="application/json")
         listed = self._routes.find(name)
         if listed is None:
             raise ApiError("not_found", f"There is no model {name[:200]!r} here. GET /v1/models lists what there is.")
         return Response(models.one(listed), media_type="application/json")
+
+    async def _theirs(self, request: Request) -> Mapping[str, msgspec.Raw]:
+        return {} if self._claude is None else await self._claude.entries(dict(request.scope["headers"]))
 
     def router(self) -> Router:
         return Router(
@@ -69,7 +80,10 @@ class Pages:
 
 async def _nowhere(scope: Scope, _receive: Receive, _send: Send) -> None:
     """No such path."""
-    served = "POST /v1/messages, POST /v1/messages/count_tokens, GET /v1/models and GET /health"
+    served = (
+        "POST /v1/messages, POST /v1/messages/count_tokens, GET /v1/models, GET /health, and Anthropic's files, "
+        "batches and skills"
+    )
     hint = f"dragoman serves {served}."
     if scope["path"].endswith(("/chat/completions", "/responses", "/complete", "/completions")):
         hint = "dragoman speaks Anthropic's Messages to its callers: use POST /v1/messages."

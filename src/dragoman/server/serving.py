@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from dragoman.config.settings import Server
 from dragoman.messages.errors import ApiError
 from dragoman.server.door import is_loopback
+from dragoman.server.exchange import CUT
 
 KEEP_ALIVE = 75  # seconds; longer than clients keep an idle connection, so that they close it and not we
 BACKLOG = 2048
@@ -123,7 +124,12 @@ class _Protocol(HttpToolsProtocol):
     A body that came at once is not copied, and the head of an answer goes out together with what follows it.
     """
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._extensions: dict[str, Any] = {CUT: transport.abort}
+
     def on_headers_complete(self) -> None:
+        self.scope["extensions"] = self._extensions
         super().on_headers_complete()
         self.cycle.transport = _Gathered(self.cycle, self.loop)  # type: ignore[assignment]
 

@@ -41,6 +41,13 @@ class Line(Struct, kw_only=True):
     error: str | None = None  # "<type>: <message>"
 
 
+class Forwarded(Line, kw_only=True):
+    """What is written about a request that was forwarded as it is."""
+
+    request_bytes: int = 0  # of the body that went up
+    answer_bytes: int = 0  # of the body that came down
+
+
 class _Failure(Struct, kw_only=True):
     ts: str
     event: str

@@ -25,11 +25,11 @@ class Sending:
 
     @property
     def over(self) -> bool:
-        """Whether the whole body was written."""
-        return self._task.done() and not self._task.cancelled() and self.failure is None
+        """Whether nothing is left to be written."""
+        return self._task.done() and not self._task.cancelled() and self._task.exception() is None
 
     def stop(self) -> None:
-        """Break the connection off unless the body was written whole."""
+        """Break the connection off unless nothing is left to be written."""
         if not self.over:
             self._task.cancel()
             self._protocol.abort()

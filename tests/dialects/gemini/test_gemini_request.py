@@ -14,6 +14,7 @@ from clients.gemini_rules import check
 from dialects.chat.asking import IMAGE, PNG, WEATHER, Json, ask, assistant, result, text, use, user
 from dialects.gemini.everything import EVERYTHING, missing
 from dialects.gemini.golden_requests import cases, golden, translated
+from dialects.gemini.google_types import check_body
 from dialects.gemini.targets_gemini import called, newer, notes, older, sent, target
 from dialects.gemini.view_gemini import GeminiView
 from dragoman.dialects.contract import Target
@@ -37,6 +38,7 @@ def test_goldens(case: str) -> None:
     found = golden(case)
     assert translated(case) == found
     check(found["body"], found["url"].rpartition("/")[2].partition(":")[0], urls=True)
+    check_body(json.dumps(found["body"]).encode())
 
 
 # Laws

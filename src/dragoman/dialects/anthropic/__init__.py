@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from dragoman.dialects.anthropic import errors, request
+from dragoman.dialects.anthropic import counting, errors, repairs, request
 from dragoman.dialects.anthropic.answer import AnthropicReader
-from dragoman.dialects.contract import Call, Target
+from dragoman.dialects.contract import Call, Repair, Target
 from dragoman.messages.errors import ApiError
 from dragoman.messages.request import Request
 from dragoman.messages.writer import MessageWriter
 
 
 class Anthropic:
-    """The dialect's one object; see `dialects.contract.Dialect` and `Relays`."""
+    """The dialect's one object; see `dialects.contract.Dialect`, `Relays`, `Repairs` and `Counts`."""
 
     relays: Literal[True] = True
 
@@ -24,6 +24,15 @@ class Anthropic:
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes, call: Call) -> ApiError:
         return errors.error(status, headers, body, call)
+
+    def repair(self, call: Call, error: ApiError) -> Repair | None:
+        return repairs.repair(call, error)
+
+    def count(self, asked: Request, target: Target) -> Call:
+        return request.count(asked, target)
+
+    def counted(self, body: bytes) -> int:
+        return counting.counted(body)
 
 
 ANTHROPIC = Anthropic()

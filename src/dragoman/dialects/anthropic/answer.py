@@ -5,13 +5,10 @@ Nothing is written anew. Only the model's name changes, where the caller asked f
 https://platform.claude.com/docs/en/build-with-claude/streaming
 """
 
-import re
-
 import msgspec
 
 from dragoman.dialects.anthropic import errors, wire
-from dragoman.dialects.anthropic.frames import Frames, each, read
-from dragoman.dialects.anthropic.wire import Seen, seen
+from dragoman.dialects.anthropic.frames import Frames, each, edited, named, read
 from dragoman.dialects.contract import Call
 from dragoman.messages import edit
 from dragoman.messages.errors import ApiError
@@ -20,12 +17,11 @@ from dragoman.messages.notes import Note
 from dragoman.messages.refusals import report
 from dragoman.messages.writer import MessageWriter
 
-ANSWER_LIMIT = 256 * 1024 * 1024  # bytes of one stream
+HELD_LIMIT = 16 * 1024 * 1024  # bytes that wait for the first content, and of what came instead of events
 STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 _CONTENT = b"event: content_block_"
-_NEXT_CONTENT = b"\n\n" + _CONTENT
-_MODEL = re.compile(rb'("message"\s*:\s*\{.*?"model"\s*:\s*)"(?:[^"\\]|\\.)*"', re.DOTALL)
+_FURTHER_CONTENT = b"\n\n" + _CONTENT
 
 
 class AnthropicReader:
@@ -37,25 +33,25 @@ class AnthropicReader:
         self._writer = writer
         self._frames = Frames()
         self._alias = call.recall.model if call.recall.model != call.target.model else None
-        self._size = 0  # bytes so far
-        self._began = False  # whether a message_start was seen
+        self._held = 0  # bytes before the first content
+        self._began = False  # whether any event of a message was seen
         self._stray = b""  # what came instead of events
 
     def feed(self, chunk: bytes) -> list[Event]:
-        """The whole frames in the next bytes, as they came. Raises ApiError for an error event."""
-        self._size += len(chunk)
-        if self._size > ANSWER_LIMIT:
-            raise ApiError("bad_answer", f"{self._name()} sent more than {ANSWER_LIMIT} bytes.")
+        """The whole frames in the next bytes, as they came. Raises ApiError for an error event.
+
+        What follows a message_stop is nobody's.
+        """
         writer = self._writer
         whole = b"" if writer.ended else self._frames.whole(chunk)
         if not whole:
-            return writer.take()
+            return []
         # The usual read: nothing but pieces of content, which nobody has to look at.
         if (
             writer.committed
+            and self._frames.plain
             and whole.startswith(_CONTENT)
-            and whole.count(_NEXT_CONTENT) == whole.count(b"\n\n") - 1
-            and b"\r" not in whole
+            and whole.count(b"\n\n") == whole.count(_FURTHER_CONTENT) + 1
         ):
             writer.relay(whole)
         else:
@@ -67,73 +63,85 @@ class AnthropicReader:
 
     def whole(self, body: bytes) -> list[Event]:
         """Takes a message that was not streamed. Raises ApiError for an error under status 200, and for no message."""
-        found = seen(body)
-        if found is None:
-            raise self._nonsense(body)
-        if found.error is not None and found.content is None:
-            raise errors.embedded(found, body, self._call)
-        if not isinstance(found.content, list):
-            raise self._nonsense(body)
+        found = wire.seen(body)
+        if found is None or bytes(memoryview(found.content)[:1]) != b"[":
+            raise self._no_message(body)
         if self._call.stream:
-            raise ApiError("bad_answer", f"{self._name()} sent a whole message where a stream was asked for.")
-        self._count(found)
+            raise self._other_form("a whole message where a stream was asked for")
+        self._account(found.usage)
         self.body = self._renamed(body)
-        writer = self._writer
-        outcome = wire.outcome(msgspec.structs.asdict(found))
-        writer.relay(b"", content=True, outcome=outcome, end=True)
-        return writer.take()
+        self._writer.relay(b"", outcome=wire.outcome(found.stop_reason, found.stop_sequence), end=True)
+        return []
 
     def close(self) -> list[Event]:
         """The end of bytes. Raises ApiError("truncated") when the message had no end."""
         writer = self._writer
-        if not writer.ended and (rest := self._frames.rest()).strip():
+        if not writer.ended and (rest := self._frames.rest()):
             _, data = read(rest)
-            if data and seen(data) is not None:  # complete, but for its empty line
-                self._frame(rest.rstrip(b"\r\n") + b"\n\n")
-            elif not data:
-                self._stray = self._stray or rest
-        if writer.ended:
-            return writer.take()
-        if writer.finished:  # it said why it stopped, and some servers leave it at that
+            if not data:
+                self._keep(rest)
+            elif wire.seen(data) is not None:  # complete, but for its empty line
+                self._frame(rest)
+        if not writer.ended and writer.finished:  # it said why it stopped, and some servers leave it at that
             writer.notes.append(Note("changed", "message_stop.missing"))
             writer.relay(STOP, end=True)
+        if writer.ended:
             return writer.take()
         if self._began:
             raise ApiError("truncated", f"{self._name()} ended its answer before it was complete.")
-        raise self._nonsense(self._stray)
+        raise self._no_message(self._stray.strip())
 
     def _frame(self, frame: bytes) -> None:
         name, data = read(frame)
-        found = seen(data) if data else None
         writer = self._writer
-        if found is None:
-            if name or data or frame.lstrip(b"\r\n").startswith(b":"):
-                writer.relay(frame)  # a comment, or what only the caller understands
-            else:
-                self._stray = self._stray or frame
-            return
-        kind = name or (found.type if isinstance(found.type, str) else "")
-        if not name and kind:
-            frame = b"event: %b\n" % kind.encode("utf-8", "replace") + frame
-        if kind == "error" or (found.error is not None and found.type == "error"):
-            raise errors.embedded(found, data, self._call)
-        if kind == "message_start":
+        if name.startswith("content_block_"):
             self._began = True
-            message = found.message if isinstance(found.message, dict) else {}
-            self._account(message.get("usage"))
-            if self._alias is not None:
-                frame = _MODEL.sub(lambda match: match[1] + msgspec.json.encode(self._alias), frame, count=1)
-            writer.relay(frame)
-        elif kind == "message_delta":
-            self._account(found.usage)
-            writer.relay(frame, outcome=wire.outcome(found.delta))
-        elif kind == "message_stop":
-            writer.relay(frame, content=True, end=True)
-        else:
-            writer.relay(frame, content=kind.startswith("content_block_"))
+            writer.relay(frame, content=True)
+            return
+        found = wire.seen(data) or wire.Seen()
+        kind = name
+        if not name and isinstance(found.type, str) and found.type:
+            kind = found.type
+            frame = named(frame, kind)
+        if kind == "error" or (not kind and found.error):
+            raise errors.embedded(data, self._call, frame)
+        match kind:
+            case "message_start":
+                self._start(frame, found)
+            case "message_delta":
+                self._account(found.usage)
+                delta = found.delta if isinstance(found.delta, dict) else {}
+                writer.relay(frame, outcome=wire.outcome(delta.get("stop_reason"), delta.get("stop_sequence")))
+            case "message_stop":
+                writer.relay(frame, end=True)
+            case _:  # a ping, a comment, or what only the caller understands
+                writer.relay(frame, content=kind.startswith("content_block_"))
+                self._began = self._began or writer.committed
+                if not data:
+                    self._keep(frame)
+        self._hold(frame)
 
-    def _count(self, found: Seen) -> None:
-        self._account(found.usage)
+    def _start(self, frame: bytes, found: wire.Seen) -> None:
+        if not self._call.stream:
+            raise self._other_form("a stream where a whole message was asked for")
+        self._began = True
+        message = found.message if isinstance(found.message, dict) else {}
+        self._account(message.get("usage"))
+        if self._alias is not None and "model" in message:
+            frame = edited(frame, {"message": {"model": msgspec.json.encode(self._alias)}})
+        self._writer.relay(frame)
+
+    def _hold(self, frame: bytes) -> None:
+        """What comes before the first content is kept, in case that another upstream has to answer."""
+        if not self._writer.committed:
+            self._held += len(frame)
+            if self._held > HELD_LIMIT:
+                raise ApiError("bad_answer", f"{self._name()} sent {HELD_LIMIT} bytes before any content.")
+
+    def _keep(self, text: bytes) -> None:
+        """Lines that are no event are shown to whoever looks for the reason why there is none."""
+        if not self._began and not text.startswith(b":"):
+            self._stray += text
 
     def _account(self, found: object) -> None:
         usage = wire.usage(found, self._writer.usage_seen)
@@ -148,10 +156,16 @@ class AnthropicReader:
         except msgspec.DecodeError:  # it names no model
             return body
 
-    def _nonsense(self, body: bytes) -> ApiError:
-        said = report(body.strip()).text
+    def _no_message(self, body: bytes) -> ApiError:
+        if errors.is_error(body):
+            return errors.embedded(body, self._call)
+        said = report(body).text
         shown = f"no message but {said[:200]!r}" if said else "an empty answer"
         return ApiError("bad_answer", f"{self._name()} sent {shown}. Check base_url and the model.")
+
+    def _other_form(self, what: str) -> ApiError:
+        """Asking once more would give the same, and cost the same."""
+        return ApiError("bad_answer", f"{self._name()} sent {what}.", should_retry=False)
 
     def _name(self) -> str:
         return f"{self._call.target.provider}/{self._call.target.model}"

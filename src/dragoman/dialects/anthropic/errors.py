@@ -6,58 +6,64 @@ https://platform.claude.com/docs/en/api/errors and https://code.claude.com/docs/
 
 from collections.abc import Mapping
 
-from dragoman.dialects.anthropic.wire import Seen, seen
+from dragoman.dialects.anthropic.wire import seen
 from dragoman.dialects.contract import Call
 from dragoman.messages import refusals
 from dragoman.messages.errors import KINDS, ApiError, Verbatim
 from dragoman.messages.headers import passed_on
+from dragoman.messages.lenient import parse
 from dragoman.messages.overflow import Asked
 
-# Types of Anthropic's envelope that arrive inside a stream, and the status that they would have had before it.
-KIND = {
-    "invalid_request_error": "invalid_request",
-    "authentication_error": "upstream_authentication",
-    "billing_error": "billing",
-    "permission_error": "permission",
-    "not_found_error": "not_found",
-    "request_too_large": "too_large",
-    "rate_limit_error": "rate_limit",
-    "timeout_error": "timeout",
-    "overloaded_error": "overloaded",
-    "api_error": "upstream_failed",
-}
+_JSON = ("content-type", "application/json")
+_NAME = b"event: error"
+
+# Words of an overflow that Claude Code makes room after; an overflow in other words is told in ours.
+_UNDERSTOOD = (b"prompt is too long", b"input length and `max_tokens` exceed", b"input is too long")
 
 
 def error(status: int, headers: Mapping[str, str], body: bytes, call: Call) -> ApiError:
     """A response with an error status. `headers` are lower-case."""
     found = refusals.refusal(status, headers, body, _asked(call))
-    told = headers.get("x-should-retry")
-    if told in ("true", "false"):
-        found.should_retry = told == "true"
-    if _is_envelope(seen(body)):
-        passed = (("content-type", headers.get("content-type", "application/json")), *passed_on(headers))
-        found.verbatim = Verbatim(status, passed, body)
+    if found.kind == "upstream_authentication" and call.target.auth == "caller":
+        said = refusals.report(body[: refusals.BODY_LIMIT]).text or "no explanation"
+        text = f"{call.target.provider} refused the caller's own key: {said[: refusals.TEXT_LIMIT]}"
+        found = ApiError("authentication", text, upstream_status=status, code=found.code)
+    if _is_to_be_told(found, body):
+        kind = ("content-type", headers["content-type"]) if "content-type" in headers else _JSON
+        found.verbatim = Verbatim(status, (kind, *passed_on(headers)), body)
     return found
 
 
-def embedded(found: Seen, data: bytes, call: Call) -> ApiError:
-    """An error inside an answer with status 200: an error event, or an error body."""
-    type_ = found.error.get("type") if isinstance(found.error, dict) else None
-    kind = KIND.get(type_) if isinstance(type_, str) else None
-    told = refusals.embedded({"error": found.error}, _asked(call))
-    if kind is not None and told.kind not in ("context_overflow", kind):
-        told = ApiError(kind, told.message, retry_after=told.retry_after, code=told.code)
-    if _is_envelope(found):
-        told.verbatim = Verbatim(KINDS[told.kind].status, (("content-type", "application/json"),), data)
-    return told
+def embedded(body: bytes, call: Call, frame: bytes = b"") -> ApiError:
+    """An error inside an answer with status 200: its body, or the data of the event `frame`."""
+    found = refusals.embedded(_value(body), _asked(call))
+    if _is_to_be_told(found, body):
+        event = frame if frame.startswith(_NAME) else b""
+        found.verbatim = Verbatim(KINDS[found.kind].status, (_JSON,), body, event)
+    return found
 
 
-def _is_envelope(found: Seen | None) -> bool:
-    inner = found.error if found is not None else None
-    return (
-        isinstance(inner, dict) and isinstance(inner.get("type"), str) and isinstance(inner.get("message"), str)
-        and found is not None and found.type == "error"
-    )  # fmt: skip
+def is_error(body: bytes) -> bool:
+    """Whether what came instead of an answer is an error in some server's form."""
+    value = _value(body)
+    return not isinstance(value, str) and refusals.is_error(value)
+
+
+def _value(body: bytes) -> object:
+    try:
+        return parse(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")
+
+
+def _is_to_be_told(found: ApiError, body: bytes) -> bool:
+    """Whether clients know what to do by the upstream's own words: an envelope of Anthropic's form."""
+    if found.kind == "context_overflow" and not any(words in body.lower() for words in _UNDERSTOOD):
+        return False
+    envelope = seen(body)
+    if envelope is None or envelope.type != "error" or not isinstance(envelope.error, dict):
+        return False
+    return all(isinstance(envelope.error.get(name), str) for name in ("type", "message"))
 
 
 def _asked(call: Call) -> Asked:

@@ -114,12 +114,12 @@ class GeminiReader:
                 self._say(text)
                 return writer.take()
         at = 0
-        while at < len(chunk) and not (self._done or writer.ended):
+        while at < len(chunk) and not self._is_over():
             like = self._like
             if like is not None and self._frames.at_border():
                 texts, at = like.texts(chunk, at)
                 if texts:
-                    self._more(texts)
+                    self._more(like, texts)
                     continue
             at = self._read(chunk, at)
         return writer.take()
@@ -132,17 +132,18 @@ class GeminiReader:
         if body.lstrip()[:1] not in (b"{", b"["):
             return [*self.feed(body), *self.close()]
         self._body(body)
-        if self._token() is None:
+        if not self._is_over() and self._token() is None:
             self._conclude()
         return self._writer.take()
 
     def close(self) -> list[Event]:
         """The end of bytes. Raises ApiError("truncated") without a finish reason before it."""
         self._read_rest()
-        if self._last is None and self._blocked is None:
-            self._without_finish()
-        else:
-            self._conclude()
+        if not self._is_over():
+            if self._last is None and self._blocked is None:
+                self._without_finish()
+            else:
+                self._conclude()
         return self._writer.take()
 
     def next_call(self) -> Call | None:
@@ -152,7 +153,7 @@ class GeminiReader:
         """
         self._read_rest()
         token = self._token()
-        if self._done or token is None:
+        if self._is_over() or token is None:
             return None
         self._done = True
         self._telling.finish()
@@ -161,13 +162,19 @@ class GeminiReader:
         body["continuationToken"] = Raw(msgspec.json.encode(token))
         return structs.replace(self._call, body=msgspec.json.encode(body))
 
-    def _more(self, texts: list[str]) -> None:
+    def _is_over(self) -> bool:
+        """Whether nothing more is read: also when a stop sequence ended the message."""
+        return self._done or self._writer.ended
+
+    def _more(self, like: Likeness, texts: list[str]) -> None:
         """Texts of frames that are like the last one."""
         if self._kept is not None:
             self._kept += texts
-        say = self._say
-        for text in texts:
-            say(text)
+        if like.thought:
+            for text in texts:
+                self._writer.thinking(text)
+        else:
+            self._writer.texts(texts)
 
     def _read(self, chunk: bytes, at: int) -> int:
         """Reads what is at `at`, and returns where that ends.
@@ -177,13 +184,13 @@ class GeminiReader:
         end, newline = _border(chunk, at) if self._tries else (len(chunk), b"\n")
         for frame in self._frames.feed(chunk[at:end]):
             self._frame(frame, newline)
-            if self._writer.ended:
+            if self._is_over():
                 break
         return end
 
     def _read_rest(self) -> None:
         """A last frame without its blank line: complete, or cut."""
-        for frame in () if self._done else self._frames.close():  # one at most
+        for frame in () if self._is_over() else self._frames.close():  # one at most
             try:
                 parse(frame.data)
             except ValueError:
@@ -195,7 +202,7 @@ class GeminiReader:
         if like is not None:
             text = like.text_of(frame.data) if not frame.event else None
             if text is not None:
-                self._more([text])
+                self._more(like, [text])
                 return
             self._counters, self._like = like.usage, None
         answer = self._decoded(frame.data)
@@ -222,7 +229,8 @@ class GeminiReader:
         except (msgspec.DecodeError, RecursionError):
             frames = [json.dumps(each).encode() for each in self._parsed(body)]  # with lone surrogates, perhaps
         for each in frames:
-            self._frame(Frame(each), b"\n")
+            if not self._is_over():
+                self._frame(Frame(each), b"\n")
 
     def _decoded(self, data: bytes) -> Answer | None:
         """None: it says nothing. Raises ApiError("bad_answer") when it is no JSON."""
@@ -355,15 +363,18 @@ class GeminiReader:
             raise ApiError(
                 "bad_answer",
                 f"{self._name()} sent an answer without content{_because(last)}. Send the request again, or another.",
+                should_retry=False,
             )
 
     def _broken(self, candidate: Candidate) -> ApiError:
-        """The error for an answer that the upstream itself calls broken."""
+        """The error for an answer that the upstream itself calls broken. After a second one the caller is told why."""
         quirks: Quirks = self._call.target.quirks
         again = quirks.second_try and not self._writer.committed
         said = f"{self._name()} could not finish its answer{_because(candidate)}. "
-        code = SECOND_TRY if again else None
-        return ApiError("bad_answer", said + BROKEN[candidate.finish_reason or ""], code=code)
+        said += BROKEN[candidate.finish_reason or ""]
+        if again:
+            return ApiError("bad_answer", said, code=SECOND_TRY)
+        return ApiError("bad_answer", said, should_retry=False)
 
     def _window_is_full(self) -> bool:
         usage, window = self._writer.usage_seen, self._call.target.facts.context
@@ -373,7 +384,6 @@ class GeminiReader:
 
     def _without_finish(self) -> None:
         """The bytes ended with no finish reason: raises ApiError, or plays what was no stream at all."""
-        self._done = True
         stray = bytes(self._frames.stray).strip()
         if stray and not self._seen:
             if stray[:1] in (b"{", b"["):
@@ -381,9 +391,11 @@ class GeminiReader:
                 self._conclude()
                 return
             said = refusals.report(stray)
+            self._done = True
             raise ApiError(
                 "bad_answer", f"{self._name()} sent no stream but {said.text[:200]!r}. Check base_url and the model."
             )
+        self._done = True
         self._count()
         if stray[:1] in (b"{", b"[") and errors.is_error(found := _parsed(stray)):
             raise errors.embedded(found, self._call)

@@ -2,10 +2,12 @@
 
 Bytes that equal a known frame's but for a string and some digits of its usage need no decoding but of that string:
 putting one literal for another of its kind changes nothing else in a JSON text. That is several times cheaper. The
-usage is kept as it came; the totals in the last frame replace those in all frames before.
+usage is kept as it came, and read when it is the last one: its totals replace those in all frames before. (A counter
+that is no number of JSON, like 007, is not noticed before.)
 """
 
 import re
+from bisect import bisect_left
 
 import msgspec
 from msgspec import Raw, Struct
@@ -13,13 +15,14 @@ from msgspec import Raw, Struct
 from dragoman.dialects.gemini.wire import Answer, Candidate, Content, Grounding, Part, decode
 
 _DIGITS = b"0123456789"
-_ONES = bytes.maketrans(_DIGITS, b"1" * 10)
+_OTHERS = bytes.maketrans(_DIGITS, b"1234567891")  # another digit for each, and no zero in front
 _ZEROS = bytes.maketrans(_DIGITS, b"0" * 10)
 _RUNS = re.compile(rb"\d+")
 _PROBE = "\x01likeness"
 _PROBE_JSON = msgspec.json.encode(_PROBE)
 _PREFIX = b"data: "
 _AT_ONCE = 32 * 1024  # bytes; what a doubt about one frame costs is bounded by it
+_MANY = 8  # pairs of events in a read: fewer are read one by one
 _decode_text = msgspec.json.Decoder(str).decode
 _decode_texts = msgspec.json.Decoder(list[str]).decode
 
@@ -114,9 +117,8 @@ class Likeness:
             if not event.startswith(self._head) or not event.endswith(self._last):
                 return None
             literal, _, usage = event[self._start : -len(self._last)].partition(self._middle)
-            if usage.translate(None, _DIGITS) != self._usage_shape:
+            if usage.translate(None, _DIGITS) != self._usage_shape or not self._settle(usage):
                 return None
-            self._settle(usage)
         try:
             return _decode_text(literal)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -129,67 +131,75 @@ class Likeness:
     def texts(self, chunk: bytes, at: int = 0) -> tuple[list[str], int]:
         """The texts of the events at `at` that are of this likeness, and where they end; none when there is a doubt."""
         piece = chunk[at : at + _AT_ONCE]
-        if not piece.startswith(self._head):
-            return [], at
-        texts, end = self._many(piece)
-        if not texts:
-            texts, end = self._each(piece)
-        return texts, at + end
-
-    def _each(self, piece: bytes) -> tuple[list[str], int]:
-        """Those at the beginning of a piece, one by one; up to the first one whose counters have more digits."""
         texts: list[str] = []
-        begin, tail, border = 0, self._tail, self._border
-        while self._tail == tail and (end := piece.find(border, begin)) >= 0:
-            end += len(border)
+        begin, many = 0, len(piece) > _MANY * self.twice
+        while found := piece.find(self._quote, begin + self._start) + 1:
+            end = found + self._tail
             text = self.text(piece[begin:end])
-            if text is None:
-                break
+            if text is None:  # another one, or its counters have more digits than those before
+                end = piece.find(self._border, found) + len(self._border)
+                text = self.text(piece[begin:end])
+                if text is None:
+                    break
             texts.append(text)
             begin = end
-        return texts, begin
+            if many:
+                more, begin = self._many(piece, begin)
+                return texts + more, at + begin
+        return texts, at + begin
 
-    def _many(self, piece: bytes) -> tuple[list[str], int]:
-        """All whole events of a piece, if they are alike. Few calls on many bytes are cheaper than a look at each."""
+    def _many(self, piece: bytes, at: int) -> tuple[list[str], int]:
+        """The same for events whose counters have as many digits as those of the one before.
+
+        Few calls on many bytes are cheaper than a look at each event: between two texts there are as many bytes as
+        between any other two, and the digits that grow stand in the same columns.
+        """
         literals: list[bytes] = []
         gaps: list[bytes] = []  # from the end of each text to the beginning of the next
-        size, begin, gap, quote = len(piece), self._start, len(self._flat), self._quote
+        begin, gap, quote = at + self._start, len(self._flat), self._quote
+        last = len(piece) + self._start
         piece += self._head
         find, add_literal, add_gap = piece.find, literals.append, gaps.append
         while end := find(quote, begin) + 1:
             add_literal(piece[begin:end])
             begin = end + gap
             add_gap(piece[end:begin])
-        if begin > size + self._start:  # the rest of the last one is still to come
-            begin -= gap + len(literals.pop())
+        if begin > last:  # the rest of the last one is still to come
             gaps.pop()
         found = bytearray().join(gaps)
-        count = len(gaps)
-        if not count or len(found) != gap * count:
-            return [], 0
-        first, last = len(self._before), gap * (count - 1) + len(self._before)
-        grown = bytes(found[last : last + self._to - self._from])
-        zeros = b"0" * count
-        for column in self._columns:
-            if not found[first + column :: gap].isdigit():
-                return [], 0
-            found[first + column :: gap] = zeros
-        if found != self._flat * count:
-            return [], 0
+        count = self._alike(found) if piece.startswith(self._head, at) else 0
+        del literals[count:]
         try:
             # No string holds a line feed: two that are no literals cannot become one.
             texts = _decode_texts(b"[%b]" % b",\n".join(literals))
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return [], 0
-        if len(texts) != count:
-            return [], 0
-        self._grown = grown
-        return texts, begin - self._start
+            return [], at
+        if not count or len(texts) != count:
+            return [], at
+        grown = gaps[count - 1][len(self._before) :]
+        self._grown = grown[: self._to - self._from]
+        return texts, at + sum(map(len, literals)) + count * gap
 
-    def _settle(self, usage: bytes) -> None:
-        """Where the digits that grow are, now that they are those of `usage`."""
+    def _alike(self, found: bytearray) -> int:
+        """How many of the gaps in `found` are as they should be; their growing digits are lost."""
+        flat, gap = self._flat, len(self._flat)
+        count = len(found) // gap
+        zeros = b"0" * count
+        for column in self._columns:
+            digits = found[column::gap]
+            if not digits.isdigit():
+                count = min(count, len(digits) - len(digits.lstrip(_DIGITS)))
+            found[column::gap] = zeros
+        if found == flat * count:
+            return count
+        return bisect_left(range(count), 1, key=lambda number: found[: gap * (number + 1)] != flat * (number + 1))
+
+    def _settle(self, usage: bytes) -> bool:
+        """Where the digits that grow are, now that they are those of `usage`. False: a counter lacks all of them."""
         runs = [run.span() for run in _RUNS.finditer(usage)]
         known = _RUNS.findall(self._known)
+        if len(runs) != len(known):
+            return False
         self._grows.update(number for number, (start, end) in enumerate(runs) if known[number] != usage[start:end])
         start, end = len(usage), len(usage)
         if self._grows:
@@ -200,8 +210,9 @@ class Likeness:
         self._shape = self._grown.translate(None, _DIGITS)
         self._tail = len(self._before) + len(self._grown) + len(self._after)
         self._grown_start, self._grown_end = -len(self._grown) - len(self._after), -len(self._after)
-        self._columns = [at for at, digit in enumerate(self._grown) if digit in _DIGITS]
+        self._columns = [len(self._before) + at for at, digit in enumerate(self._grown) if digit in _DIGITS]
         self._flat = self._before + self._grown.translate(_ZEROS) + self._after + self._head
+        return True
 
 
 def likeness(data: bytes, answer: Answer, newline: bytes) -> Likeness | None:
@@ -220,8 +231,8 @@ def likeness(data: bytes, answer: Answer, newline: bytes) -> Likeness | None:
     if at < end:
         return None  # the usage stands in front
     head, middle, last = data[:start], data[end:at], data[at + len(usage) :]
-    ones = usage.translate(_ONES)
-    if not _says_the_same(head + _PROBE_JSON + middle + ones + last, answer, part, ones):
+    others = usage.translate(_OTHERS)
+    if not _says_the_same(head + _PROBE_JSON + middle + others + last, answer, part, others):
         return None  # literals of other fields
     return Likeness(_PREFIX + head, middle, usage, last, newline, thought=bool(part.thought))
 
@@ -246,10 +257,7 @@ def _only_text(answer: Answer) -> Part | None:
 
 def _says_the_same(probe: bytes, answer: Answer, part: Part, usage: bytes) -> bool:
     """Whether the frame `probe` differs from `answer` in the text of `part` and in its usage alone."""
-    try:
-        found, raw = decode(probe), _decode_raw(probe)
-    except msgspec.DecodeError:
-        return False
+    found, raw = decode(probe), _decode_raw(probe)
     changed = _only_text(found)
     if changed is None or changed.text != _PROBE or bytes(raw.usage_metadata) != usage:
         return False

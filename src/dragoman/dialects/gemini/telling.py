@@ -257,6 +257,8 @@ def _arguments(call: FunctionCall) -> str:
         inner = join_halves(msgspec.json.decode(raw, type=str))
         if inner.lstrip().startswith("{"):
             return inner
+    if b"\n" in raw:  # bodies that are not streamed are indented
+        raw = msgspec.json.format(raw, indent=-1)
     if raw[:1] != b"{":
         raw = b'{"_raw":%b}' % raw  # what came stays visible
     return raw.decode("utf-8", "replace")

@@ -1,0 +1,59 @@
+"""A request as far as it is looked at by who passes it on: who is asked, how, and what its turns are made of.
+
+It costs what a look at the model's name costs: everything in a body has to be passed over for that, too.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta, Raw, Struct
+
+ABSENT = Raw()
+
+
+class Metadata(Struct, frozen=True, gc=False):
+    user_id: str | None = None
+
+
+class Head(Struct, frozen=True, gc=False):
+    """The few fields that say where a request goes and how it is answered."""
+
+    model: Annotated[str, Meta(min_length=1)]
+    stream: bool | None = None
+    max_tokens: Annotated[int, Meta(ge=0)] | None = None
+    metadata: Metadata | None = None
+
+
+class BlockOutline(Struct, frozen=True, gc=False):
+    """What tells whose block it is."""
+
+    type: str
+    signature: str | None = None  # of thinking
+    data: str | None = None  # of redacted_thinking
+    text: Raw = ABSENT
+    citations: Raw = ABSENT
+    id: str | None = None
+    tool_use_id: str | None = None
+    content: Raw = ABSENT
+
+
+class TurnOutline(Struct, frozen=True, gc=False):
+    role: str
+    content: str | list[BlockOutline] | None = None
+    output_config: Raw = ABSENT
+
+    @property
+    def blocks(self) -> list[BlockOutline]:
+        return self.content if isinstance(self.content, list) else []
+
+
+class Outline(Head, frozen=True, gc=False):
+    """The knobs that models and servers differ in, still JSON, and the turns."""
+
+    thinking: Raw = ABSENT
+    tool_choice: Raw = ABSENT
+    output_config: Raw = ABSENT
+    context_management: Raw = ABSENT
+    temperature: Raw = ABSENT
+    top_p: Raw = ABSENT
+    top_k: Raw = ABSENT
+    messages: list[TurnOutline] = []
