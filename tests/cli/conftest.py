@@ -20,6 +20,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             (
                 "DRAGOMAN_",
                 "ANTHROPIC_",
+                "AWS_",
                 "CLAUDE",
                 "GOOGLE_",
                 "VERTEX_",

@@ -22,8 +22,10 @@ def urls(provider: Provider) -> dict[str, tuple[str, str]]:
     return {each.dialect: (each.base_url, each.query) for each in (provider.template, *provider.others)}
 
 
-V1 = {"responses": (f"{ROOT}/openai/v1", ""), "chat": (f"{ROOT}/openai/v1", "")}
+CLAUDE = {"anthropic": (f"{ROOT}/anthropic", "")}
+V1 = {"responses": (f"{ROOT}/openai/v1", ""), "chat": (f"{ROOT}/openai/v1", ""), **CLAUDE}
 LEGACY = {
+    **CLAUDE,
     "responses": (f"{ROOT}/openai", f"api-version={DATED}"),
     "chat": (f"{ROOT}/openai/deployments/{{model}}", f"api-version={DATED}"),
 }
@@ -63,9 +65,9 @@ def test_which_version_counts(tmp_path: Path, entry: str, variable: str, found: 
     assert urls(azure(tmp_path, entry, AZURE_OPENAI_API_VERSION=variable)) == found
 
 
-def test_an_older_version_has_one_language(tmp_path: Path) -> None:
+def test_an_older_version_has_no_responses(tmp_path: Path) -> None:
     found = azure(tmp_path, "{base_url: r1, api_version: '2024-10-21'}")
-    assert list(urls(found)) == ["chat"]
+    assert list(urls(found)) == ["chat", "anthropic"]  # Claude has no versions
     found = azure(tmp_path, "{base_url: r1, api_version: '2024-10-21', dialect: responses}")
     assert (found.ready, found.why) == (
         False,

@@ -18,6 +18,7 @@ from msgspec import Struct
 from dragoman import config
 from dragoman.config import fields, google, keys, loading, settings
 from dragoman.dialects import contract
+from dragoman.dialects.anthropic import quirks as anthropic
 from dragoman.dialects.chat import quirks as chat
 from dragoman.dialects.gemini import quirks as gemini
 from dragoman.dialects.responses import quirks as responses
@@ -86,7 +87,8 @@ def preset_table(*, local: bool) -> str:
         for name, preset in presets().items():
             if preset.local is not local:
                 continue
-            variables = (*preset.keys, *preset.base_url_keys) if local else (*preset.keys, *preset.project_keys)
+            further = (*preset.project_keys, *(preset.location_keys if preset.addressing == "region" else ()))
+            variables = (*preset.keys, *(preset.base_url_keys if local else further))
             own = re.findall(r"\$\{(\w+)\}", preset.base_url)
             yield [
                 f"`{name}`",
@@ -125,6 +127,7 @@ TABLES = {
         "chat": lambda: quirk_table(chat),
         "responses": lambda: quirk_table(responses),
         "gemini": lambda: quirk_table(gemini),
+        "anthropic": lambda: quirk_table(anthropic),
     },
 }
 
@@ -173,7 +176,18 @@ def test_every_variable_of_google_is_documented() -> None:
     assert not [variable for variable in told if f"`{variable}`" not in text]
 
 
-@pytest.mark.parametrize("page", [*(f"docs/{page}" for page in TABLES), "docs/azure.md", "docs/google.md", "README.md"])
+def test_every_variable_of_claude_is_documented() -> None:
+    text = (ROOT / "docs" / "anthropic.md").read_text("utf-8")
+    told: set[str] = set()
+    for name in ("anthropic", "bedrock", "foundry", "anthropic-vertex"):
+        preset = presets()[name]
+        told |= {*preset.keys, *preset.base_url_keys, *preset.project_keys}
+    assert not [variable for variable in told if f"`{variable}`" not in text]
+
+
+@pytest.mark.parametrize(
+    "page", [*(f"docs/{page}" for page in TABLES), "docs/anthropic.md", "docs/azure.md", "docs/google.md", "README.md"]
+)
 def test_examples_in_the_documentation_load(page: str, tmp_path: Path) -> None:
     for number, text in enumerate(re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)):
         file = tmp_path / f"{number}.yaml"

@@ -114,7 +114,8 @@ class TestWhere:
         url = f"https://{host}/v1/projects/my-project/locations/{location}/publishers/google"
         assert found.template.base_url == url
         assert found.where == f"project my-project, location {location}"
-        assert found.others == ()
+        (claude,) = found.others
+        assert (claude.dialect, claude.base_url) == ("anthropic", url.replace("/google", "/anthropic"))
 
     @pytest.mark.parametrize(
         ("entry", "environ", "where"),

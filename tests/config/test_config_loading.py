@@ -103,6 +103,8 @@ class TestNothingConfigured:
                 None,
                 None,
                 **{key: CANARY},
+                ANTHROPIC_FOUNDRY_RESOURCE="r1" if name == "foundry" else "",
+                AWS_REGION="eu-west-1",
                 AZURE_OPENAI_ENDPOINT="r1" if name == "azure" else "",
                 CLOUDFLARE_ACCOUNT_ID="a",
                 DATABRICKS_HOST="https://d.example",
@@ -332,7 +334,7 @@ models:
             ("providers: {a: {base_url: http://x, auth: basic}}\n", "1: providers.a.auth: expected one of `api-key`"),
             (
                 "providers: {a: {base_url: http://x, dialect: latin}}\n",
-                "1: providers.a.dialect: expected one of `chat`, `gemini`, `responses`, found a text.",
+                "1: providers.a.dialect: expected one of `anthropic`, `chat`, `gemini`, `responses`, found a text.",
             ),
             (
                 "providers: {a: {base_url: http://x, state_scope: a.b}}\n",
@@ -363,7 +365,7 @@ models:
             ),
             (
                 "providers: {a: {base_url: http://x, facts: {m: {dialect: latin}}}}\n",
-                "1: providers.a.facts.m.dialect: expected `chat` or `responses` or `gemini`.",
+                "1: providers.a.facts.m.dialect: expected `chat` or `responses` or `gemini` or `anthropic`.",
             ),
             (
                 "providers: {a: {base_url: http://x, quirks: {responses: {stop: named}}}}\n",

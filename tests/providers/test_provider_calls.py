@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dragoman import config
 from dragoman.dialects import DIALECTS
+from dragoman.dialects.anthropic import ANTHROPIC
+from dragoman.dialects.contract import Target
 from dragoman.messages.request import decode
 from dragoman.providers import Credentials, presets
 from dragoman.routing import Router
@@ -32,6 +35,9 @@ BODY = {
 
 
 ACCOUNTS = {
+    "ANTHROPIC_FOUNDRY_RESOURCE": "r",
+    "ANTHROPIC_VERTEX_PROJECT_ID": "p",
+    "AWS_REGION": "eu-west-1",
     "AZURE_OPENAI_ENDPOINT": "https://r.openai.azure.com/",
     "CLOUDFLARE_ACCOUNT_ID": "a",
     "GOOGLE_CLOUD_PROJECT": "p",
@@ -41,47 +47,56 @@ ACCOUNTS = {
 SIGNED = {
     "bearer": ("authorization", "Bearer {}"),
     "api-key": ("api-key", "{}"),
+    "x-api-key": ("x-api-key", "{}"),
     "x-goog-api-key": ("x-goog-api-key", "{}"),
 }
 PATHS = {
     "chat": "/chat/completions", "responses": "/responses", "gemini": "/models/{model}:streamGenerateContent?alt=sse",
+    "anthropic": "/v1/messages",
 }  # fmt: skip
+LANGUAGES = {**DIALECTS, "anthropic": ANTHROPIC}
 
 
-@pytest.mark.parametrize("name", presets())
-def test_a_turn_of_claude_code(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "dialect"), [(name, each) for name in presets() for each in presets()[name].languages()]
+)
+def test_a_turn_of_claude_code(name: str, dialect: str, tmp_path: Path) -> None:
     """The call is made, in each language, goes to the preset's address, and is signed with its key."""
-    (tmp_path / "dragoman.yaml").write_text(f"providers: {{{name}: {{}}}}\n", "utf-8")
+    (tmp_path / "dragoman.yaml").write_text(f"providers: {{{name}: {{dialect: {dialect}}}}}\n", "utf-8")
     variables = {key: f"key-of-{key}" for key in presets()[name].keys[:1]} | ACCOUNTS
     settings, secrets = config.load(path=None, environ=variables, folder=tmp_path, home=tmp_path)
     preset = presets()[name]
     credentials = Credentials(secrets, settings.identities)
     provider = settings.providers[name]
-    templates = (provider.template, *provider.others)
+    assert provider.template.dialect == dialect
+    assert {dialect, *(each.dialect for each in provider.others)} == set(preset.languages())
     for model in dict.fromkeys((preset.big, preset.small, *preset.models, "any-model")):
         if model is None:
             continue
-        first = Router(settings).route(f"{name}/{model}").targets[0]
-        targets = [each for each in (first, first.other) if each is not None]
-        assert {each.dialect for each in targets} == set(preset.languages())
-        for target in targets:
-            body = BODY if target.facts.tools else {key: value for key, value in BODY.items() if key != "tools"}
-            call = DIALECTS[target.dialect].call(decode(json.dumps({**body, "model": model}).encode()), target)
-            sent = json.loads(call.body)
-            template = next(each for each in templates if each.dialect == target.dialect)
-            assert call.url == template.base_url + PATHS[target.dialect].format(model=model)
-            if target.dialect == "gemini":
-                limit = sent["generationConfig"]["maxOutputTokens"]
-            else:
-                assert sent["model"] == model
-                name_of_limit = "max_output_tokens" if target.dialect == "responses" else target.quirks.max_tokens_field
-                limit = sent[name_of_limit]
-            assert limit <= (target.facts.max_output or 128_000)
-            assert "key-of-" not in repr(call)
-            if target.auth == "google":
-                assert credentials.headers(target, 0.0) is None  # a token must be fetched first
-                continue
-            language = preset.languages()[target.dialect]
-            header, form = SIGNED[language.auth or preset.auth]
-            signed = [(header, form.format(f"key-of-{key}")) for key in preset.keys[:1]]
-            assert list(credentials.headers(target, 0.0) or ()) == signed
+        target = Router(settings).route(f"{name}/{model}").targets[0]
+        assert target.dialect == dialect
+        assert (target.other is None) is (
+            dialect == "anthropic" or not set(preset.languages()) - {dialect, "anthropic"}
+        )
+        body = BODY if target.facts.tools else {key: value for key, value in BODY.items() if key != "tools"}
+        call = LANGUAGES[dialect].call(decode(json.dumps({**body, "model": model}).encode()), target)
+        assert "key-of-" not in repr(call)
+        assert call.url.startswith(provider.template.base_url + "/")
+        if getattr(target.quirks, "form", "messages") == "messages":
+            assert call.url == provider.template.base_url + PATHS[dialect].format(model=model)
+            assert limit(json.loads(call.body), target) <= (target.facts.max_output or 128_000)
+        if target.auth == "google":
+            assert credentials.headers(target, 0.0) is None  # a token must be fetched first
+            continue
+        header, form = SIGNED[preset.languages()[dialect].auth or preset.auth]
+        signed = [(header, form.format(f"key-of-{key}")) for key in preset.keys[:1]]
+        assert list(credentials.headers(target, 0.0) or ()) == signed
+
+
+def limit(sent: Any, target: Target) -> int:
+    """How long the answer may be."""
+    if target.dialect == "gemini":
+        return int(sent["generationConfig"]["maxOutputTokens"])
+    assert sent["model"] == target.model
+    name = {"responses": "max_output_tokens", "anthropic": "max_tokens"}.get(target.dialect)
+    return int(sent[name or target.quirks.max_tokens_field])

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from dragoman import __version__
 from dragoman.cli.terminal import bad, faint, good, strong, table
-from dragoman.config.settings import Config, Provider
+from dragoman.config.settings import CALLER, Config, Provider
 
 
 def short(url: str, config: Config) -> str:
@@ -29,6 +29,9 @@ def full(url: str, config: Config, models: Sequence[Sequence[str]], token: str |
     else:
         lines += [strong("Providers"), *table(provider_rows(list(config.providers.values()))), ""]
     lines += [strong("Models"), *table(models), ""]
+    callers = [provider.name for provider in config.providers.values() if provider.template.auth == CALLER]
+    if callers:
+        lines += [f"  {callers[0]} is asked with each caller's own key; keys of yours never go there.", ""]
     lines += [strong("Connect"), *table(connect_rows(url, token, needs_token=bool(config.server.auth_token)))]
     if token:
         lines += ["", f"  A token was made, because other machines can reach this address: {strong(token)}"]

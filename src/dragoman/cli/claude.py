@@ -23,7 +23,8 @@ from dragoman.cli.configuration import Place
 from dragoman.cli.failure import Failure
 from dragoman.cli.terminal import say
 from dragoman.config import kept_token
-from dragoman.config.settings import Config
+from dragoman.config.settings import CALLER, Config
+from dragoman.routing import Router
 from dragoman.server.door import is_loopback
 
 ANY_TOKEN = "dragoman"  # noqa: S105 - no secret: an open gateway takes every word, and clients want to send one
@@ -41,9 +42,11 @@ def command(file: Path | None, binary: Path | None, arguments: tuple[str, ...]) 
     place = configuration.here()
     program = find(binary, place)
     settings, _ = configuration.load(file, place)
-    warn(place)
+    callers = any(provider.template.auth == CALLER for provider in settings.providers.values())
+    claude = Router(settings).of_claude() is not None
+    warn(place, callers=callers)
     with gateway(settings, file, place) as (url, token):
-        code = run([program, *arguments], environment(place.environ, url, token))
+        code = run([program, *arguments], environment(place.environ, url, token, callers=callers, claude=claude))
     sys.exit(code)
 
 
@@ -58,10 +61,10 @@ def find(binary: Path | None, place: Place) -> str:
     return found
 
 
-def warn(place: Place) -> None:
+def warn(place: Place, *, callers: bool = False) -> None:
     """Say what is taken out of the environment, and which settings files win over what is put in."""
     for name in conflicts.ELSEWHERE:
-        if place.environ.get(name):
+        if place.environ.get(name) and not (callers and name in conflicts.CREDENTIALS):
             say(f"Note: {name} is set; Claude Code is started without it.", error=True)
     for conflict in conflicts.in_settings(conflicts.settings_files(place.environ, place.home, place.folder)):
         say(f"Note: {conflict.where}: {conflict.name} {conflict.advice}.", error=True)
@@ -148,14 +151,29 @@ def _wait(process: subprocess.Popen[bytes], log: Path) -> str:
     raise Failure(f"The gateway did not start:\n{said[-2000:]}")
 
 
-def environment(environ: Mapping[str, str], url: str, token: str) -> dict[str, str]:
-    """The child's environment: everything that the user has, and the way to the gateway."""
-    child = {name: value for name, value in environ.items() if name not in conflicts.ELSEWHERE}
+def environment(
+    environ: Mapping[str, str], url: str, token: str, *, callers: bool = False, claude: bool = False
+) -> dict[str, str]:
+    """The child's environment: everything that the user has, and the way to the gateway.
+
+    `callers`: an upstream is asked with the user's own key or login, so those stay, and the gateway's token goes in a
+    header of its own. `claude`: an upstream is Claude itself.
+    """
+    left_out = frozenset(conflicts.ELSEWHERE) - frozenset(conflicts.CREDENTIALS if callers else ())
+    child = {name: value for name, value in environ.items() if name not in left_out}
     child["ANTHROPIC_BASE_URL"] = url
-    child["ANTHROPIC_AUTH_TOKEN"] = token
-    # The picker shows what the gateway lists; the attribution block would only be taken out again.
+    if callers:
+        if child.get("ANTHROPIC_AUTH_TOKEN") in (token, ANY_TOKEN):
+            del child["ANTHROPIC_AUTH_TOKEN"]
+        if token != ANY_TOKEN:
+            further = (child.get("ANTHROPIC_CUSTOM_HEADERS"), f"x-dragoman-token: {token}")
+            child["ANTHROPIC_CUSTOM_HEADERS"] = "\n".join(filter(None, further))
+    else:
+        child["ANTHROPIC_AUTH_TOKEN"] = token
+    # The picker shows what the gateway lists.
     child.setdefault("CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY", "1")
-    child.setdefault("CLAUDE_CODE_ATTRIBUTION_HEADER", "0")
+    if not claude:  # the attribution block would only be taken out again
+        child.setdefault("CLAUDE_CODE_ATTRIBUTION_HEADER", "0")
     for name in ("NO_PROXY", "no_proxy"):
         spared = [part for part in child.get(name, "").split(",") if part]
         if spared != ["*"]:

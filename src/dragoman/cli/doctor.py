@@ -15,8 +15,9 @@ from dragoman.cli.live import Live
 from dragoman.cli.reach import one, reach
 from dragoman.cli.serve import with_token
 from dragoman.cli.terminal import bad, faint, good, say, strong, table
-from dragoman.config.settings import Config, Provider, Secrets
+from dragoman.config.settings import CALLER, Config, Provider, Secrets
 from dragoman.providers import Account, google
+from dragoman.routing import Router
 
 LIVE_LIMIT = 60.0  # seconds that a provider gets for one token
 
@@ -33,6 +34,7 @@ def command(file: Path | None, live: bool) -> None:
     problems = show_configuration(settings)
     url = show_gateway(settings)
     problems += show_providers(settings, secrets)
+    problems += show_claude(settings, url)
     problems += show_google(settings)
     problems += show_reach(settings)
     if live:
@@ -74,6 +76,38 @@ def show_providers(settings: Config, secrets: Secrets) -> int:
         say(line)
     say()
     return sum(not provider.ready for provider in settings.providers.values())
+
+
+def show_claude(settings: Config, url: str) -> int:
+    """Which providers have Claude, whose key is used there, and where its names go."""
+    found = [each for each in settings.providers.values() if each.claude or each.template.auth == CALLER]
+    if not found:
+        return 0
+    say(strong("Claude"))
+    for line in table([each.name, whose_key(each), faint(each.template.base_url)] for each in found):
+        say(line)
+    native = Router(settings).of_claude()
+    if native is not None:
+        say(f"  names of Claude that `models:` does not map go to {good(native.name)}, untranslated")
+    problems = 0
+    for provider in found:
+        if provider.ready and provider.template.base_url.startswith((url, url.replace("127.0.0.1", "localhost"))):
+            say(f"  {provider.name}  {bad('calls this gateway itself')}  set its base_url to the upstream's")
+            problems += 1
+    say()
+    return problems
+
+
+def whose_key(provider: Provider) -> str:
+    """Whose credentials go to a provider; never what they are."""
+    target = provider.template
+    if not provider.ready:
+        return bad("not ready")
+    if target.auth == CALLER:
+        return "each caller's own key, never one of yours"
+    if target.auth in ("entra", "google"):
+        return "your identity's tokens"
+    return f"your key {target.key}" if target.key else "no key"
 
 
 def show_google(settings: Config) -> int:
@@ -124,11 +158,13 @@ def show_reach(settings: Config) -> int:
 
 def show_live(settings: Config, secrets: Secrets, place: Place) -> int:
     """A one-token call for each ready provider, by the way that every request takes."""
-    providers = [provider for provider in ready(settings) if provider.small or provider.big or provider.models]
+    known = [provider for provider in ready(settings) if provider.small or provider.big or provider.models]
+    providers = [provider for provider in known if provider.template.auth != CALLER]
     say(strong("Live"))
-    silent = [provider.name for provider in ready(settings) if provider not in providers]
-    for name in silent:
-        say(f"  {name}  " + faint("not asked: no model of it is known"))
+    for provider in ready(settings):
+        if provider not in providers:
+            why = "callers' own keys are asked with" if provider in known else "no model of it is known"
+            say(f"  {provider.name}  " + faint(f"not asked: {why}"))
     if settings.demo:
         say("  " + faint("not asked: only the simulated demo model is there"))
     failed = asyncio.run(_live(settings, secrets, place, providers))

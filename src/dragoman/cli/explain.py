@@ -103,6 +103,8 @@ def header_names(call: Call, target: Target) -> list[str]:
         names.append("authorization (a token of Entra ID)")
     elif target.auth == "google":
         names.append("authorization (a token of Google)")
+    elif target.auth == "caller":
+        names.append("x-api-key or authorization (the caller's own)")
     elif target.key is not None and target.auth != "none":
         shown = "authorization" if target.auth == "bearer" else target.auth
         names.append(f"{shown} (from {target.key})")

@@ -10,7 +10,13 @@ from msgspec import Struct
 from dragoman.config.variables import ExpansionError, expand, first, names
 from dragoman.providers import Preset, azure, vertex
 
-PATHS = ("/chat/completions", "/responses")  # what dialects append, and people paste along
+PATHS = ("/chat/completions", "/responses", "/v1/messages/count_tokens", "/v1/messages")
+"""What dialects append, and people paste along."""
+
+MESSAGES = ("/v1/messages", "/v1/messages/count_tokens", "/anthropic", "/anthropic/v1")
+"""How addresses end that say themselves that Messages is spoken there."""
+
+REGION = "{location}"
 _MODELS = re.compile(r"/models(/[^/]*)?$")  # what the dialect of Gemini appends
 
 
@@ -25,16 +31,70 @@ class Places(Struct, frozen=True):
     where: str = ""  # for people
 
 
-def plain(preset: Preset | None, url: str | None, dialects: Iterable[str], variables: Mapping[str, str]) -> Places:
-    """One base URL for every dialect, except where the preset has another one for it."""
+def plain(
+    preset: Preset | None,
+    url: str | None,
+    dialects: Iterable[str],
+    variables: Mapping[str, str],
+    location: str | None = None,
+) -> Places:
+    """One base URL for every dialect, except where the preset has another one for it. `location`: what the
+    configuration says in place of a variable.
+    """
     base, moved, wrong = _base_url(preset, url, variables)
-    further = {} if preset is None else preset.languages()
+    own = {} if preset is None else _homes(preset, preset.base_url if moved else base)
     if preset is not None and preset.addressing == "host":
         base = _hosted(base, preset)
-    own = {name: base + language.path for name, language in further.items()}
-    if not moved:
-        own |= {name: language.base_url for name, language in further.items() if language.base_url is not None}
-    return Places(base, {dialect: (own.get(dialect, base), "") for dialect in dialects}, wrong=wrong)
+        own = {name: base + language.path for name, language in preset.languages().items()}
+    elif moved and own:
+        own = _moved(own, base)
+    places = {dialect: own.get(dialect, base) for dialect in dialects}
+    if "anthropic" in places:
+        places["anthropic"] = places["anthropic"].removesuffix("/v1")  # its dialect appends that too
+    where = ""
+    if preset is not None and preset.addressing == "region" and not moved:
+        region, missing = _region(preset, location, variables)
+        wrong = wrong or missing
+        where = "" if missing else f"region {region}"
+        base, places = (
+            base.replace(REGION, region),
+            {name: each.replace(REGION, region) for name, each in places.items()},
+        )
+    return Places(base, {dialect: (each, "") for dialect, each in places.items()}, wrong=wrong, where=where)
+
+
+def _homes(preset: Preset, base: str) -> dict[str, str]:
+    """Language -> its address, as the preset has it. `base`: that of the provider."""
+    return {
+        name: base + language.path if language.base_url is None else language.base_url
+        for name, language in preset.languages().items()
+    }
+
+
+def _moved(homes: Mapping[str, str], base: str) -> dict[str, str]:
+    """The same at another address, which may be that of any of the languages: all of them move with it.
+
+    An address that looks like none of them is everybody's.
+    """
+    paths = {name: urlsplit(home).path for name, home in homes.items()}
+    for path in sorted(filter(None, paths.values()), key=len, reverse=True):
+        if base.endswith(path):
+            root = base.removesuffix(path)
+            return {name: root + each for name, each in paths.items()}
+    usual = next(iter(paths.values()))
+    return {name: base + each.removeprefix(usual) if each.startswith(usual) else base for name, each in paths.items()}
+
+
+def _region(preset: Preset, location: str | None, variables: Mapping[str, str]) -> tuple[str, str | None]:
+    """The region, and what is wrong with it."""
+    source = "location" if location else first(preset.location_keys, variables)
+    text = location or variables.get(source or "")
+    if not text:
+        return "REGION", f"set {' or '.join(preset.location_keys)}"
+    try:
+        return vertex.location(text), None
+    except ValueError:
+        return "REGION", f"{source} is no region: write one like eu-west-1"
 
 
 def _hosted(url: str, preset: Preset) -> str:
@@ -65,9 +125,10 @@ def cloud(
         location = vertex.location(fields.get("location") or found.location or variables.get(source or "") or "global")
     except ValueError as error:
         return _nowhere(dialects, f"{source or 'the credentials: project'} {error}", vertex.EXAMPLE)
-    url = vertex.address(found.root, project, location)
+    publishers = {dialect: "anthropic" if dialect == "anthropic" else "google" for dialect in dialects}
+    urls = {dialect: (vertex.address(found.root, project, location, each), "") for dialect, each in publishers.items()}
     where = f"project {project}, location {location}"
-    return Places(url, dict.fromkeys(dialects, (url, "")), project=project, where=where)
+    return Places(vertex.address(found.root, project, location), urls, project=project, where=where)
 
 
 def resource(
@@ -81,7 +142,7 @@ def resource(
     if not text:
         return _nowhere(dialects, f"set {preset.base_url_keys[0]}")
     try:
-        found = azure.endpoint(text)
+        found = azure.endpoint(text, azure.FOUNDRY if preset.dialect == "anthropic" else azure.OPENAI)
         source = "api_version"
         if version is not None:
             dated = azure.dated(version)
@@ -94,6 +155,8 @@ def resource(
         return _nowhere(dialects, f"{source} {error}")
     made = {dialect: azure.address(found.root, dated, dialect) for dialect in dialects}
     urls = {dialect: place for dialect, place in made.items() if place is not None}
+    if preset.dialect == "anthropic" and not azure.known(found.root) and "/anthropic" not in text:
+        urls["anthropic"] = (found.root, "")  # a gateway of one's own, as Anthropic's own client reads the variable
     return Places(found.root, urls, found.deployment)
 
 
@@ -119,7 +182,7 @@ def _base_url(preset: Preset | None, url: str | None, variables: Mapping[str, st
     except ValueError:
         return preset.base_url, False, f"{variable} is not a URL"
     found = found if "://" in found else f"https://{found}"
-    if unusable(found):
+    if unusable(found.replace(REGION, "region")):
         wrong = variable or " and ".join(names(preset.base_url))
         return preset.base_url, False, f"{wrong} is not a URL, or holds a user, a password, `?` or `#`"
     return found, variable is not None, None

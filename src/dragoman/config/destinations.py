@@ -1,6 +1,6 @@
 """`models:`: what callers ask for -> where it goes. Every destination must lead somewhere, and no alias in a circle."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from dragoman.config.document import Node
 from dragoman.config.entries import Entries
@@ -9,6 +9,9 @@ from dragoman.config.names import PREFIX, bare, claude, find
 from dragoman.config.problems import did_you_mean
 from dragoman.config.settings import Provider
 from dragoman.providers import presets
+
+PASSTHROUGH = "passthrough"
+"""A destination: Claude's names go to a provider of Claude as they are; others as if nothing were mapped."""
 
 Models = dict[str, tuple[str, ...]]
 
@@ -51,6 +54,8 @@ def _add_presets(models: Mapping[str, Iterable[str]], providers: dict[str, Provi
     """`fast: groq/...` is enough to use the preset groq."""
     for names in models.values():
         for name in names:
+            if _passes(name, models) and not _has_claude(providers) and "anthropic" not in providers:
+                providers["anthropic"] = entries.preset("anthropic")
             provider, slash, model = bare(name).partition("/")
             if slash and model and name not in models and provider in presets() and provider not in providers:
                 providers[provider] = entries.preset(provider)
@@ -59,6 +64,12 @@ def _add_presets(models: Mapping[str, Iterable[str]], providers: dict[str, Provi
 def _wrong(name: str, models: Models, providers: Mapping[str, Provider]) -> str | None:
     """Why `name` is no destination; None when it is one."""
     name = bare(name)
+    if _passes(name, models):
+        return (
+            None
+            if _has_claude(providers)
+            else "needs a provider of Claude: add `mine: {preset: anthropic}` to `providers:`."
+        )
     if find(name, models, providers) is not None or claude(name) is not None:
         return None
     if any(name in (*provider.models, provider.big, provider.small) for provider in providers.values()):
@@ -72,6 +83,14 @@ def _wrong(name: str, models: Models, providers: Mapping[str, Provider]) -> str 
     return f"leads nowhere: write `provider/model`, or a name that stands in `models:`.{did_you_mean(name, known)}"
 
 
+def _has_claude(providers: Mapping[str, Provider]) -> bool:
+    return any(each.claude and each.facts_of is None for each in providers.values())
+
+
+def _passes(name: str, models: Container[str]) -> bool:
+    return bare(name) == PASSTHROUGH and PASSTHROUGH not in models
+
+
 def _circles(models: Models, providers: Mapping[str, Provider]) -> list[tuple[str, ...]]:
     """Entries that lead back to themselves, each circle once."""
     done: set[str] = set()
@@ -82,7 +101,7 @@ def _circles(models: Models, providers: Mapping[str, Provider]) -> list[tuple[st
             found.append(way[way.index(key) :])
         elif key not in done:
             for name in models[key]:
-                step = find(bare(name), models, providers)
+                step = None if _passes(name, models) else find(bare(name), models, providers)
                 if step is not None and step.key:
                     walk(step.key, (*way, key))
             done.add(key)

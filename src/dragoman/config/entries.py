@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from msgspec import structs
 
@@ -11,9 +12,9 @@ from dragoman.config import addresses, google
 from dragoman.config.addresses import Places
 from dragoman.config.document import Node
 from dragoman.config.fields import Sheet
-from dragoman.config.keys import Signer
+from dragoman.config.keys import Signer, SigningAuth
 from dragoman.config.problems import did_you_mean
-from dragoman.config.settings import Auth, Entra, Entry, Hidden, Provider
+from dragoman.config.settings import CALLER, Entra, Entry, Hidden, Provider
 from dragoman.config.variables import first, names
 from dragoman.dialects.contract import Facts, Target
 from dragoman.providers import QUIRKS, Preset, azure, presets, safe, state_scope, vertex
@@ -24,7 +25,12 @@ RESERVED = {
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _COPIED = ("title", "big", "small")  # fields that an entry takes over from its preset
-_ONLY = {"api_version": "azure", "deployments": "azure", "project": "vertex", "location": "vertex"}
+_ONLY = {  # setting -> addressings that have it, and presets of those
+    "api_version": (("azure",), ("azure",)),
+    "deployments": (("azure",), ("azure",)),
+    "project": (("vertex",), ("vertex",)),
+    "location": (("vertex", "region"), ("vertex", "bedrock")),
+}
 _TRUE = frozenset({"true", "1", "yes", "on"})
 
 Quirks = dict[str, dict[str, Any]]  # dialect -> fields of its quirks
@@ -33,10 +39,11 @@ Quirks = dict[str, dict[str, Any]]  # dialect -> fields of its quirks
 class Entries:
     """Makes providers, and gathers their keys in `secrets`."""
 
-    def __init__(self, variables: Mapping[str, str], secrets: dict[str, str], home: Path) -> None:
+    def __init__(self, variables: Mapping[str, str], secrets: dict[str, str], home: Path, token: str = "") -> None:
+        """`token`: this gateway's own, which is no key of anybody."""
         self._variables = variables
         self._home = home
-        self._signer = Signer(variables, secrets)
+        self._signer = Signer(variables, secrets, token)
 
     def configured(self, sheet: Sheet, node: Node) -> dict[str, Provider]:
         """The providers of the mapping under `providers:`; problems go to `sheet`."""
@@ -45,7 +52,20 @@ class Entries:
             provider = self._configured(sheet, name, child, f"providers.{name}")
             if provider is not None:
                 found[name] = provider
+                self._check_callers(sheet, child, name, found)
         return found
+
+    @staticmethod
+    def _check_callers(sheet: Sheet, node: Node, name: str, found: Mapping[str, Provider]) -> None:
+        """A caller has one key, and it belongs to one vendor: no other host may see it."""
+        asked = {each: urlsplit(found[each].template.base_url).netloc for each in found if _asks_callers(found[each])}
+        other = next((each for each, host in asked.items() if name in asked and host != asked[name]), None)
+        if other is not None:
+            key = sheet.mapping(node, f"providers.{name}")["api_key"]
+            text = (
+                f"callers' keys go to {other} already, and must reach no other host. Give one of them a key of its own."
+            )
+            sheet.refuse(key, f"providers.{name}.api_key", text)
 
     def from_environment(self) -> dict[str, Provider]:
         """Every preset whose key, or whose own base URL, is in the environment, in the order of the presets."""
@@ -92,7 +112,7 @@ class Entries:
             certain = preset.project_keys[:1] if not first((*preset.location_keys, google.FILE), variables) else ()
             return first(certain or preset.project_keys, variables)
         addressed = preset.base_url_keys if preset.local or preset.addressing == "azure" else ()
-        return first((*preset.keys, *preset.token_keys, *addressed), variables)
+        return self._signer.given((*preset.keys, *preset.token_keys)) or first(addressed, variables)
 
     def _configured(self, sheet: Sheet, name: str, node: Node, path: str) -> Provider | None:
         if name in RESERVED:
@@ -116,6 +136,9 @@ class Entries:
             text = f"there is no preset of this name, and no `base_url`.{hint} See docs/providers.md for the presets."
             sheet.refuse(node, path, text)
         children = sheet.mapping(node, path) if isinstance(node.value, dict) else {}
+        addressing = preset.addressing if preset is not None else "plain"
+        if addressing == "plain" and "dialect" not in fields and _says_messages(fields.get("base_url")):
+            fields["dialect"] = "anthropic"
         dialect = fields.get("dialect") or (preset.dialect if preset else "chat")
         quirks = _quirks(sheet, children["quirks"], f"{path}.quirks", dialect) if "quirks" in children else {}
         fields["facts"] = _facts(sheet, children["facts"], f"{path}.facts") if "facts" in children else {}
@@ -146,15 +169,16 @@ class Entries:
         spoken = _spoken(preset, fields.get("dialect"), quirks, facts.values())
         account = google.credentials(fields.get("credentials_file"), self._variables, self._home)
         places = self._places(preset, fields, account.project, spoken)
-        spoken = [dialect for dialect in spoken if dialect in places.urls]
+        # What a caller sends is for Messages only.
+        heard = ("anthropic",) if fields.get("api_key") == CALLER else spoken
+        spoken = [dialect for dialect in heard if dialect in places.urls]
         signing = self._signer.signing(name, preset, fields, places=places, found=account, file=file)
-        ready, why = signing.ready, signing.why
-        why = f"{why}; {switch} sends it to {preset.title}" if preset and switch else why
+        why = f"{signing.why}; {switch} sends it to {preset.title}" if preset and switch else signing.why
         wrong = places.wrong
         if fields.get("dialect") not in (None, *places.urls):
             wrong = f"this API version has no {fields['dialect']}: take {azure.RESPONSES_SINCE} or later, or none"
         if wrong:
-            ready, why = False, wrong if ready else f"{why}; {wrong}"
+            why = wrong if signing.ready else f"{why}; {wrong}"
         deployments: dict[str, str] = fields.get("deployments", {})
         named = (*deployments, *filter(None, [places.deployment, self._named(preset)]))
         models = tuple(fields.get("models") or dict.fromkeys(named) or (preset.models if preset else ()))
@@ -163,14 +187,13 @@ class Entries:
 
         def template(dialect: str) -> Target:
             url, query = places.urls[dialect]
-            shipped = preset.typed_quirks(dialect) if preset and dialect in preset.languages() else QUIRKS[dialect]()
             return Target(
                 provider=name,
                 dialect=dialect,
                 base_url=url,
                 query=query,
                 model="",
-                quirks=structs.replace(shipped, **quirks.get(dialect, {})),
+                quirks=structs.replace(_shipped(preset, dialect), **quirks.get(dialect, {})),
                 key=signing.key,
                 auth=_auth(preset, dialect, signing.auth, fields),
                 headers=tuple((header.lower(), Hidden(value)) for header, value in headers.items()),
@@ -180,13 +203,14 @@ class Entries:
         return Provider(
             name=name,
             title=chosen.get("title", name),
-            ready=ready,
+            ready=signing.ready and not wrong,
             why=why,
             big=chosen.get("big") or (models[0] if len(models) == 1 else None),
             small=chosen.get("small"),
             models=models,
             documentation=preset.documentation if preset else "",
             preset=row,
+            claude=preset.claude if preset and "anthropic" in spoken else None,
             facts=tuple(facts.items()),
             facts_of=preset.facts_of if preset else None,
             base_models={deployment.lower(): model for deployment, model in deployments.items()},
@@ -204,7 +228,7 @@ class Entries:
         if preset is not None and preset.addressing == "azure":
             version = fields.get("api_version")
             return addresses.resource(preset, fields.get("base_url"), version, spoken, self._variables)
-        return addresses.plain(preset, fields.get("base_url"), spoken, self._variables)
+        return addresses.plain(preset, fields.get("base_url"), spoken, self._variables, fields.get("location"))
 
     def _named(self, preset: Preset | None) -> str | None:
         """The model that a variable names."""
@@ -212,10 +236,25 @@ class Entries:
         return self._variables[variable] if variable else None
 
 
-def _auth(preset: Preset | None, dialect: str, usual: Auth, fields: Mapping[str, Any]) -> Auth:
-    """How a call in one language is signed: as the entry says, else as the preset says for this language."""
+def _shipped(preset: Preset | None, dialect: str) -> Any:
+    """The quirks of one language, as shipped."""
+    return preset.typed_quirks(dialect) if preset and dialect in preset.languages() else QUIRKS[dialect]()
+
+
+def _auth(preset: Preset | None, dialect: str, usual: SigningAuth, fields: Mapping[str, Any]) -> SigningAuth:
+    """How a call in one language is signed: as the entry says, else as the preset says for a key in this language."""
     language = preset.languages().get(dialect) if preset else None
-    return usual if language is None or language.auth is None or fields.get("auth") else language.auth
+    if preset is None or language is None or language.auth is None or fields.get("auth") or usual != preset.auth:
+        return usual
+    return language.auth
+
+
+def _says_messages(url: str | None) -> bool:
+    return url is not None and url.strip().rstrip("/").endswith(addresses.MESSAGES)
+
+
+def _asks_callers(provider: Provider) -> bool:
+    return provider.template.auth == CALLER
 
 
 def _spoken(
@@ -257,9 +296,11 @@ def _check(
     """Settings that must fit each other."""
     addressing = preset.addressing if preset is not None else "plain"
     on_azure = addressing == "azure"
-    for name, only in _ONLY.items():
-        if name in fields and addressing != only:
-            sheet.refuse(children[name], f"{path}.{name}", f"only `{only}`, or `preset: {only}`, has this setting.")
+    for name, (addressings, only) in _ONLY.items():
+        if name in fields and addressing not in addressings:
+            text = " and ".join(f"`{each}`, or `preset: {each}`," for each in only)
+            sheet.refuse(children[name], f"{path}.{name}", f"only {text} has this setting.")
+    _check_caller(sheet, fields, children, path, preset)
     url, version = fields.get("base_url"), fields.get("api_version")
     if url is not None and on_azure:
         _try(sheet, children["base_url"], f"{path}.base_url", azure.endpoint, url)
@@ -279,6 +320,19 @@ def _check(
     elif (entra or auth == "entra") and not on_azure and not entra.get("scope"):
         node = children["entra" if entra else "auth"]
         sheet.refuse(node, f"{path}.entra.scope", "is missing: only on Azure it is known what tokens are for.")
+
+
+def _check_caller(
+    sheet: Sheet, fields: Mapping[str, Any], children: Mapping[str, Node], path: str, preset: Preset | None
+) -> None:
+    if fields.get("api_key") != CALLER:
+        return
+    dialect = fields.get("dialect") or (preset.dialect if preset else "chat")
+    if dialect != "anthropic":
+        sheet.refuse(children["api_key"], f"{path}.api_key", "`caller` is for `dialect: anthropic`: it passes on keys.")
+    for name in ("auth", "entra"):
+        if fields.get(name):
+            sheet.refuse(children[name], f"{path}.{name}", "goes not with `api_key: caller`, which passes on keys.")
 
 
 def _check_google(

@@ -1,26 +1,31 @@
 """How a provider's calls are signed: by a key, by a ready token, or as somebody whom Microsoft or Google knows."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from dragoman.config.addresses import Places
 from dragoman.config.google import Found
-from dragoman.config.settings import Auth
-from dragoman.config.variables import first
+from dragoman.config.settings import CALLER, Auth
 from dragoman.providers import Account, Identity, Owner, Preset, azure, fault, google, safe
 
 TENANT, CLIENT, SECRET = "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"
 AUTHORITY = "AZURE_AUTHORITY_HOST"
 QUOTA = "GOOGLE_CLOUD_QUOTA_PROJECT"
 METADATA = "GCE_METADATA_HOST"
+MADE = "dragoman"
+"""What tokens begin with that dragoman makes, and what clients of an open gateway are told to send."""
+
+NOT_A_KEY = "this gateway's own token, and no key"
+
+SigningAuth = Auth | Literal["caller"]
 
 
 class Signing(Struct, frozen=True):
     """How calls are signed, and whether and why that can be done. `key` is a name among the secrets."""
 
-    auth: Auth
+    auth: SigningAuth
     key: str | None
     ready: bool
     why: str
@@ -30,9 +35,19 @@ class Signing(Struct, frozen=True):
 class Signer:
     """Finds out how a provider's calls are signed, and puts what is secret among the secrets."""
 
-    def __init__(self, variables: Mapping[str, str], secrets: dict[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, str], secrets: dict[str, str], token: str = "") -> None:
+        """`token`: this gateway's own."""
         self._variables = variables
         self._secrets = secrets
+        self._token = token
+
+    def given(self, names: Iterable[str]) -> str | None:
+        """The first of `names` with a key in it. This gateway's own token, which clients send to it, is none."""
+        return next((name for name in names if self._variables.get(name) and not self._is_own(name)), None)
+
+    def _is_own(self, name: str) -> bool:
+        value = self._variables.get(name, "")
+        return bool(value) and (value in (self._token, MADE) or value.startswith(f"{MADE}-"))
 
     def signing(
         self, name: str, preset: Preset | None, fields: Mapping[str, Any], *, places: Places, found: Found, file: str
@@ -40,6 +55,8 @@ class Signer:
         """`fields`: what the entry says. `places`: where calls go. `found`: Google's credentials. `file`: where the
         entry stands.
         """
+        if fields.get("api_key") == CALLER:
+            return Signing("caller", None, ready=True, why="is asked with each caller's own key")
         asked: Auth | None = fields.get("auth")
         usual: Auth = preset.auth if preset is not None else "bearer"
         by_entra = preset is not None and preset.addressing == "azure"
@@ -49,8 +66,8 @@ class Signer:
             return self._google(places, found)
         if usual == "google":
             usual = "x-goog-api-key"
-        written, variable = fields.get("api_key"), first(preset.keys if preset else (), self._variables)
-        token = first(preset.token_keys if preset else (), self._variables)
+        written, variable = fields.get("api_key"), self.given(preset.keys if preset else ())
+        token = self.given(preset.token_keys if preset else ())
         if written:
             return self._keyed(f"{name}.api_key", f"api_key in {file}", written, asked or usual)
         if variable is not None:
@@ -62,11 +79,15 @@ class Signer:
         if preset is None or preset.local or asked == "none":
             return self._keyless(f"{name}.api_key", written if preset is None else None, asked)
         choices = " or ".join(preset.keys)
+        if own := next(filter(self._is_own, preset.keys), None):
+            return Signing(asked or usual, own, ready=False, why=f"{own} holds {NOT_A_KEY}")
         why = f"set {choices}" + (", or sign by Entra ID (docs/azure.md)" if by_entra else "")
         return Signing(asked or usual, preset.keys[0], ready=False, why=why)
 
     def _keyed(self, label: str, source: str, key: str, auth: Auth) -> Signing:
         shown = label if auth != "none" else None
+        if self._token and key == self._token:
+            return Signing(auth, shown, ready=False, why=f"{source} is {NOT_A_KEY}")
         if wrong := fault(key):
             return Signing(auth, shown, ready=False, why=f"{source} {wrong}")
         self._secrets[label] = key

@@ -93,12 +93,12 @@ def load(*, path: Path | None, environ: Mapping[str, str], folder: Path, home: P
     variables = {**local, **environ}
     file, root = _document(path, variables, folder, home, problems)
     sheet = Sheet(str(file) if file else "environment", variables, problems)
-    entries = Entries(variables, secrets, home)
     sections = _sections(sheet, root)
 
     server = sheet.fill(Server, sections["server"], "server") if "server" in sections else {}
     logs = sheet.fill(Logs, sections["logs"], "logs") if "logs" in sections else {}
     _override(server, logs, Sheet("environment", {}, problems), variables)
+    entries = Entries(variables, secrets, home, server.get("auth_token", ""))
     strict = "strict" in sections and sheet.value(sections["strict"], bool, "strict") is True
     named = entries.configured(sheet, sections["providers"]) if "providers" in sections else {}
     written = "providers" in sections and bool(sections["providers"].value)

@@ -5,9 +5,12 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from dragoman.dialects.contract import Target
-from dragoman.providers import Owner
+from dragoman.providers import Form, Owner
 
 Auth = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "entra", "google", "none"]
+CALLER = "caller"
+"""As `api_key`: calls are signed with what the caller sent."""
+
 Seconds = Annotated[float, Meta(ge=0)]
 
 
@@ -85,14 +88,15 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     preset: str | None = None
     """The preset that this provider is made of; by default the one of its own name. See docs/providers.md."""
 
-    dialect: Literal["chat", "responses", "gemini"] | None = None
+    dialect: Literal["chat", "responses", "gemini", "anthropic"] | None = None
     """The language that all its models are asked in. `chat`: OpenAI Chat Completions; `responses`: OpenAI Responses;
-    `gemini`: Google's generateContent. By default what is known about each model, then what the preset usually speaks,
-    then Chat Completions."""
+    `gemini`: Google's generateContent; `anthropic`: Messages, passed on untranslated. By default what is known about
+    each model, then what the preset usually speaks, then Chat Completions; a `base_url` that ends in `/v1/messages` or
+    `/anthropic` says `anthropic`."""
 
     base_url: str | None = None
-    """Where it is; `/chat/completions`, `/responses` or `/models/...` is appended. Needed when there is no preset. On
-    Azure the endpoint, in any form; on Vertex AI a host, or a whole address with project and location."""
+    """Where it is; `/chat/completions`, `/responses`, `/models/...` or `/v1/messages` is appended. Needed when there is
+    no preset. On Azure the endpoint, in any form; on Vertex AI a host, or a whole address with project and location."""
 
     api_version: str | None = None
     """On Azure: a dated API version, for the older URLs; `v1` or nothing is the v1 API. See docs/azure.md."""
@@ -103,7 +107,8 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     location: str | None = None
     """On Vertex AI: `global`, a multi-region like `eu`, or a region like `europe-west4`. By default $VERTEX_LOCATION,
-    $GOOGLE_CLOUD_LOCATION, $CLOUD_ML_REGION, then `global`."""
+    $GOOGLE_CLOUD_LOCATION, $CLOUD_ML_REGION, then `global`. On Bedrock: a region. By default $AWS_REGION, then
+    $AWS_DEFAULT_REGION."""
 
     credentials_file: str | None = None
     """With `auth: google`: the file of a service account, or of other credentials. By default
@@ -113,7 +118,9 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """On Azure: name of a deployment -> the model that it is, e.g. `{my-gpt: gpt-5.5}`."""
 
     api_key: str | None = None
-    """Its key, as `"${NAME}"`. A preset reads its own variable when this is not set."""
+    """Its key, as `"${NAME}"`. A preset reads its own variable when this is not set. `caller`: what each caller sends
+    as `x-api-key` or `authorization` is passed on, and no key is needed here; only where Messages is spoken, and for
+    one host only. See docs/anthropic.md."""
 
     auth: Auth | None = None
     """How calls are signed: the key as `Authorization: Bearer`, or in a header of that name, or not at all; `entra`: by
@@ -180,6 +187,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()  # what it is known to offer
     documentation: str = ""
     preset: str | None = None  # the row that it was made of; facts about models are looked up by it
+    claude: Form | None = None  # how it names the models of Claude, where it has them
     facts: tuple[tuple[str, dict[str, Any]], ...] = ()  # the user's own: pattern of a model's name -> fields of Facts
     facts_of: str | None = None  # the preset whose models these are, under names of the user's own
     base_models: dict[str, str] = {}  # such a name, in lower case -> the model that it is

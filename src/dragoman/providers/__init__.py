@@ -1,6 +1,7 @@
 """Who speaks a language, where, and with which key: preset rows, facts about models, and how a call is signed."""
 
-from dragoman.providers import azure, google, vertex
+from dragoman.providers import azure, claude, google, vertex
+from dragoman.providers.claude import Form
 from dragoman.providers.credentials import Credentials, Keys, Owner, fault
 from dragoman.providers.entra import Identity
 from dragoman.providers.google import Account
@@ -15,6 +16,7 @@ __all__ = [
     "Credentials",
     "Described",
     "Flow",
+    "Form",
     "Identity",
     "Keys",
     "Owner",
@@ -23,6 +25,7 @@ __all__ = [
     "TokenCall",
     "TokenTask",
     "azure",
+    "claude",
     "fault",
     "google",
     "matches",

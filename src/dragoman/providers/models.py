@@ -12,8 +12,12 @@ import msgspec
 from msgspec import Struct, structs
 
 from dragoman.dialects.contract import Facts, Target
+from dragoman.providers.claude import Form, plain
 from dragoman.providers.patterns import matches
 from dragoman.providers.presets import QUIRKS, RowError
+
+PASSED_ON = "anthropic"
+"""The language that is not translated."""
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -51,6 +55,11 @@ class Described(Protocol):
     @property
     def facts_of(self) -> str | None:
         """The preset whose models these are, under names of the user's own."""
+        ...
+
+    @property
+    def claude(self) -> Form | None:
+        """How it names the models of Claude, where it has them: what is known about those holds on every platform."""
         ...
 
     @property
@@ -114,7 +123,8 @@ def state_scope(provider: str, base_url: str) -> str:
 
 
 def target(provider: Described, model: str) -> Target:
-    """The target for `model`, in the language it is asked in; `other` is the same model in another one.
+    """The target for `model`, in the language it is asked in; `other` is the same model in another one. What is
+    translated never changes to what is passed on, nor the other way: Messages is nobody's `other`, and has none.
 
     The language: of the user's facts about the model, else the user's for the provider, else of models.toml, else the
     provider's usual one. One that the provider does not have does not count.
@@ -130,8 +140,9 @@ def target(provider: Described, model: str) -> Target:
     templates = {each.dialect: each for each in (provider.template, *provider.others)}
     wanted = own.get("dialect") or provider.dialect or said
     first = templates.pop(wanted if wanted in templates else provider.template.dialect)
-    made = [_made(each, provider, model, fitting, own) for each in (first, *templates.values())]
-    return structs.replace(made[0], other=made[1]) if len(made) > 1 else made[0]
+    second = next((each for each in templates.values() if PASSED_ON not in (first.dialect, each.dialect)), None)
+    other = _made(second, provider, model, fitting, own) if second is not None else None
+    return structs.replace(_made(first, provider, model, fitting, own), other=other)
 
 
 def unknown(provider: Described, model: str) -> str | None:
@@ -156,6 +167,10 @@ def _fitting(provider: Described, model: str) -> list[Row]:
     else:
         base = provider.base_models.get(name)
         names = [f"{maker}/{base.lower()}" for maker in (provider.facts_of, provider.preset)] if base else []
+        name = base.lower() if base else ""
+    known = plain(name) if provider.claude else None
+    if known is not None:
+        names.append(f"anthropic/{known}")
     return [row for row in rows() if any(matches(pattern, each) for pattern in row.patterns for each in names)]
 
 

@@ -9,14 +9,16 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from dragoman.dialects.anthropic.quirks import Quirks as AnthropicQuirks
 from dragoman.dialects.chat.quirks import Quirks as ChatQuirks
 from dragoman.dialects.gemini.quirks import Quirks as GeminiQuirks
 from dragoman.dialects.responses.quirks import Quirks as ResponsesQuirks
+from dragoman.providers.claude import Form
 
 Auth = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "google", "none"]
 
 QUIRKS: MappingProxyType[str, type[Struct]] = MappingProxyType(
-    {"chat": ChatQuirks, "responses": ResponsesQuirks, "gemini": GeminiQuirks}
+    {"chat": ChatQuirks, "responses": ResponsesQuirks, "gemini": GeminiQuirks, "anthropic": AnthropicQuirks}
 )
 """The type of the quirks of each dialect."""
 
@@ -67,16 +69,23 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     gemini: Language | None = None
     """Gemini's generateContent, where `dialect` is another one."""
 
-    addressing: Literal["plain", "host", "azure", "vertex"] = "plain"
+    anthropic: Language | None = None
+    """Anthropic's Messages, where `dialect` is another one."""
+
+    claude: Form | None = None
+    """How it names the models of Claude, where it has them; see claude.py. Where its own dialect is Messages too,
+    Claude's names go to it when nothing else is said."""
+
+    addressing: Literal["plain", "host", "azure", "vertex", "region"] = "plain"
     """`host`: a base URL without a path gets that of the preset, as Google's libraries do it. `azure`: an endpoint in
     any form, deployments instead of models, and two kinds of URLs; see azure.py. `vertex`: a project and a location;
-    see vertex.py."""
+    see vertex.py. `region`: `{location}` in an address stands for a region of a cloud."""
 
     project_keys: tuple[str, ...] = ()
     """Variables that hold a project of Google Cloud; the first one set wins."""
 
     location_keys: tuple[str, ...] = ()
-    """Variables that hold its location; the first one set wins."""
+    """Variables that hold its location, or a region of another cloud; the first one set wins."""
 
     instead: str | None = None
     """The preset that is taken instead of this one when a variable of `instead_keys` is true."""

@@ -39,10 +39,10 @@ def host(location: str) -> str:
     return f"{location}-aiplatform.googleapis.com"
 
 
-def address(root: str, project: str, location: str) -> str:
-    """The base URL: `/models/...` is appended. `root` as in `Endpoint`."""
+def address(root: str, project: str, location: str, publisher: str = "google") -> str:
+    """The base URL: `/models/...` is appended. `root` as in `Endpoint`. `publisher`: whose models."""
     root = root or f"https://{host(location)}/{VERSION}"
-    return f"{root}/projects/{quote(project, safe=':')}/locations/{location}/publishers/google"
+    return f"{root}/projects/{quote(project, safe=':')}/locations/{location}/publishers/{publisher}"
 
 
 def endpoint(text: str) -> Endpoint:

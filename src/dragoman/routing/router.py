@@ -1,19 +1,22 @@
 """Model name -> route. The route is resolved once per request, the same for stream, whole answer and token count.
 
-Order: exact name, `provider/model`, patterns and families in the order of the file, a bare name that exactly one active
-provider lists; else an error that lists what exists. Nothing is ever sent to a default in silence.
+Order: exact name, `provider/model`, patterns and families in the order of the file, Claude's names at a provider of
+Claude, a bare name that exactly one active provider lists; else an error that lists what exists. Nothing is ever sent
+to a default in silence.
 """
 
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from dragoman.config.destinations import PASSTHROUGH
 from dragoman.config.names import FAMILIES, PREFIX, bare, claude, find
 from dragoman.config.problems import did_you_mean
 from dragoman.config.settings import Config, Provider
 from dragoman.dialects.contract import Target
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
+from dragoman.providers import claude as platforms
 from dragoman.providers import presets, target, unknown
 from dragoman.routing.route import Route
 
@@ -21,6 +24,7 @@ CACHE_LIMIT = 512  # names; callers choose them
 SHOWN_LIMIT = 30  # names in an error
 UNKNOWN_DATE = "1970-01-01T00:00:00Z"  # as Anthropic does where the date of release is unknown
 SMALL_FAMILIES = frozenset({"haiku"})
+ALL_OF_CLAUDE = "claude-*"
 
 Place = tuple[str, str]  # provider, model
 
@@ -46,6 +50,7 @@ class Listed(Struct, frozen=True):
 class _Search(Struct):
     """What was found so far for one name."""
 
+    asked: str  # without what clients put around it
     steps: list[str]
     notes: list[Note]
     places: list[Place]
@@ -73,10 +78,16 @@ class Router:
             self._routes[name] = known
         return known
 
+    def of_claude(self) -> Provider | None:
+        """The provider that Claude's names go to under their own names, unless `models:` says otherwise."""
+        return self._of_claude()
+
     def table(self) -> list[Row]:
         """What callers may ask for, in the order in which it is looked up; families last, when they are not mapped."""
         rows = [self._row(key) for key in self._models]
         rows += [self._row(family) for family in FAMILIES if family not in self._models]
+        if self._of_claude() is not None and ALL_OF_CLAUDE not in self._models:
+            rows.append(self._row(ALL_OF_CLAUDE))
         return rows
 
     def listing(self) -> list[Listed]:
@@ -93,7 +104,8 @@ class Router:
             if provider.ready:
                 for model in provider.models:
                     name = f"{provider.name}/{model}"
-                    self._list(found, PREFIX + name, name)
+                    known = self._leads(model, provider.name)
+                    self._list(found, model if known else PREFIX + name, model if known else name)
         return list(found.values())
 
     def find(self, name: str) -> Listed | None:
@@ -110,6 +122,16 @@ class Router:
         except ApiError:
             return  # not ready: the banner and `dragoman models` say why
 
+    def _leads(self, model: str, provider: str) -> bool:
+        """Whether the picker keeps the model's own name, and the name leads there."""
+        if not model.startswith("claude"):
+            return False
+        try:
+            first = self.route(model).targets[0]
+        except ApiError:
+            return False
+        return (first.provider, first.model) == (provider, model)
+
     def _row(self, name: str) -> Row:
         try:
             route = self.route(name)
@@ -118,14 +140,12 @@ class Router:
         return Row(name, tuple(f"{each.provider}/{each.model}" for each in route.targets), "; ".join(route.steps))
 
     def _resolved(self, name: str) -> Route:
-        search = _Search([], [], [])
-        asked = name
-        if name not in self._models:
-            asked = bare(name)
-            if asked != name:
-                search.steps.append(f"{name[:200]} is read as {asked[:200]}")
-                if name.rstrip().lower().endswith("[1m]"):
-                    search.notes.append(Note("ignored", "model.context_suffix", "model"))
+        asked = name if name in self._models else bare(name)
+        search = _Search(asked, [], [], [])
+        if asked != name:
+            search.steps.append(f"{name[:200]} is read as {asked[:200]}")
+            if name.rstrip().lower().endswith("[1m]"):
+                search.notes.append(Note("ignored", "model.context_suffix", "model"))
         self._follow(asked, search)
         if not search.places:
             raise self._unknown(asked)
@@ -145,9 +165,16 @@ class Router:
 
     def _follow(self, name: str, search: _Search) -> None:
         """Add the places that `name` leads to. The configuration has no circles."""
+        if name == PASSTHROUGH and name not in self._models:
+            self._pass_through(search)
+            return
         found = find(name, self._models, self._providers)
+        native = self._of_claude()
         if found is None:
             self._unmapped(name, search)
+            return
+        if found.how == "unmapped" and native is not None:
+            self._native(name, native, search)
             return
         if found.how == "provider":
             search.steps.append(f"{found.provider} is asked for {found.model[:200]}")
@@ -168,6 +195,10 @@ class Router:
     def _unmapped(self, name: str, search: _Search) -> None:
         """A name that `models:` says nothing about: a family, or a bare name."""
         known = claude(name)
+        native = self._of_claude()
+        if known is not None and native is not None:
+            self._native(name, native, search)
+            return
         if known is not None:
             self._family(name, known.family, search)
             return
@@ -178,6 +209,37 @@ class Router:
         elif offering:
             choices = " or ".join(f"{each.name}/{name}" for each in offering)
             raise ApiError("not_found", f"model: {name[:200]} is offered by several providers. Ask for {choices}.")
+
+    def _of_claude(self, *, any_language: bool = False) -> Provider | None:
+        """The first ready provider of Claude that is usually asked in Messages; with `any_language` others that have
+        Claude under known names count too, and one that is not ready rather than none.
+        """
+        found = [each for each in self._providers.values() if each.claude and each.facts_of is None]
+        found.sort(key=lambda each: each.template.dialect != "anthropic")
+        if not any_language:
+            found = [each for each in found if each.ready and each.template.dialect == "anthropic"]
+        return next((each for each in found if each.ready), found[0] if found else None)
+
+    def _pass_through(self, search: _Search) -> None:
+        provider = self._of_claude(any_language=True)
+        if claude(search.asked) is None or provider is None:
+            search.steps.append(f"{search.asked[:200]} is not one of Claude's names, so it is looked up as if unmapped")
+            self._unmapped(search.asked, search)
+        else:
+            self._native(search.asked, provider, search)
+
+    def _native(self, name: str, provider: Provider, search: _Search) -> None:
+        """Claude's own name goes to a provider of Claude as it is; a family's word means its current model."""
+        form = provider.claude or "anthropic"
+        word = name.lower()
+        if word in FAMILIES:
+            current = (*provider.models, *(platforms.named(form, each) for each in presets()["anthropic"].models))
+            model = next(each for each in current if (known := claude(each)) and known.family == word)
+            search.steps.append(f"{word} means {model} at {provider.name}")
+        else:
+            model = platforms.named(form, name)
+            search.steps.append(f"{name[:200]} goes to {provider.name} under its own name")
+        search.places.append((provider.name, model))
 
     def _family(self, name: str, family: str, search: _Search) -> None:
         """The first active provider's big and small models serve the families."""
