@@ -43,7 +43,8 @@ ENCODERS = {
 VIEWS = {"chat": ChatView, "responses": ResponsesView, "gemini": GeminiView, "anthropic": AnthropicView}
 
 dialects = pytest.mark.parametrize("name", DIALECTS)
-translating = pytest.mark.parametrize("name", [name for name in DIALECTS if not getattr(DIALECTS[name], "relays", False)])
+TRANSLATING = [name for name, dialect in DIALECTS.items() if not getattr(dialect, "relays", False)]
+translating = pytest.mark.parametrize("name", TRANSLATING)
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much])
 
 
