@@ -7,9 +7,10 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct, field
@@ -268,11 +269,20 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(raw)
 
-    def stream(self, pieces: Iterable[bytes], *, pause: float, cut_after: int | None) -> None:
+    def stream(
+        self,
+        pieces: Iterable[bytes],
+        *,
+        pause: float,
+        cut_after: int | None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """A stream of frames, `pause` seconds apart; the connection is dropped after `cut_after` of them."""
         self.send_response(200)
         self.send_header("content-type", "text/event-stream; charset=utf-8")
         self.send_header("transfer-encoding", "chunked")
+        for name, text in headers.items():
+            self.send_header(name, text)
         self.end_headers()
         for number, piece in enumerate(pieces):
             if number == cut_after:
