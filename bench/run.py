@@ -37,7 +37,7 @@ BUILD = HERE.parent / ".build" / "bench"
 GATEWAY = shlex.join([str(HERE.parent / ".venv/bin/dragoman"), "serve"]) + " --config {config} --port {port}"
 FLOOR = [str(HERE.parent / ".venv/bin/python"), str(HERE / "floor.py")]
 PROXY_CPU, LOAD_CPU = "0", "1"
-DIALECTS = ("chat", "responses", "gemini")
+DIALECTS = ("chat", "responses", "gemini", "anthropic")  # the last one is passed on, not translated
 DIALECT_GOAL = 1.3  # times the cost of the first
 START_GOAL, MEMORY_GOAL = 0.8, 70  # seconds; MB
 
@@ -75,8 +75,9 @@ CONFIG = """
 providers:
   mock: {{dialect: {dialect}, base_url: "http://127.0.0.1:{mock}/v1", auth: none}}
 models:
-  "claude-*": mock/some-model
+  "claude-*": mock/{model}
 """
+MODELS = {"anthropic": "claude-sonnet-4-5"}  # the one that is asked for, so that nothing has to change
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Load:
     body: str
     connections: int
     goal: float | None = None
+    passing_goal: float | None = None  # where nothing is translated
     pace: int | None = None  # milliseconds between the events of a stream; None: no stream
     measure: str = "cpu_request_us"
     seconds: float = 2.0
@@ -95,8 +97,8 @@ class Load:
 LOADS = (
     Load("small request, 1 connection", "small", 1),
     Load("small request, 50 connections", "small", 50, goal=8),
-    Load("234 KB request, 20 connections", "big", 20, goal=6),
-    Load("event, 50 streams, saturated", "small_stream", 50, goal=1, pace=0, measure="cpu_event_us"),
+    Load("234 KB request, 20 connections", "big", 20, goal=6, passing_goal=3),
+    Load("event, 50 streams, saturated", "small_stream", 50, goal=1, passing_goal=1.2, pace=0, measure="cpu_event_us"),
     Load("event, 50 streams, each 20 ms", "small_stream", 50, pace=20, measure="cpu_event_us", seconds=3),
     Load("event, 250 streams, each 20 ms", "small_stream", 250, goal=2.2, pace=20, measure="cpu_event_us", seconds=3),
 )
@@ -172,8 +174,12 @@ def bench(folder: Path, chosen: argparse.Namespace) -> dict[str, Any]:
                         if run["errors"]:
                             print(f"{proxy.name}, {load.name}: {run['errors']} errors, {run['error']}", file=sys.stderr)
                 print(f"round {number + 1} of {rounds} done", file=sys.stderr)
-    show(plain, stack, ours[0])
-    compare(ours)
+    *translating, passing = ours
+    show(plain, stack, translating[0])
+    compare(translating)
+    print(f"{passing.name}: requests and answers are passed on", end="")
+    show(plain, stack, passing, passing=True)
+    print()
     rest = at_rest(folder, chosen.gateway, 1 if chosen.quick else 3)
     return {
         "at_rest": rest,
@@ -284,7 +290,8 @@ def floor(folder: Path, mock_port: int) -> Iterator[Proxy]:
 def gateway(folder: Path, mock_port: int, command: str, dialect: str) -> Iterator[Proxy]:
     port = free_port()
     config = folder / f"{dialect}.yaml"
-    config.write_text(CONFIG.format(mock=mock_port, dialect=dialect))
+    model = MODELS.get(dialect, "some-model")
+    config.write_text(CONFIG.format(mock=mock_port, dialect=dialect, model=model))
     words = [word.format(config=config, port=port) for word in shlex.split(command)]
     with running(words, PROXY_CPU, folder) as process:
         try:
@@ -307,16 +314,18 @@ def measure(loadgen: Path, proxy: Proxy, load: Load, body: Path, seconds: float)
     return found
 
 
-def show(plain: Proxy, stack: Proxy, ours: Proxy) -> None:
+def show(plain: Proxy, stack: Proxy, ours: Proxy, *, passing: bool = False) -> None:
+    """`passing`: nothing is translated, for which there are goals of their own."""
     head = f"{'nginx':>9}{'floor':>9}{'dragoman':>10}{'/nginx':>8}{'/floor':>8}{'goal':>6}"
     print(f"\n{'CPU, microseconds (median)':34}{head}")
     for load in LOADS:
         one, two, three = plain.cost(load), stack.cost(load), ours.cost(load)
         ratio = three / one if one else 0.0
-        goal = f"{load.goal:.1f}" if load.goal else ""
+        wanted = load.passing_goal if passing else load.goal
+        goal = f"{wanted:.1f}" if wanted else ""
         print(
             f"{load.name:34}{one:9.1f}{two:9.1f}{three:10.1f}{ratio:8.1f}{three / two if two else 0.0:8.1f}{goal:>6}"
-            f"{'  over' if load.goal and ratio > load.goal else ''}"
+            f"{'  over' if wanted and ratio > wanted else ''}"
         )
 
 
