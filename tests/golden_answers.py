@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import structs
 
 from dragoman.dialects import DIALECTS
-from dragoman.dialects.contract import Call, Dialect
+from dragoman.dialects.contract import Call
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import Event
 from dragoman.messages.sse import encode
@@ -30,10 +30,9 @@ CASES = Path(__file__).parent / "cases"
 class GoldenAnswers:
     """The cases of one dialect, read by calls that its encoder makes."""
 
-    def __init__(self, encoder: Any, dialect: Dialect | None = None) -> None:
-        """`dialect`: by default the one in DIALECTS."""
+    def __init__(self, encoder: Any) -> None:
         self._encoder = encoder
-        self._dialect = dialect or DIALECTS[encoder.name]
+        self._dialect = DIALECTS[encoder.name]
         self._answers = CASES / "answers" / encoder.name
         self._errors = CASES / "errors" / encoder.name
 

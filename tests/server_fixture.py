@@ -48,7 +48,7 @@ class Journey:
         self.request = request
         self.record = script.record
         self.cancelled = False
-        self.headers: tuple[tuple[str, str], ...] = ()
+        self.headers = script.headers
         self.closed = asyncio.Event()
 
     async def message(self) -> bytes:
@@ -83,6 +83,7 @@ class Script:
         self.callers: list[tuple[tuple[str, str], ...]] = []  # the credentials that each came with
         self.entered = asyncio.Event()
         self.refuse: Exception | None = None
+        self.headers: tuple[tuple[str, str], ...] = ()  # of the upstream, where its answer is passed on
         self.closed: Callable[[Journey], None] = lambda _journey: None
 
     def begin(self, request: Request, request_id: str, caller: Sequence[tuple[str, str]] = ()) -> Journey:

@@ -27,6 +27,8 @@ COLUMNS = {
     "Gemini, AI Studio": "gemini/gemini-3.1-pro-preview",
     "Gemini, Vertex AI": "vertex/gemini-3.1-pro-preview",
     "Gemini 2.5, AI Studio": "gemini/gemini-2.5-flash",
+    "Messages, Anthropic": "anthropic/claude-sonnet-5-5",
+    "Messages, DeepSeek": "native/deepseek-v4-pro",
 }
 
 HEAD = """# What works where
@@ -51,7 +53,8 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Target]:
     (folder / "dragoman.yaml").write_text(
         "providers:\n  lab: {dialect: chat, base_url: 'http://127.0.0.1:9/v1'}\n"
         "  openai: {api_key: k}\n  deepseek: {api_key: k}\n  openrouter: {api_key: k}\n"
-        "  gemini: {api_key: k}\n  vertex: {project: p}\n",
+        "  gemini: {api_key: k}\n  vertex: {project: p}\n"
+        "  anthropic: {api_key: k}\n  native: {preset: deepseek, dialect: anthropic, api_key: k}\n",
         "utf-8",
     )
     config, _ = load(path=None, environ={}, folder=folder, home=folder)
@@ -68,7 +71,7 @@ def cell(target: Target, title: str) -> str:
         call = DIALECTS[target.dialect].call(request, target)
     except ApiError as error:
         return "refused" if error.status == 400 else f"error {error.status}"
-    notes = [*call.notes, *fields(request.raw)]
+    notes = [*call.notes, *(() if call.relays else fields(request.raw))]
     for grade, word in WORDS.items():
         codes = sorted({note.code for note in notes if note.grade == grade})
         if codes:

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
+from dialects.anthropic import golden_requests as anthropic_requests
+from dialects.anthropic.encoder_anthropic import AnthropicEncoder
 from dialects.chat import golden_requests
 from dialects.chat.encoder_chat import ChatEncoder
 from dialects.gemini import golden_requests as gemini_requests
@@ -36,6 +38,7 @@ GOLDENS = {
     "chat": Goldens(golden_requests, GoldenAnswers(ChatEncoder())),
     "responses": Goldens(responses_requests, GoldenAnswers(ResponsesEncoder())),
     "gemini": Goldens(gemini_requests, GoldenAnswers(GeminiEncoder())),
+    "anthropic": Goldens(anthropic_requests, GoldenAnswers(AnthropicEncoder())),
 }
 
 # (case, dialect) -> why there is no golden

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from answers import AbstractAnswer, answers, expected, told
+from dialects.anthropic.encoder_anthropic import AnthropicEncoder
+from dialects.anthropic.view_anthropic import AnthropicView
 from dialects.chat.encoder_chat import ChatEncoder
 from dialects.chat.view_chat import ChatView
 from dialects.gemini.encoder_gemini import GeminiEncoder
@@ -32,10 +34,17 @@ from grammar import check
 from histories import bodies, growing
 from relayed import played, typed
 
-ENCODERS = {"chat": ChatEncoder(), "responses": ResponsesEncoder(), "gemini": GeminiEncoder()}
-VIEWS = {"chat": ChatView, "responses": ResponsesView, "gemini": GeminiView}
+ENCODERS = {
+    "chat": ChatEncoder(),
+    "responses": ResponsesEncoder(),
+    "gemini": GeminiEncoder(),
+    "anthropic": AnthropicEncoder(),
+}
+VIEWS = {"chat": ChatView, "responses": ResponsesView, "gemini": GeminiView, "anthropic": AnthropicView}
 
 dialects = pytest.mark.parametrize("name", DIALECTS)
+TRANSLATING = [name for name, dialect in DIALECTS.items() if not getattr(dialect, "relays", False)]
+translating = pytest.mark.parametrize("name", TRANSLATING)
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much])
 
 
@@ -159,7 +168,7 @@ JSON = st.recursive(
 )
 
 
-@dialects
+@translating
 @slow
 @given(made=bodies(), unknown=st.dictionaries(st.text(min_size=1, max_size=8).map("x_".__add__), JSON, max_size=3))
 def test_unknown_fields_change_nothing(

@@ -20,6 +20,7 @@ def test_what_means_something_to_the_caller() -> None:
     assert passed_on(headers) == tuple(headers.items())
 
 
+@pytest.mark.failure(103)
 @pytest.mark.parametrize(
     "name",
     [

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from dragoman.messages.errors import ApiError
+from dragoman.messages.errors import ApiError, Verbatim
 from dragoman.server.exchange import CUT, Exchange, ascii_header
+from server_fixture import BODY, running
 
 pytestmark = pytest.mark.anyio
 
@@ -60,6 +61,109 @@ async def test_words_of_ours_are_not_cleaned() -> None:
         await one.fail(error)
         assert one.error is not None
         assert one.error.message == told
+
+
+# What an upstream says itself
+
+
+def verbatim(*headers: tuple[str, str], status: int = 529, body: bytes = b'{"TYPE":"ERROR"}') -> Verbatim:
+    return Verbatim(status, (("content-type", "application/json"), *headers), body)
+
+
+@pytest.mark.failure(118)
+async def test_an_error_of_the_upstream_is_told_as_it_came() -> None:
+    sent: list[Any] = []
+    one = exchange(sent)
+    one.about = [(b"x-dragoman-target", b"lab/small")]
+    told = verbatim(("request-id", "req_up"), ("retry-after", "7"), status=520)
+    await one.fail(ApiError("upstream_failed", "X", retry_after=9, upstream_status=520, verbatim=told))
+    assert sent == [
+        {
+            "type": "http.response.start",
+            "status": 520,
+            "headers": [
+                (b"content-length", b"16"),
+                (b"content-type", b"application/json"),
+                (b"request-id", b"req_up"),
+                (b"retry-after", b"7"),
+                (b"x-dragoman-target", b"lab/small"),
+                (b"x-dragoman-request-id", b"req_1"),
+            ],
+        },
+        {"type": "http.response.body", "body": b'{"TYPE":"ERROR"}'},
+    ]
+    assert one.status == 520
+
+
+async def test_a_key_of_ours_is_not_told_in_anybodys_words() -> None:
+    sent: list[Any] = []
+    one = exchange(sent)
+    await one.fail(ApiError("upstream_failed", "x", upstream_status=529, verbatim=verbatim(body=b"our key \xff")))
+    assert sent[1]["body"] == b"OUR KEY \xff"
+    assert dict(sent[0]["headers"])[b"request-id"] == b"req_1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "headers", "expected"),
+    [
+        ("upstream_authentication", False, (), [b"false"]),
+        ("upstream_authentication", None, (), []),  # whose own key it was may do something about it
+        ("rate_limit", True, (), [b"true"]),
+        ("rate_limit", True, (("x-should-retry", "maybe"),), [b"maybe"]),
+        ("rate_limit", None, (), []),
+    ],
+)
+async def test_whether_to_retry_what_is_told_as_it_came(
+    kind: str, told: bool | None, headers: tuple[tuple[str, str], ...], expected: list[bytes]
+) -> None:
+    sent: list[Any] = []
+    await exchange(sent).fail(ApiError(kind, "X", should_retry=told, verbatim=verbatim(*headers, status=401)))
+    assert [value for name, value in sent[0]["headers"] if name == b"x-should-retry"] == expected
+
+
+@pytest.mark.parametrize(
+    ("chunk", "written"),
+    [
+        (b'event: error\ndata: {"a":"\xff"}\n\n', b'EVENT: ERROR\nDATA: {"A":"\xff"}\n\n'),
+        (b"event: error\r\ndata:{}\r\n\r\n", b"EVENT: ERROR\r\nDATA:{}\r\n\r\n"),
+        (b"data: a\n\nevent: error\ndata: event: error\n\n", b"data: a\n\nEVENT: ERROR\nDATA: EVENT: ERROR\n\n"),
+        (b"data: a\r\revent: error\rdata: b\r\r", b"data: a\r\rEVENT: ERROR\rDATA: B\r\r"),
+        (b"data: event: error\n\n", b"data: event: error\n\n"),
+    ],
+)
+async def test_only_the_event_of_a_failure_is_looked_through(chunk: bytes, written: bytes) -> None:
+    sent: list[Any] = []
+    await exchange(sent).write(chunk)
+    assert sent == [{"type": "http.response.body", "body": written, "more_body": True}]
+
+
+@pytest.mark.failure(118)
+@pytest.mark.parametrize("stream", [True, False])
+async def test_the_upstreams_headers_on_a_real_connection(stream: bool) -> None:
+    theirs = (("request-id", "req_up"), ("anthropic-ratelimit-requests-remaining", "4"), ("x-new", "é"))
+    async with running() as house:
+        house.script.headers = theirs
+        reply = await house.ask("POST", "/v1/messages", BODY | {"stream": stream})
+        house.script.headers = ()
+        plain = await house.ask("POST", "/v1/messages", BODY | {"stream": stream})
+    assert reply.status == 200
+    assert {name: reply.headers[name] for name, _ in theirs} == dict(theirs)
+    assert reply.headers["x-dragoman-request-id"].startswith("req_")
+    assert reply.headers["x-dragoman-request-id"] != "req_up"
+    assert plain.headers["request-id"].startswith("req_")
+    assert "x-dragoman-request-id" not in plain.headers
+
+
+@pytest.mark.failure(118)
+async def test_an_upstreams_refusal_on_a_real_connection() -> None:
+    told = verbatim(("request-id", "req_up"), ("retry-after", "3"))
+    async with running() as house:
+        house.script.refuse = ApiError("overloaded", "x", upstream_status=529, verbatim=told)
+        reply = await house.ask("POST", "/v1/messages", BODY)
+    assert (reply.status, reply.body) == (529, told.body)
+    assert reply.headers["content-length"] == "16"
+    assert (reply.headers["request-id"], reply.headers["retry-after"]) == ("req_up", "3")
+    assert reply.headers["x-dragoman-request-id"].startswith("req_")
 
 
 def test_headers_are_one_line_of_ascii() -> None:

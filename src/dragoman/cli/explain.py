@@ -62,7 +62,8 @@ def explain(settings: Config, raw: bytes, model: str | None) -> Explained:
     route = Router(settled(settings)).route(request.model)
     target = route.targets[0]
     call = DIALECTS[target.dialect].call(request, target)
-    notes = [*request.notes, *unknown.fields(raw), *route.notes, *call.notes]
+    strangers = () if call.relays else unknown.fields(raw)
+    notes = [*request.notes, *strangers, *route.notes, *call.notes]
     return Explained(route, target, call, tuple(sorted(dict.fromkeys(notes), key=_weight)))
 
 

@@ -1,5 +1,6 @@
 """One request at the door, and the way back to its caller: headers, statuses and envelopes of every reply."""
 
+import re
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from math import ceil
 from typing import Any
@@ -18,6 +19,8 @@ _STREAM = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # nginx in front would hold events back
 )
+_RETRY = {told: (b"x-should-retry", b"true" if told else b"false") for told in (True, False)}
+_FAILURE = re.compile(rb"(?:\A|(?<=[\r\n]))event: error")
 _SETTLED = (401, 501)  # statuses that clients retry although nothing will change; they are told not to
 
 HEADER_LIMIT = 1000  # characters; clients give up on long lines
@@ -82,9 +85,8 @@ class Exchange:
 
     def write(self, chunk: bytes) -> Coroutine[Any, Any, None]:
         """Bytes of an open stream. Waits while the caller reads slowly."""
-        failure = chunk.find(b"event: error\ndata")
-        if failure >= 0:  # an upstream may quote our key in it
-            chunk = chunk[:failure] + self._redact(chunk[failure:].decode()).encode()
+        if b"event: error" in chunk and (failure := _FAILURE.search(chunk)):  # an upstream may quote our key in it
+            chunk = chunk[: failure.start()] + self.cleaned(chunk[failure.start() :])
         return self.send({"type": "http.response.body", "body": chunk, "more_body": True})  # type: ignore[return-value]
 
     async def end(self) -> None:
@@ -128,6 +130,8 @@ class Exchange:
             return
         body = self.cleaned(told.body)
         headers = [(b"content-length", b"%d" % len(body)), *passed_on(told.headers), *self.about]
+        if error.should_retry is not None and all(name != "x-should-retry" for name, _ in told.headers):
+            headers.append(_RETRY[error.should_retry])
         await self.begin(told.status, headers)
         await self.send({"type": "http.response.body", "body": body})
 
@@ -172,8 +176,8 @@ class Exchange:
 
 
 def passed_on(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    """An upstream's headers, for a caller who is told what it said."""
-    return [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in headers]
+    """An upstream's headers, for a caller who is told what it said, in the bytes that they came in."""
+    return [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in headers]
 
 
 def ascii_header(text: str) -> bytes:
@@ -188,9 +192,9 @@ def _retry_headers(error: ApiError) -> list[tuple[bytes, bytes]]:
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % ceil(error.retry_after)))
     if error.should_retry is not None:
-        headers.append((b"x-should-retry", b"true" if error.should_retry else b"false"))
+        headers.append(_RETRY[error.should_retry])
     elif error.status in _SETTLED:
-        headers.append((b"x-should-retry", b"false"))
+        headers.append(_RETRY[False])
     if error.kind == "unsupported_encoding":
         headers.append((b"accept-encoding", b"gzip"))  # RFC 9110, 15.5.16
     return headers

@@ -79,6 +79,10 @@ class AnthropicEncoder:
     def fits(self, _answer: AbstractAnswer) -> bool:
         return True
 
+    def said(self, answer: AbstractAnswer) -> AbstractAnswer:
+        """What of an answer this language can say: all."""
+        return answer
+
     def stream(self, answer: AbstractAnswer, chosen: Options | None = None) -> bytes:
         return self.marked(answer, chosen)[0]
 

@@ -10,10 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-import golden_answers
 from answers import AbstractAnswer, Text, answers, expected, told
 from dialects.anthropic.encoder_anthropic import MODEL, AnthropicEncoder, Options
-from dragoman.dialects.anthropic import ANTHROPIC
 from dragoman.dialects.anthropic import answer as answer_module
 from dragoman.dialects.anthropic.answer import STOP, AnthropicReader
 from dragoman.messages.errors import ApiError
@@ -21,11 +19,12 @@ from dragoman.messages.events import CacheCreation, Event, Outcome, OutputDetail
 from dragoman.messages.fold import fold
 from dragoman.messages.notes import Note
 from dragoman.messages.writer import MessageWriter
+from golden_answers import GoldenAnswers
 from grammar import check
 from relayed import frames_of, played, typed
 
 ENCODER = AnthropicEncoder()
-GOLDENS = golden_answers.GoldenAnswers(ENCODER, ANTHROPIC)
+GOLDENS = GoldenAnswers(ENCODER)
 ALIAS = 'my "own" model é'
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much])
 
@@ -92,7 +91,7 @@ def pieces(data: st.DataObject, stream: bytes) -> Sequence[bytes]:
 # Laws
 
 
-@pytest.mark.failure(69, 86)
+@pytest.mark.failure(69, 86, 93)
 @slow
 @given(answer=answers(free=True), how=ENCODER.options(), alias=st.booleans(), data=st.data())
 def test_bytes_out_are_bytes_in(answer: AbstractAnswer, how: Options, alias: bool, data: st.DataObject) -> None:
@@ -325,7 +324,7 @@ def test_the_last_empty_line_may_be_missing(left: bytes) -> None:
     assert frames_of(passed_on([stream.rstrip() + left])) == stream
 
 
-@pytest.mark.failure(94)
+@pytest.mark.failure(94, 97)
 @pytest.mark.parametrize("end", [b"", BEGIN[:40], DELTA.strip()[:-1], b"event: message_stop", b"data: {"])
 def test_cut(end: bytes) -> None:
     error = failure(START + BEGIN + end)
@@ -377,7 +376,7 @@ def test_error_events_of_others(frame: bytes, kind: str) -> None:
         assert error.verbatim.frame.startswith(b"event: error\n")
 
 
-@pytest.mark.failure(95)
+@pytest.mark.failure(94, 95)
 @pytest.mark.parametrize("form", ["stream", "whole"])
 @pytest.mark.parametrize(
     ("body", "kind", "words"),
@@ -438,7 +437,6 @@ def test_a_stream_of_one_kind_of_server_in_full() -> None:
 def test_golden_answers_do_not_depend_on_cuts(case: Path) -> None:
     body = case.read_bytes()
     once = frames_of(GOLDENS.read(case, body)[0])
-    golden_answers.check(case.with_suffix(".golden.sse"), GOLDENS.golden_answer(case))
     alias = case.with_suffix(".toml").exists()
     for size in (1, 2, 3, 17, 256):
         chunks = [body[at : at + size] for at in range(0, len(body), size)]

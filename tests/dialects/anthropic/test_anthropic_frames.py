@@ -29,6 +29,7 @@ def alike(stream: bytes) -> list[Frame]:
     return reader.feed(stream) + reader.close()
 
 
+@pytest.mark.failure(93)
 @given(BYTES, st.lists(st.integers(0, 200), max_size=12))
 def test_any_cut_gives_whole_frames_and_every_byte(stream: bytes, cuts: list[int]) -> None:
     frames = Frames()
@@ -54,7 +55,7 @@ def test_each_frame_is_one_event_at_most(stream: bytes) -> None:
     assert b"".join(found) == whole
     for frame in found:
         name, data = read(frame)
-        assert [event for event in alike(frame) if event.data] == ([Frame(data, name)] if data else [])
+        assert [event for event in alike(b"\n" + frame) if event.data] == ([Frame(data, name)] if data else [])
 
 
 def test_a_read_of_whole_frames_is_the_same_object() -> None:

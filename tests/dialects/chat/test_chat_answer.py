@@ -522,6 +522,8 @@ def test_half_characters_are_joined_over_deltas_of_one_stream() -> None:
             call_delta(0, id="a", name="A", arguments='{"x":"\ud83d'),
             call_delta(1, id="b", name="B", arguments='{"y":"\ud83d'),
             call_delta(1, arguments='\ude01"}'),
+            call_delta(0, arguments="\ude00"),
+            call_delta(0, arguments="\ud83d"),  # nothing can be told of it yet
             call_delta(0, arguments='\ude00"}'),
             CALLS,
         )
@@ -529,7 +531,7 @@ def test_half_characters_are_joined_over_deltas_of_one_stream() -> None:
     assert content(message) == [
         ("thinking", "a😀b"),
         ("text", "c😀d"),
-        ("tool_use", "A", {"x": "😀"}),
+        ("tool_use", "A", {"x": "😀😀"}),
         ("tool_use", "B", {"y": "😁"}),
     ]
     assert "surrogate.replaced" not in reading.codes

@@ -5,6 +5,8 @@ Nothing is written anew. Only the model's name changes, where the caller asked f
 https://platform.claude.com/docs/en/build-with-claude/streaming
 """
 
+import re
+
 import msgspec
 
 from dragoman.dialects.anthropic import errors, wire
@@ -21,7 +23,7 @@ HELD_LIMIT = 16 * 1024 * 1024  # bytes that wait for the first content, and of w
 STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 _CONTENT = b"event: content_block_"
-_FURTHER_CONTENT = b"\n\n" + _CONTENT
+_ANOTHER_KIND = re.compile(rb"\n\n(?!event: content_block_|\Z)")
 
 
 class AnthropicReader:
@@ -47,12 +49,8 @@ class AnthropicReader:
         if not whole:
             return []
         # The usual read: nothing but pieces of content, which nobody has to look at.
-        if (
-            writer.committed
-            and self._frames.plain
-            and whole.startswith(_CONTENT)
-            and whole.count(b"\n\n") == whole.count(_FURTHER_CONTENT) + 1
-        ):
+        content = writer.committed and self._frames.plain and whole.startswith(_CONTENT)
+        if content and _ANOTHER_KIND.search(whole) is None:
             writer.relay(whole)
         else:
             for frame in each(whole):
@@ -92,12 +90,12 @@ class AnthropicReader:
         raise self._no_message(self._stray.strip())
 
     def _frame(self, frame: bytes) -> None:
-        name, data = read(frame)
         writer = self._writer
-        if name.startswith("content_block_"):
+        if frame.startswith(_CONTENT):
             self._began = True
             writer.relay(frame, content=True)
             return
+        name, data = read(frame)
         found = wire.seen(data) or wire.Seen()
         kind = name
         if not name and isinstance(found.type, str) and found.type:
