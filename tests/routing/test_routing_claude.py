@@ -211,6 +211,9 @@ class TestLists:
         listed = {each.id for each in router.listing()}
         assert {"claude-opus-5-5", "claude/anthropic/claude-sonnet-5-5"} <= listed
         assert "claude-sonnet-5-5" not in listed
+        text = "providers: {anthropic: {}, groq: {}}\nmodels: {sonnet: groq/x}\n"
+        listed = {each.id for each in routed(tmp_path, text).listing()}
+        assert "claude/anthropic/claude-sonnet-5-5" in listed  # the name itself has no ready provider
 
 
 ROUTER = Router(
