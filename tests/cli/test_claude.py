@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -138,3 +138,42 @@ def test_ended_by_a_signal() -> None:
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nonsense"])
 def test_nobody_answers(url: str) -> None:
     assert not claude.answers(url)
+
+
+class TestCallers:
+    """An upstream that is asked with the user's own key or login."""
+
+    OWN: ClassVar = {
+        "ANTHROPIC_API_KEY": "mine", "CLAUDE_CODE_OAUTH_TOKEN": "login", "CLAUDE_CODE_USE_BEDROCK": "1",
+    }  # fmt: skip
+
+    def test_the_users_own_key_stays(self) -> None:
+        child = claude.environment(self.OWN, "http://x", claude.ANY_TOKEN, callers=True, claude=True)
+        assert child["ANTHROPIC_BASE_URL"] == "http://x"
+        assert (child["ANTHROPIC_API_KEY"], child["CLAUDE_CODE_OAUTH_TOKEN"]) == ("mine", "login")
+        assert not {"ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS", "CLAUDE_CODE_USE_BEDROCK"} & child.keys()
+        assert not {"ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"} & claude.environment(self.OWN, "u", "t").keys()
+
+    @pytest.mark.failure(140)
+    def test_the_gateways_token_goes_in_a_header_of_its_own(self) -> None:
+        environ = {"ANTHROPIC_AUTH_TOKEN": "ours", "ANTHROPIC_CUSTOM_HEADERS": "a: b"}
+        child = claude.environment(environ, "http://x", "ours", callers=True)
+        assert child["ANTHROPIC_CUSTOM_HEADERS"] == "a: b\nx-dragoman-token: ours"
+        assert "ANTHROPIC_AUTH_TOKEN" not in child
+        kept = claude.environment({"ANTHROPIC_AUTH_TOKEN": "mine"}, "http://x", "ours", callers=True)
+        assert kept["ANTHROPIC_AUTH_TOKEN"] == "mine"
+
+    def test_claude_itself_gets_what_claude_code_says_of_itself(self) -> None:
+        assert "CLAUDE_CODE_ATTRIBUTION_HEADER" not in claude.environment({}, "u", "t", claude=True)
+        assert claude.environment({}, "u", "t")["CLAUDE_CODE_ATTRIBUTION_HEADER"] == "0"
+
+    def test_the_command_knows(self, run: Run, folder: Path, program: Path, running: int) -> None:
+        text = f"server: {{port: {running}}}\nproviders: {{anthropic: {{api_key: caller}}}}\n"
+        (folder / "dragoman.yaml").write_text(text, "utf-8")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ANTHROPIC_API_KEY", "mine")
+            result = run("claude", "--binary", str(program))
+        assert result.exit_code == 7, result.output
+        told = (folder / "told").read_text("utf-8").split("\n")
+        assert told[:3] == [f"http://127.0.0.1:{running}", "", "mine"]
+        assert "started without it" not in result.output

@@ -21,7 +21,7 @@ from cli.conftest import Run
 from clients.conftest import clean_environment, wait_for_url
 from dragoman.cli import banner, configuration, serve
 from dragoman.cli.failure import Failure
-from dragoman.config import with_demo
+from dragoman.config import load, with_demo
 from dragoman.config.settings import Config, Provider, Secrets, Server
 from dragoman.dialects.contract import Target
 
@@ -228,6 +228,19 @@ def test_the_banner_tells_providers_models_and_how_to_connect() -> None:
     assert "http://proxy.example:3128 (not for internal.example)" in text
     assert "password" not in text
     assert "listens on http://127.0.0.1:8082 (providers: lab)" in banner.short("http://127.0.0.1:8082", config)
+
+
+def test_the_banner_tells_callers_with_keys_of_their_own_how_to_connect(tmp_path: Path) -> None:
+    (tmp_path / "dragoman.yaml").write_text("providers: {anthropic: {api_key: caller}}\n", "utf-8")
+    found, _ = load(path=None, environ={}, folder=tmp_path, home=tmp_path)
+    text = "\n".join(banner.full("http://h:1", found, [], None))
+    assert "anthropic is asked with each caller's own key; keys of yours never go there." in text
+    assert "ANTHROPIC_BASE_URL=http://h:1 claude" in text
+    assert 'api_key="<your own key>")' in text
+    assert "AUTH_TOKEN" not in text
+    text = "\n".join(banner.full("http://h:1", found, [], "fresh"))
+    assert 'ANTHROPIC_CUSTOM_HEADERS="x-dragoman-token: fresh" claude' in text
+    assert 'default_headers={"x-dragoman-token"' in text
 
 
 def test_the_banner_shows_a_new_token_and_hides_a_configured_one() -> None:

@@ -188,3 +188,54 @@ def test_google_without_a_project(run: Run, folder: Path) -> None:
     result = run("doctor")
     assert result.exit_code == 1
     assert "set VERTEX_PROJECT or GOOGLE_CLOUD_PROJECT" in result.output
+
+
+class TestClaude:
+    def test_whose_key_is_used_and_where_names_go(self, run: Run, folder: Path, server: int) -> None:
+        text = (
+            "server: {port: 1}\nproviders:\n"
+            f"  anthropic: {{base_url: 'http://127.0.0.1:{server}', api_key: '${{LAB_KEY}}'}}\n"
+            f"  lab: {{base_url: 'http://127.0.0.1:{server}/v1', api_key: '${{LAB_KEY}}'}}\n"
+        )
+        (folder / "dragoman.yaml").write_text(text, "utf-8")
+        result = run("doctor")
+        assert result.exit_code == 0, result.output
+        assert f"anthropic  your key anthropic.api_key  http://127.0.0.1:{server}" in result.output
+        assert "names of Claude that `models:` does not map go to anthropic, untranslated" in result.output
+        assert "files, batches and skills are forwarded to anthropic" in result.output
+        assert KEY not in result.output
+
+    def test_callers_with_their_own(self, run: Run, folder: Path, server: int) -> None:
+        text = (
+            "server: {port: 1, forward_to: none}\n"
+            f"providers: {{anthropic: {{base_url: 'http://127.0.0.1:{server}', api_key: caller}}}}\n"
+        )
+        (folder / "dragoman.yaml").write_text(text, "utf-8")
+        result = run("doctor", "--live")
+        assert result.exit_code == 0, result.output
+        assert "anthropic  each caller's own key, never one of yours" in result.output
+        assert "files, batches and skills are not forwarded: Nothing is forwarded here" in result.output
+        assert "anthropic  not asked: it is asked with callers' own keys" in result.output
+
+    @pytest.mark.failure(140)
+    def test_a_gateway_that_would_call_itself(self, run: Run, folder: Path, server: int) -> None:
+        text = (
+            f"server: {{port: {server}}}\n"
+            f"providers: {{anthropic: {{base_url: 'http://localhost:{server}', api_key: '${{LAB_KEY}}'}}}}\n"
+        )
+        (folder / "dragoman.yaml").write_text(text, "utf-8")
+        result = run("doctor")
+        assert result.exit_code == 1
+        assert "anthropic  calls this gateway itself  set its base_url to the upstream's" in result.output
+
+    def test_a_key_that_is_missing(self, run: Run, folder: Path, server: int) -> None:
+        configure(folder, server, more="  anthropic: {}\n")
+        result = run("doctor")
+        assert result.exit_code == 1
+        assert "anthropic  not ready  https://api.anthropic.com" in result.output
+        assert "go to anthropic, untranslated" not in result.output
+
+    def test_tokens(self, run: Run, folder: Path, server: int) -> None:
+        more = "  foundry: {base_url: 'http://127.0.0.1:1', auth: entra}\n"
+        configure(folder, server, more=more)
+        assert "foundry  your identity's tokens  http://127.0.0.1:1" in run("doctor").output

@@ -123,6 +123,13 @@ def test_a_call_to_vertex(run: Run, folder: Path) -> None:
     assert "authorization (a token of Google)" in output
 
 
+def test_a_call_with_the_callers_own_key(run: Run, folder: Path) -> None:
+    (folder / "dragoman.yaml").write_text("providers: {anthropic: {api_key: caller}}\n", "utf-8")
+    output = run("explain", "-", stdin=json.dumps(REQUEST)).output
+    assert "POST https://api.anthropic.com/v1/messages" in output
+    assert "x-api-key or authorization (the caller's own)" in output
+
+
 def test_colours_on_a_terminal(run: Run, lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explain, "colourful", lambda _: True)
     output = run("explain", "-", stdin=json.dumps(REQUEST)).output

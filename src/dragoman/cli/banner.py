@@ -32,7 +32,9 @@ def full(url: str, config: Config, models: Sequence[Sequence[str]], token: str |
     callers = [provider.name for provider in config.providers.values() if provider.template.auth == CALLER]
     if callers:
         lines += [f"  {callers[0]} is asked with each caller's own key; keys of yours never go there.", ""]
-    lines += [strong("Connect"), *table(connect_rows(url, token, needs_token=bool(config.server.auth_token)))]
+    needed = bool(config.server.auth_token)
+    rows = own_key_rows(url, token, needs_token=needed) if callers else connect_rows(url, token, needs_token=needed)
+    lines += [strong("Connect"), *table(rows)]
     if token:
         lines += ["", f"  A token was made, because other machines can reach this address: {strong(token)}"]
         lines += ["  It is kept for the next start and is not shown again."]
@@ -54,6 +56,18 @@ def connect_rows(url: str, token: str | None, *, needs_token: bool) -> list[list
         ["Claude Code", "dragoman claude"],
         ["or", f"ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={shown} claude"],
         ["SDKs", f'Anthropic(base_url="{url}", api_key="{shown}")'],
+    ]
+
+
+def own_key_rows(url: str, token: str | None, *, needs_token: bool) -> list[list[str]]:
+    """The same for callers whose own keys are passed on: the gateway's token has a header of its own."""
+    header = f"x-dragoman-token: {token or '<server.auth_token>'}" if token or needs_token else ""
+    variable = f'ANTHROPIC_CUSTOM_HEADERS="{header}" ' if header else ""
+    fields = ', default_headers={"x-dragoman-token": "..."}' if header else ""
+    return [
+        ["Claude Code", "dragoman claude"],
+        ["or", f"ANTHROPIC_BASE_URL={url} {variable}claude"],
+        ["SDKs", f'Anthropic(base_url="{url}", api_key="<your own key>"{fields})'],
     ]
 
 

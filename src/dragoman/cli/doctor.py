@@ -16,6 +16,9 @@ from dragoman.cli.reach import one, reach
 from dragoman.cli.serve import with_token
 from dragoman.cli.terminal import bad, faint, good, say, strong, table
 from dragoman.config.settings import CALLER, Config, Provider, Secrets
+from dragoman.dialects import DIALECTS
+from dragoman.gateway.forwarding import destination
+from dragoman.messages.errors import ApiError
 from dragoman.providers import Account, google
 from dragoman.routing import Router
 
@@ -89,6 +92,11 @@ def show_claude(settings: Config, url: str) -> int:
     native = Router(settings).of_claude()
     if native is not None:
         say(f"  names of Claude that `models:` does not map go to {good(native.name)}, untranslated")
+    where = destination(settings, DIALECTS)
+    if isinstance(where, ApiError):
+        say("  " + faint(f"files, batches and skills are not forwarded: {where.message}"))
+    else:
+        say(f"  files, batches and skills are forwarded to {good(where.provider)}")
     problems = 0
     for provider in found:
         if provider.ready and provider.template.base_url.startswith((url, url.replace("127.0.0.1", "localhost"))):
@@ -163,7 +171,7 @@ def show_live(settings: Config, secrets: Secrets, place: Place) -> int:
     say(strong("Live"))
     for provider in ready(settings):
         if provider not in providers:
-            why = "callers' own keys are asked with" if provider in known else "no model of it is known"
+            why = "it is asked with callers' own keys" if provider in known else "no model of it is known"
             say(f"  {provider.name}  " + faint(f"not asked: {why}"))
     if settings.demo:
         say("  " + faint("not asked: only the simulated demo model is there"))

@@ -232,6 +232,7 @@ class Router:
         """Claude's own name goes to a provider of Claude as it is; a family's word means its current model."""
         form = provider.claude or "anthropic"
         word = name.lower()
+        search.notes = [note for note in search.notes if note.code != "family.unmapped"]
         if word in FAMILIES:
             current = (*provider.models, *(platforms.named(form, each) for each in presets()["anthropic"].models))
             model = next(each for each in current if (known := claude(each)) and known.family == word)
