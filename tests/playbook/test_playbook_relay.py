@@ -250,6 +250,18 @@ async def test_an_error_body_under_status_200() -> None:
     assert verbatim(script) == (529, (("content-type", "application/json"), *TOLD), envelope())
 
 
+@pytest.mark.parametrize(("said", "status"), [(START + failed("invalid_request_error"), 200), (b"", None)])
+async def test_what_came_out_of_an_answer_is_told_from_what_is_ours(said: bytes, status: int | None) -> None:
+    """The one is looked through for keys."""
+    script = Playbook(claude()) if said else Playbook(claude(auth="caller"))
+    script = script >> Ask()
+    if said:
+        script = script << Called("claude/big") >> Head(200) >> Bytes(said)
+    script = await play(script << Status(*((400, "invalid_request") if said else (401, "authentication"))))
+    assert script.record.error is not None
+    assert script.record.error.upstream_status == status
+
+
 # Another target
 
 

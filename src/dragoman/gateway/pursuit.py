@@ -329,7 +329,9 @@ class Pursuit:
 
     async def _after(self, error: ApiError) -> None:
         """Make ready for the next attempt. Raises the error to tell when there is none."""
+        status = None
         if self._answer is not None:
+            status = self._answer.status
             self._answer.close()
         self._answer = self.reader = self.writer = None
         self._idle = False
@@ -346,6 +348,8 @@ class Pursuit:
             if self._collaborators.signer.refused(self._target, self._signed):
                 return
         repair = self._repair(error)
+        if error.upstream_status is None:
+            error.upstream_status = status  # words out of an answer are not ours, and may quote our key
         decision = decide(
             error,
             retried=self._retried,
