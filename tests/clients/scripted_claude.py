@@ -451,7 +451,9 @@ class _Handler(scripted.Handler):
             raise ClaudeRefused("Not found", status=404)
         body = host.take(asked)
         if asked.path.endswith("count_tokens"):
-            self.bytes(asked, 200, {}, packed({"input_tokens": counted(body)}))
+            number = counted(body)
+            more = {"context_management": {"original_input_tokens": number}} if "context_management" in body else {}
+            self.bytes(asked, 200, {}, packed({"input_tokens": number, **more}))
             return
         output = host.brain(body)
         if output.error is not None:
