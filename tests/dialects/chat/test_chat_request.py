@@ -2,8 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 import pytest
@@ -18,6 +16,7 @@ from dragoman.messages import unknown
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
 from dragoman.messages.request import decode
+from everything import matches, missing
 from histories import bodies
 
 
@@ -276,24 +275,6 @@ ANYWHERE = {
 }
 
 
-def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from leaves(inner, f"{path}.{name}".lstrip("."))
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            yield from leaves(inner, f"{path}.{number}".lstrip("."))
-    else:
-        yield path, value
-
-
-def is_elsewhere(path: str) -> bool:
-    patterns = (
-        "".join(".*" if part == "*" else re.escape(part) for part in re.split(r"(\*)", key)) for key in ELSEWHERE
-    )
-    return any(re.fullmatch(pattern, path) for pattern in patterns)
-
-
 def test_nothing_in_a_request_disappears_without_a_note() -> None:
     request = ask(**EVERYTHING)
     made = call(request, target(files=True))
@@ -308,12 +289,7 @@ def test_nothing_in_a_request_disappears_without_a_note() -> None:
             for note in found
         )
 
-    missing = []
-    for path, value in leaves(EVERYTHING):
-        spelled = json.dumps(value).strip('"') if not isinstance(value, bool) else f'":{json.dumps(value)}'
-        if spelled not in body and not noted(path) and not is_elsewhere(path):
-            missing.append(path)
-    assert not missing
+    assert not missing(body, lambda path: noted(path) or matches(path, ELSEWHERE), EVERYTHING)
     assert problem(json.loads(made.body)) is None
     assert problem(sent(OPENAI, **EVERYTHING)) is None
 

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from clients.gemini_rules import check
 from dialects.chat.asking import IMAGE, PNG, WEATHER, Json, ask, assistant, result, text, use, user
-from dialects.gemini.everything import EVERYTHING, missing
 from dialects.gemini.golden_requests import cases, golden, translated
 from dialects.gemini.google_types import check_body
 from dialects.gemini.targets_gemini import called, newer, notes, older, sent, target
@@ -24,6 +23,7 @@ from dragoman.messages import unknown
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
 from dragoman.messages.request import decode
+from everything import EVERYTHING, matches, missing
 from histories import bodies, growing
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much])
@@ -294,13 +294,6 @@ ANYWHERE = {
 }
 
 
-def is_elsewhere(path: str) -> bool:
-    patterns = (
-        "".join(".*" if part == "*" else re.escape(part) for part in re.split(r"(\*)", key)) for key in ELSEWHERE
-    )
-    return any(re.fullmatch(pattern, path) for pattern in patterns)
-
-
 def test_nothing_in_a_request_disappears_without_a_note() -> None:
     to = newer(file_urls=True)
     request = ask(**EVERYTHING)
@@ -308,7 +301,7 @@ def test_nothing_in_a_request_disappears_without_a_note() -> None:
     found = [*made.notes, *unknown.fields(request.raw)]
 
     def is_told(path: str) -> bool:
-        return is_elsewhere(path) or any(
+        return matches(path, ELSEWHERE) or any(
             re.search(ANYWHERE[note.code], path)
             if note.place in ("", "tools")
             else path == note.place or path.startswith(f"{note.place}.")

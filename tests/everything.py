@@ -4,7 +4,8 @@ https://platform.claude.com/docs/en/api/messages
 """
 
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from dialects.chat.asking import IMAGE, PDF, Json, text, user
@@ -158,10 +159,18 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def missing(body: str, is_told: Callable[[str], bool]) -> list[str]:
-    """Paths in `EVERYTHING` whose value is not spelled in `body`, and that nobody was told of."""
+def matches(path: str, patterns: Iterable[str]) -> bool:
+    """Whether one of the patterns, in which `*` is any text, is the whole path."""
+    spelled = (
+        "".join(".*" if part == "*" else re.escape(part) for part in re.split(r"(\*)", each)) for each in patterns
+    )
+    return any(re.fullmatch(each, path) for each in spelled)
+
+
+def missing(body: str, is_told: Callable[[str], bool], everything: Json = EVERYTHING) -> list[str]:
+    """Paths whose value is not spelled in `body`, and that nobody was told of."""
     found = []
-    for path, value in leaves(EVERYTHING):
+    for path, value in leaves(everything):
         spelled = json.dumps(value).strip('"') if not isinstance(value, bool) else f'":{json.dumps(value)}'
         if spelled not in body and not is_told(path):
             found.append(path)
