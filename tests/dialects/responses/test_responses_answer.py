@@ -618,6 +618,7 @@ def test_half_characters_are_joined_over_deltas_of_one_item() -> None:
             done(0, type="reasoning", id="r", summary=[{"text": "a😀b"}]),
             added(1, **call_item("A", "")),
             arguments('{"x":"\ud83d', item_id="fc_1", output_index=1),
+            arguments("", item_id="fc_1", output_index=1),
             arguments('\ude00"}', item_id="fc_1", output_index=1),
             done(1, **call_item("A", '{"x":"😀"}')),
             last(),
