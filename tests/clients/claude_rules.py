@@ -163,6 +163,8 @@ def family(model: str) -> Family:
     efforts = EFFORTS if version >= (4, 7) else ("low", "medium", "high", "max")
     if version <= (4, 5):
         efforts = ("low", "medium", "high") if line == "opus" else ()
+    if found[2] is None:  # the preview
+        efforts = ("low", "medium", "high", "max")
     later = version >= (5, 1) and line in ("fable", "mythos")
     return Family(
         forms=forms,
@@ -200,7 +202,7 @@ def check(body: Json, *, version: str = OLD, betas: Iterable[str] = (), counting
     _thinking(body, model, betas)
     _output(body, model)
     _sampling(body, model)
-    _context_management(body, model)
+    _context_management(body)
     _turns(body, model, version)
     _breakpoints(body)
 
@@ -324,8 +326,7 @@ def _thinking(body: Json, model: Family, betas: tuple[str, ...]) -> None:
     if asked.get("display") is not None:
         _one_of(asked["display"], displays, f"thinking.{form}.display")
     effort = (body.get("output_config") or {}).get("effort")
-    found = MODEL.match(body["model"])
-    if form == "disabled" and effort in ("xhigh", "max") and found and found[1] == "opus" and found[2] == "5":
+    if form == "disabled" and effort in ("xhigh", "max") and re.match(r"claude-(opus-5|haiku-5-5)", body["model"]):
         raise ClaudeRefused(f'"thinking.type.disabled" is not supported with effort {effort}.')
     if form == "enabled":
         budget, most = asked.get("budget_tokens"), body.get("max_tokens")
@@ -384,7 +385,7 @@ def _sampling(body: Json, model: Family) -> None:
             raise ClaudeRefused(f"`{name}` may only be set to 1 when thinking is enabled or in adaptive mode.")
 
 
-def _context_management(body: Json, model: Family) -> None:
+def _context_management(body: Json) -> None:
     asked = body.get("context_management")
     if asked is None:
         return
@@ -392,7 +393,8 @@ def _context_management(body: Json, model: Family) -> None:
     for number, edit in enumerate(asked.get("edits") or []):
         if edit.get("type") not in EDITS:
             raise ClaudeRefused(_tag(f"context_management.edits.{number}", edit.get("type"), EDITS))
-        if edit["type"] == "clear_thinking_20251015" and thinks(body) is None:
+        form = (body.get("thinking") or {}).get("type")
+        if edit["type"] == "clear_thinking_20251015" and form not in ("enabled", "adaptive"):
             raise ClaudeRefused("`clear_thinking_20251015` strategy requires `thinking` to be enabled or adaptive")
 
 

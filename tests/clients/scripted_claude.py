@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Struct
@@ -145,12 +145,14 @@ def thoughts(body: Json) -> list[Json]:
 class Seals:
     """Signs thinking and what was found in the web, and verifies what comes back.
 
-    `bound`: a block holds only behind the very conversation that it was made for, as for Claude Fable 5.1.
+    `bound`: a block holds only behind the very conversation that it was made for, as for Claude Fable 5.1. `demand`:
+    "all" misses each block that was issued with a call; "whole" takes a turn without any, as Anthropic does.
     """
 
-    def __init__(self, maker: str, *, bound: bool = True) -> None:
+    def __init__(self, maker: str, *, bound: bool = True, demand: Literal["all", "whole"] = "all") -> None:
         self.maker = maker
         self.bound = bound
+        self.demand = demand
         self._serial = count(1)
         self._issued: dict[str, list[str]] = {}  # id of a call -> the signatures of the answer that it was in
 
@@ -186,9 +188,9 @@ class Seals:
             if role != "assistant" or not on:
                 continue
             there = [block.get("signature") or block.get("data") for block in content if block["type"] in THINKING]
-            for block in content:
-                if block["type"] == "tool_use" and not set(self._issued.get(block["id"], ())) <= set(there):
-                    raise ClaudeRefused(f"messages.{number}.content.0: {MODIFIED}")
+            issued = {each for block in content for each in self._issued.get(block.get("id", ""), ())}
+            if not issued <= set(there) and (there or self.demand == "all"):
+                raise ClaudeRefused(f"messages.{number}.content.0: {MODIFIED}")
 
     def _verify(self, block: Json, place: str, behind: bytes) -> None:
         match block["type"]:

@@ -1,4 +1,4 @@
-"""One conversation that moves between upstreams, Gemini among them: nothing is refused, and nothing of it is lost."""
+"""One conversation that moves between upstreams, Gemini and Claude too: nothing is refused, and nothing of it lost."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from clients import scripted, wire_client
+from clients import scripted, scripted_claude, wire_client
 from clients.conftest import logged, started
 from clients.responses_rules import Json
 from clients.scripted import Upstream
+from clients.scripted_claude import Host as Claude
+from clients.scripted_claude import hosting as claude_hosting
+from clients.scripted_claude import thoughts
 from clients.scripted_gemini import Host as Gemini
 from clients.scripted_gemini import Output, called, said, signatures, thought
 from clients.scripted_gemini import hosting as gemini_hosting
@@ -20,6 +23,7 @@ from clients.scripted_vertex import Account, Accounts, Vertex, issuing
 from clients.test_reasoning_turns import MORE, Marks, Mind, converse, present_in
 
 OPENAI_KEY, GEMINI_KEY, OTHER_KEY = "canary-openai-key", "canary-gemini-key", "canary-other-key"
+CLAUDE_KEY = "canary-claude-key"
 SENTINEL = "skip_thought_signature_validator"
 CONFIGURATION = """\
 providers:
@@ -34,6 +38,9 @@ providers:
     project: one
     location: global
     credentials_file: {file}
+  anthropic:
+    base_url: {claude}
+    api_key: "${{CLAUDE_KEY}}"
   other:
     dialect: chat
     base_url: {other}
@@ -55,28 +62,41 @@ class GeminiMind(Mind):
         return Output(parts=[thought(f"Hidden {self.name} {self.step}. "), thought("Really."), said(text), *calls])
 
 
+class EveryMind(GeminiMind):
+    """The same model as a Claude: it thinks before its words and between them, and some of it nobody may read."""
+
+    def claude(self, body: Json) -> scripted_claude.Output:
+        text, inputs = self.next()
+        drafts = [scripted_claude.thought(f"Hidden {self.name} {self.step}."), scripted_claude.hidden("Really.")]
+        drafts.append(scripted_claude.said(text))
+        if inputs:
+            drafts.append(scripted_claude.thought(f"Hidden {self.name} again."))
+        return scripted_claude.Output(blocks=[*drafts, *(scripted_claude.called("look", each) for each in inputs)])
+
+
 class Place:
     """All the upstreams, what they said so far, and two gateways in front of them."""
 
     def __init__(self, stack: ExitStack, home: Path) -> None:
         self.marks = Marks()
-        mind: Callable[[str], GeminiMind] = lambda name: GeminiMind(self.marks, name)  # noqa: E731 - it names a thing
+        mind: Callable[[str], EveryMind] = lambda name: EveryMind(self.marks, name)  # noqa: E731 - it names a thing
         self.openai: Host = stack.enter_context(hosting(Host(mind("openai").responses, key=OPENAI_KEY)))
         self.gemini: Gemini = stack.enter_context(gemini_hosting(Gemini(mind("gemini").gemini, key=GEMINI_KEY)))
         accounts = stack.enter_context(issuing(Accounts(Account("one"))))
         self.vertex: Gemini = stack.enter_context(gemini_hosting(Vertex(mind("vertex").gemini, accounts)))
+        self.claude: Claude = stack.enter_context(claude_hosting(Claude(mind("claude").claude, key=CLAUDE_KEY)))
         self.other: Upstream = stack.enter_context(scripted.serving(mind("other").chat))
         credentials, file = home / "one.json", home / "dragoman.yaml"
         credentials.write_text(json.dumps(accounts.accounts[0].service_account(accounts.token_url)), "utf-8")
-        urls = {name: getattr(self, name).url for name in ("openai", "gemini", "vertex", "other")}
+        urls = {name: getattr(self, name).url for name in ("openai", "gemini", "vertex", "claude", "other")}
         file.write_text(CONFIGURATION.format(**urls, file=credentials), "utf-8")
-        keys = {"OPENAI_KEY": OPENAI_KEY, "GEMINI_KEY": GEMINI_KEY, "OTHER_KEY": OTHER_KEY}
+        keys = {"OPENAI_KEY": OPENAI_KEY, "GEMINI_KEY": GEMINI_KEY, "OTHER_KEY": OTHER_KEY, "CLAUDE_KEY": CLAUDE_KEY}
         self.gateways = [
             stack.enter_context(started(home / name, "--config", str(file), **keys)) for name in ("first", "second")
         ]
 
     def complaints(self) -> list[str]:
-        hosts = (self.openai, self.gemini, self.vertex, self.other)
+        hosts = (self.openai, self.gemini, self.vertex, self.claude, self.other)
         return [message for host in hosts for message in host.complaints]
 
     def turns(self, path: list[str], interrupted: tuple[int, ...] = ()) -> list[Json]:
@@ -90,8 +110,9 @@ class Place:
             if results == 0 or number % 5 == 4:
                 turn["say"] = f"question-{number:03d}."
             turns.append(turn)
-            step = steps.get(model, 0)
-            steps[model] = step + 1
+            mind = model.partition("/")[0]
+            step = steps.get(mind, 0)
+            steps[mind] = step + 1
             results = 0 if number in interrupted else (2, 1, 0)[step % 3]
         return turns
 
@@ -243,3 +264,77 @@ def test_signatures_that_cannot_be_read_any_more(place: Place, tmp_path: Path) -
     assert [sentinels(body) for body in place.gemini.requests[begun:]] == [0, 0, 0, 0]
     repairs = [line["repairs"] for line in logged(tmp_path / "first", 6)]
     assert repairs == [[], ["signatures"], [], [], [], []]
+
+
+# One by the old way of thinking, one by the new, and one whose thinking holds only behind the very same conversation.
+CLAUDES = pytest.mark.parametrize("claude", ["claude-sonnet-4-5", "claude-opus-4-8", "claude-fable-5-1"])
+
+
+def own_alone(place: Place) -> None:
+    """Nobody gets thinking, signatures or marks of the protocol that others made."""
+    for name, host in (
+        ("claude", place.claude),
+        ("openai", place.openai),
+        ("gemini", place.gemini),
+        ("other", place.other),
+    ):
+        for body in host.requests:  # type: ignore[attr-defined] # every host has them
+            sent = json.dumps(body)
+            foreign = [each for each in ("claude", "openai", "gemini", "other") if f"Hidden {each}" in sent]
+            assert foreign in ([], [name])
+            assert "dragoman1" not in sent
+            assert name == "claude" or '"signature"' not in sent
+
+
+def everything(body: Json, place: Place, turns: list[Json]) -> None:
+    """All that was said before this request, and nothing of the last answer."""
+    made = place.marks.made
+    last = max(number for number, mark in enumerate(made) if "text" in mark)
+    all_there(body, place, turns, missing=len(made) - last)
+
+
+@pytest.mark.failure(43, 48, 49, 52, 68, 69, 131, 171)
+@CLAUDES
+@VERSIONS
+def test_claude_openai_gemini_claude(version: str, claude: str, place: Place) -> None:
+    model = f"anthropic/{claude}"
+    path = [model] * 4 + [OPENAI] * 4 + [GEMINI] * 4 + [model] * 4 + [OTHER] * 2 + [model] * 3
+    turns = place.turns(path)
+    converse(version, turns)
+    assert not place.complaints()
+    counts = [len(host.requests) for host in (place.claude, place.openai, place.gemini, place.other)]
+    assert counts == [11, 4, 4, 2]
+    everything(place.claude.requests[-1], place, turns)
+    own_alone(place)
+    kept = [len(thoughts(body)) for body in place.claude.requests]
+    assert kept == sorted(kept)
+    # What Claude thought comes back each time, also from before the detours. With a budget it cannot think in a loop
+    # of tools that another one began.
+    assert kept[-1] == (20 if claude == "claude-sonnet-4-5" else 27)
+    for earlier, later in pairwise(place.claude.requests):
+        assert later["messages"][: len(earlier["messages"])] == earlier["messages"]
+        assert later["tools"] == earlier["tools"]
+
+
+@pytest.mark.failure(43, 48, 49, 68, 170)
+@CLAUDES
+@VERSIONS
+def test_every_turn_somewhere_else(version: str, claude: str, place: Place) -> None:
+    """Each goes on in the loops of tools that another one began."""
+    model = f"anthropic/{claude}"
+    turns = place.turns([OPENAI, model, GEMINI, model, OTHER] * 4 + [model])
+    converse(version, turns)
+    assert not place.complaints()
+    everything(place.claude.requests[-1], place, turns)
+    own_alone(place)
+
+
+@pytest.mark.failure(68, 69)
+@VERSIONS
+def test_from_one_claude_to_another_and_back(version: str, place: Place) -> None:
+    names = ["anthropic/claude-opus-4-8", "anthropic/claude-sonnet-4-5", "anthropic/claude-opus-5-5"]
+    turns = place.turns([name for name in names for _ in range(4)] + names[:1] * 3)
+    converse(version, turns)
+    assert not place.complaints()
+    everything(place.claude.requests[-1], place, turns)
+    assert len(thoughts(place.claude.requests[-1])) == 38

@@ -180,6 +180,9 @@ def test_thinking_must_come_back_as_it_was_issued(host: Host, model: str) -> Non
     found = refused(host, first, assistant(*content[2:]), last, model=model, **more)
     assert ("cannot be modified" in found) == (model == OPUS)
     assert ("Expected `thinking` or `redacted_thinking`, but found `text`" in found) == (model == OLDER)
+    host.seals.demand = "whole"
+    assert ask(host, [first, assistant(*content[2:]), last], model, **more)[0] == (200 if model == OPUS else 400)
+    assert "cannot be modified" in refused(host, first, assistant(content[0], *content[2:]), last, model=model, **more)
     # Without thinking nobody misses any.
     assert ask(host, [first, assistant(*content[2:]), last], model, tools=[TOOL])[0] == 200
 

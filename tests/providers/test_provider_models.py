@@ -107,6 +107,15 @@ def test_claude_families(model: str, told: tuple[str, str | None, str, bool, boo
     )
 
 
+@pytest.mark.failure(4)
+@pytest.mark.parametrize(
+    ("model", "taken"),
+    [("sonnet-4-5", False), ("sonnet-4-6", False), ("opus-4-7", False), ("opus-4-8", True), ("sonnet-5", True)],
+)
+def test_system_turns_begin_with_opus_4_8(model: str, taken: bool) -> None:
+    assert made("anthropic", f"claude-{model}").facts.system_turns is taken
+
+
 def test_later_rows_win_field_by_field() -> None:
     facts = made("openai", "gpt-5.2").facts
     assert (facts.context, facts.max_output) == (400_000, 128_000)  # of gpt-5*

@@ -41,6 +41,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     search_with_tools: bool = False  # Gemini: its own search and the caller's functions may be offered together
     thinking_forms: tuple[str, ...] = ()  # Claude: accepted `thinking.type`; (): not known, all go on as they are
     takes_effort: bool = True  # Claude: `output_config.effort` is accepted
+    efforts_without_thinking: tuple[str, ...] = ()  # Claude: accepted while thinking is disabled; (): all of them
     prefill: bool = True  # Claude: the last turn may be the beginning of the answer
     forced_tool_choice: bool = True  # Claude: `tool_choice` may be "any" or "tool"
     system_turns: bool = True  # Claude: the conversation may have system turns inside

@@ -192,6 +192,14 @@ class TestEffort:
         assert sent(to, output_config={"effort": "xhigh", "x": 1})["output_config"] == {"effort": "high", "x": 1}
         assert notes(to, output_config={"effort": "max"}) == [("changed", "effort.nearest", "output_config.effort")]
 
+    def test_the_strongest_without_thinking(self) -> None:
+        to = target(facts={"efforts": ("low", "high", "max"), "efforts_without_thinking": ("low", "high")})
+        output = {"output_config": {"effort": "max"}}
+        assert sent(to, thinking=OFF, **output)["output_config"] == {"effort": "high"}
+        assert notes(to, thinking=OFF, **output) == [("changed", "effort.nearest", "output_config.effort")]
+        for thought in (ADAPTIVE, None):
+            assert sent(to, thinking=thought, **output)["output_config"] == {"effort": "max"}
+
 
 class TestForcedTools:
     @pytest.mark.parametrize(
@@ -208,6 +216,24 @@ class TestForcedTools:
         assert found["tool_choice"] == {"type": "auto", "disable_parallel_tool_use": True}
         assert found["messages"] == [*body()["messages"], {"role": "user", "content": words}]
         assert notes(target(facts=NEWEST), tool_choice=choice) == [("changed", "tool_choice.forced", "tool_choice")]
+
+    @pytest.mark.failure(4)
+    @pytest.mark.parametrize(
+        ("content", "expected"),
+        [
+            ("Hurry.", "Hurry.\n\nAnswer with a call of one of the tools."),
+            ([text("Hurry.")], [text("Hurry."), text("Answer with a call of one of the tools.")]),
+            ([], [text("Answer with a call of one of the tools.")]),
+            (None, "Answer with a call of one of the tools."),
+        ],
+    )
+    def test_behind_a_system_turn(self, content: Any, expected: Any) -> None:
+        """No turn of the caller may stand behind it."""
+        turns = [user(text("Go")), {"role": "system", "content": content, "output_config": {"effort": "low"}}]
+        found = said(target(facts=NEWEST), messages=turns, tool_choice={"type": "any"})
+        assert found == [turns[0], {**turns[1], "content": expected}]
+        folded = said(target(facts={**NEWEST, "system_turns": False}), messages=turns, tool_choice={"type": "any"})
+        assert folded[-1] == {"role": "user", "content": "Answer with a call of one of the tools."}
 
 
 class TestPrefill:

@@ -16,7 +16,7 @@ from dragoman.dialects.contract import Target
 from dragoman.messages.edit import MORE, Changes
 from dragoman.messages.effort import BUDGETS, nearest
 from dragoman.messages.notes import Grade, Note
-from dragoman.messages.outline import Outline
+from dragoman.messages.outline import Outline, TurnOutline
 
 CONTINUE = "Continue your last message exactly where it ends. Do not repeat any of it, and do not comment on this."
 MIN_BUDGET = 1024  # tokens; Anthropic's own least budget of thinking
@@ -67,8 +67,13 @@ class Knobs:
     @property
     def thinks_manually(self) -> bool:
         """Whether thinking is on with a budget of its own, after all changes."""
+        return self._form == "enabled"
+
+    @property
+    def _form(self) -> object:
+        """The form of thinking after all changes so far; None without a word of it."""
         now = self.changes.get("thinking", self._outline.thinking)
-        return isinstance(now, bytes | Raw) and _object(now).get("type") == "enabled"
+        return _object(now).get("type") if isinstance(now, bytes | Raw) else None
 
     @property
     def turned_on(self) -> bool:
@@ -181,12 +186,14 @@ class Knobs:
         effort = output.get("effort")
         if not isinstance(effort, str):
             return
-        place = "output_config.effort"
+        place, known = "output_config.effort", self._facts.efforts
+        if self._facts.efforts_without_thinking and self._form == "disabled":
+            known = self._facts.efforts_without_thinking
         if not self._facts.takes_effort:
             self.changes["output_config"] = {"effort": None} if len(output) > 1 else None
             self._notes.append(Note("changed", "effort.unsupported", place))
-        elif self._facts.efforts and effort not in self._facts.efforts:
-            self.changes["output_config"] = {"effort": msgspec.json.encode(nearest(effort, self._facts.efforts))}
+        elif known and effort not in known:
+            self.changes["output_config"] = {"effort": msgspec.json.encode(nearest(effort, known))}
             self._notes.append(Note("changed", "effort.nearest", place))
 
     def _forces(self) -> bool:
@@ -221,7 +228,20 @@ def ending(outline: Outline, target: Target, changes: Changes, notes: list[Note]
         said.append(f"Answer with {which}.")
     if not said:
         return {}
-    return {MORE: msgspec.json.encode({"role": "user", "content": "\n\n".join(said)})}
+    text = "\n\n".join(said)
+    if turns and turns[-1].role == "system" and len(turns) - 1 not in changes:
+        return {len(turns) - 1: {"content": _with(turns[-1], text)}}
+    return {MORE: msgspec.json.encode({"role": "user", "content": text})}
+
+
+def _with(turn: TurnOutline, text: str) -> bytes | Changes:
+    """The content of a system turn with more text: no turn of the caller may stand behind it.
+
+    https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages
+    """
+    if isinstance(turn.content, list):
+        return {MORE: msgspec.json.encode({"type": "text", "text": text})}
+    return msgspec.json.encode(f"{turn.content}\n\n{text}" if turn.content else text)
 
 
 def _of_budget(budget: Any) -> str:
