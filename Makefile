@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test clients install check fix coverage laws mutants bench stop clean
+.PHONY: help run test clients install check fix coverage laws mutants bench release stop clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -53,6 +53,14 @@ mutants: $(READY) ## put known bugs back in and show that the tests notice
 
 bench: $(READY) ## CPU per request and per event, beside plain nginx
 	@$(BIN)/python bench/run.py $(ARGS)
+
+# hatchling, which builds, is in uv's cache since `make install`. No package is fetched for any of this.
+release: $(READY) ## wheel and sdist in dist/, with checksums and a list of all parts (CycloneDX)
+	@rm -rf dist
+	@$(BIN)/uv build --quiet --offline --no-create-gitignore --out-dir dist
+	@$(BIN)/uv export --quiet --offline --locked --no-dev --all-extras --format cyclonedx1.5 -o dist/dragoman.cdx.json >/dev/null
+	@cd dist && sha256sum * > SHA256SUMS
+	@ls dist
 
 stop: $(READY) ## stop the gateway that `make run` started
 	@$(BIN)/dragoman stop
