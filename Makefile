@@ -5,14 +5,14 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 READY := .venv/.ready
 PINS := tests/clients/pins
-CLIENTS := python-2 python-0 node claude
+CLIENTS := python-2 python-0 node claude litellm
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 export UV_PYTHON_DOWNLOADS := never
 # An environment that is switched on in the shell is not ours.
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test clients install check fix coverage laws mutants bench release stop clean
+.PHONY: help run test clients sidecar install check fix coverage laws mutants bench release stop clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -28,7 +28,12 @@ test: $(READY) ## set everything up and run the tests (make test ARGS="tests/mes
 
 install: $(READY) ## set everything up in .venv, and start nothing
 
-clients: $(CLIENTS:%=.clients/%/.ready) ## install the real clients that tests drive, each in an environment of its own
+clients: $(CLIENTS:%=.clients/%/.ready) ## install the real clients and LiteLLM, which tests drive, each in an environment of its own
+
+sidecar: $(READY) ## write the lock of LiteLLM's environment again
+	@cd src/dragoman/sidecar && { echo "# LiteLLM's proxy and all that it needs, with hashes. Made by: make sidecar"; \
+		$(CURDIR)/$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 litellm.in; } > litellm.new
+	@mv src/dragoman/sidecar/litellm.new src/dragoman/sidecar/litellm.txt
 
 # Without a cache: it forgets that a new file makes an import our own.
 check: $(READY) ## ruff, strict typing, the house rules
@@ -81,6 +86,10 @@ $(READY): pyproject.toml uv.lock
 	@echo "Installing $(@D)"
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
 	@$(BIN)/uv pip install --quiet --require-hashes --python $(@D)/bin/python -r $<
+	@touch $@
+
+.clients/litellm/.ready: src/dragoman/sidecar/litellm.txt | $(READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" XDG_DATA_HOME=$(CURDIR)/$(@D) $(BIN)/dragoman install litellm
 	@touch $@
 
 .clients/%/.ready: $(PINS)/%/package-lock.json $(PINS)/%/package.json

@@ -1,4 +1,4 @@
-"""The limits on test coverage: floors 1 to 3 completely, lines and branches; the rest must not fall below its mark.
+"""The limits on test coverage, lines and branches: what is pure completely; the rest must not fall below its mark.
 
 Reads the result of `pytest --cov`. Raise a mark when it is passed for good; never lower one.
 """
@@ -13,6 +13,7 @@ LIMITS = {
     "messages": 100.0,
     "dialects": 100.0,
     "providers": 100.0,
+    "sidecar": 99.0,
     "config": 99.0,
     "upstream": 99.0,
     "routing": 99.0,

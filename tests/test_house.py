@@ -19,6 +19,7 @@ FLOORS = {
     "messages": 1,
     "dialects": 2,
     "providers": 3,
+    "sidecar": 3,
     "config": 4,
     "upstream": 4,
     "store": 4,
@@ -35,6 +36,7 @@ LIBRARIES = {
     "messages": {"msgspec"},
     "dialects": {"msgspec"},
     "providers": {"msgspec", "azure", "google"},
+    "sidecar": {"msgspec", "litellm", "uvicorn"},  # the latter two in a launcher, which runs elsewhere
     "config": {"msgspec", "yaml", "dotenv"},
     "upstream": {"msgspec", "aiohttp", "yarl"},
     "routing": {"msgspec"},
@@ -51,6 +53,7 @@ BANNED_NAMES = re.compile(r"^(utils?|helpers?|common|managers?|base|base_.*|ctx|
 ENVIRONMENT = {
     "cli/configuration.py": "handed to config; the child environment of Claude Code; names that conflict",
     "cli/terminal.py": "NO_COLOR",
+    "sidecar/launch_litellm.py": "runs in LiteLLM's process, and sets what that reads",
 }
 
 

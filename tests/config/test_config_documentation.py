@@ -88,7 +88,7 @@ def preset_table(*, local: bool) -> str:
             if preset.local is not local:
                 continue
             further = (*preset.project_keys, *(preset.location_keys if preset.addressing == "region" else ()))
-            variables = (*preset.keys, *(preset.base_url_keys if local else further))
+            variables = (*preset.keys, *preset.environment_keys, *(preset.base_url_keys if local else further))
             own = re.findall(r"\$\{(\w+)\}", preset.base_url)
             yield [
                 f"`{name}`",

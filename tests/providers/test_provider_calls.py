@@ -58,7 +58,8 @@ LANGUAGES = {**DIALECTS, "anthropic": ANTHROPIC}
 
 
 @pytest.mark.parametrize(
-    ("name", "dialect"), [(name, each) for name in presets() for each in presets()[name].languages()]
+    ("name", "dialect"),
+    [(name, each) for name, row in presets().items() if row.addressing != "sidecar" for each in row.languages()],
 )
 def test_a_turn_of_claude_code(name: str, dialect: str, tmp_path: Path) -> None:
     """The call is made, in each language, goes to the preset's address, and is signed with its key."""

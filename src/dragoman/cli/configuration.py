@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 from dragoman import config
 from dragoman.cli.failure import CONFIGURATION, Failure
 from dragoman.config.settings import Config, Secrets
+from dragoman.sidecar.environment import Environment
 
 option = click.option(
     "--config",
@@ -52,6 +53,11 @@ def with_server(settings: Config, **changes: Any) -> Config:
 
 def state_folder(place: Place) -> Path:
     return config.state_folder(place.environ, place.home)
+
+
+def environment(name: str, place: Place) -> Environment:
+    """Of the sidecar `name`."""
+    return config.environment(name, place.environ, place.home)
 
 
 def token(place: Place) -> tuple[str, bool]:

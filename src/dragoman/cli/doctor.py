@@ -151,7 +151,7 @@ def ready(settings: Config) -> list[Provider]:
 
 
 def show_reach(settings: Config) -> int:
-    providers = ready(settings)
+    providers = [each for each in ready(settings) if each.sidecar is None]  # those are started when they are asked
     if not providers:
         return 0
     say(strong("Network"))

@@ -13,6 +13,7 @@ COMMANDS = {
     "models": "dragoman.cli.models",
     "explain": "dragoman.cli.explain",
     "doctor": "dragoman.cli.doctor",
+    "install": "dragoman.cli.install",
     "stop": "dragoman.cli.stop",
 }
 

@@ -3,6 +3,7 @@
 from dragoman.config.loading import load, user_folder, with_demo
 from dragoman.config.problems import ConfigError, Problem
 from dragoman.config.settings import Config, Logs, Provider, Secrets, Server
+from dragoman.config.sidecars import environment
 from dragoman.config.tokens import kept_token, save_token, state_folder
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Provider",
     "Secrets",
     "Server",
+    "environment",
     "kept_token",
     "load",
     "save_token",

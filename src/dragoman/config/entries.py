@@ -14,10 +14,12 @@ from dragoman.config.document import Node
 from dragoman.config.fields import Sheet
 from dragoman.config.keys import Signer, SigningAuth
 from dragoman.config.problems import did_you_mean
-from dragoman.config.settings import CALLER, Entra, Entry, Hidden, Provider
+from dragoman.config.settings import CALLER, Entra, Entry, Hidden, Provider, Sidecar
+from dragoman.config.sidecars import sidecar
 from dragoman.config.variables import first, names
 from dragoman.dialects.contract import Facts, Target
 from dragoman.providers import QUIRKS, Preset, azure, presets, safe, state_scope, vertex
+from dragoman.sidecar.environment import HOST
 
 RESERVED = {
     "claude": "`claude/` marks foreign models in lists of models",
@@ -30,6 +32,7 @@ _ONLY = {  # setting -> addressings that have it, and presets of those
     "deployments": (("azure",), ("azure",)),
     "project": (("vertex",), ("vertex",)),
     "location": (("vertex", "region"), ("vertex", "bedrock")),
+    "environment": (("sidecar",), ("litellm",)),
 }
 _TRUE = frozenset({"true", "1", "yes", "on"})
 
@@ -43,6 +46,7 @@ class Entries:
         """`token`: this gateway's own, which is no key of anybody."""
         self._variables = variables
         self._home = home
+        self._secrets = secrets
         self._signer = Signer(variables, secrets, token)
 
     def configured(self, sheet: Sheet, node: Node) -> dict[str, Provider]:
@@ -111,6 +115,8 @@ class Entries:
             # The general variable of Google Cloud serves many others: alone it asks for nothing.
             certain = preset.project_keys[:1] if not first((*preset.location_keys, google.FILE), variables) else ()
             return first(certain or preset.project_keys, variables)
+        if preset.addressing == "sidecar":
+            return first(preset.environment_keys, variables)
         addressed = preset.base_url_keys if preset.local or preset.addressing == "azure" else ()
         return self._signer.given((*preset.keys, *preset.token_keys)) or first(addressed, variables)
 
@@ -168,13 +174,12 @@ class Entries:
         facts: dict[str, dict[str, Any]] = fields.get("facts", {})
         spoken = _spoken(preset, fields.get("dialect"), quirks, facts.values())
         account = google.credentials(fields.get("credentials_file"), self._variables, self._home)
-        places = self._places(preset, fields, account.project, spoken)
-        # What a caller sends is for Messages only.
-        heard = ("anthropic",) if fields.get("api_key") == CALLER else spoken
+        places = self._places(name, preset, fields, account.project, spoken)
+        heard = ("anthropic",) if fields.get("api_key") == CALLER else spoken  # Messages only
         spoken = [dialect for dialect in heard if dialect in places.urls]
         signing = self._signer.signing(name, preset, fields, places=places, found=account, file=file)
         why = f"{signing.why}; {switch} sends it to {preset.title}" if preset and switch else signing.why
-        wrong = places.wrong
+        beside, wrong = self._beside(name, row, preset, fields) or (None, places.wrong)
         if fields.get("dialect") not in (None, *places.urls):
             wrong = f"this API version has no {fields['dialect']}: take {azure.RESPONSES_SINCE} or later, or none"
         if wrong:
@@ -217,18 +222,32 @@ class Entries:
             dialect=fields.get("dialect"),
             settled={dialect: tuple(set_here) for dialect, set_here in quirks.items()},
             identity=signing.identity,
+            sidecar=beside,
             where=places.where,
             template=template(spoken[0]),
             others=tuple(template(dialect) for dialect in spoken[1:]),
         )
 
-    def _places(self, preset: Preset | None, fields: Mapping[str, Any], owned: str, spoken: Iterable[str]) -> Places:
+    def _places(
+        self, name: str, preset: Preset | None, fields: Mapping[str, Any], owned: str, spoken: Iterable[str]
+    ) -> Places:
         if preset is not None and preset.addressing == "vertex":
             return addresses.cloud(preset, fields, owned, spoken, self._variables)
+        if preset is not None and preset.addressing == "sidecar":
+            return addresses.plain(preset, f"http://{HOST.format(name=name)}/v1", spoken, {})
         if preset is not None and preset.addressing == "azure":
             version = fields.get("api_version")
             return addresses.resource(preset, fields.get("base_url"), version, spoken, self._variables)
         return addresses.plain(preset, fields.get("base_url"), spoken, self._variables, fields.get("location"))
+
+    def _beside(
+        self, name: str, row: str | None, preset: Preset | None, fields: Mapping[str, Any]
+    ) -> tuple[Sidecar, str | None] | None:
+        """The server that is started for the provider, and what keeps it from being used."""
+        if preset is None or row is None or preset.addressing != "sidecar":
+            return None
+        named = fields.get("environment")
+        return sidecar(name, row, preset, named, variables=self._variables, secrets=self._secrets, home=self._home)
 
     def _named(self, preset: Preset | None) -> str | None:
         """The model that a variable names."""
@@ -296,6 +315,9 @@ def _check(
     """Settings that must fit each other."""
     addressing = preset.addressing if preset is not None else "plain"
     on_azure = addressing == "azure"
+    for name in ("base_url", "api_key", "auth"):
+        if name in fields and addressing == "sidecar":
+            sheet.refuse(children[name], f"{path}.{name}", "is for a server of your own: `preset: litellm-proxy`.")
     for name, (addressings, only) in _ONLY.items():
         if name in fields and addressing not in addressings:
             text = " and ".join(f"`{each}`, or `preset: {each}`," for each in only)

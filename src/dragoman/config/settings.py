@@ -1,5 +1,6 @@
 """The one frozen configuration that every room is built from. Only `config` makes it, and reads the environment."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -136,6 +137,10 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How its server differs from others: quirks of its own language, and those of another one under that one's name,
     e.g. `responses: {...}`. See docs/quirks.md."""
 
+    environment: tuple[str, ...] | None = None
+    """Of `litellm`: names of the variables that its process gets, e.g. `[REPLICATE_API_KEY]`; it gets no other key. By
+    default those that $LITELLM_ENVIRONMENT lists, with commas. See docs/litellm.md."""
+
     models: tuple[str, ...] = ()
     """Models that it offers: they are listed, and can be asked for without the provider's name."""
 
@@ -175,6 +180,15 @@ class Entra(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What tokens are for. By default what belongs to `base_url` on Azure; needed elsewhere."""
 
 
+class Sidecar(Struct, frozen=True, kw_only=True):
+    """The server that dragoman starts for a provider."""
+
+    name: str
+    folder: Path  # of its environment
+    keys: tuple[tuple[str, str], ...]  # variables that it gets -> their names among the secrets
+    variables: tuple[tuple[str, str], ...]  # others, that every program needs
+
+
 class Provider(Struct, frozen=True, kw_only=True):
     """One provider, ready to make targets of."""
 
@@ -194,6 +208,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     dialect: str | None = None  # the language that the user chose for all models
     settled: dict[str, tuple[str, ...]] = {}  # dialect -> quirks that the user set; facts do not change them
     identity: Owner | None = None  # who asks for tokens, where `template.auth` is "entra" or "google"
+    sidecar: Sidecar | None = None  # the server that is started for it
     where: str = ""  # for people: "project p, location global"
     template: Target  # with model ""; `providers.target` fills model and facts
     others: tuple[Target, ...] = ()  # the same in its other languages

@@ -76,10 +76,14 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How it names the models of Claude, where it has them; see claude.py. Where its own dialect is Messages too,
     Claude's names go to it when nothing else is said."""
 
-    addressing: Literal["plain", "host", "azure", "vertex", "region"] = "plain"
+    addressing: Literal["plain", "host", "azure", "vertex", "region", "sidecar"] = "plain"
     """`host`: a base URL without a path gets that of the preset, as Google's libraries do it. `azure`: an endpoint in
     any form, deployments instead of models, and two kinds of URLs; see azure.py. `vertex`: a project and a location;
-    see vertex.py. `region`: `{location}` in an address stands for a region of a cloud."""
+    see vertex.py. `region`: `{location}` in an address stands for a region of a cloud. `sidecar`: a server that
+    dragoman starts itself; `base_url` is a stand-in for where it listens."""
+
+    environment_keys: tuple[str, ...] = ()
+    """Variables that list the variables that a sidecar gets; the first one set wins."""
 
     project_keys: tuple[str, ...] = ()
     """Variables that hold a project of Google Cloud; the first one set wins."""

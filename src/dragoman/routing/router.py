@@ -269,6 +269,8 @@ class Router:
         if slash and provider in presets():
             keys = " or ".join(presets()[provider].keys)
             how = f"Set {keys}, or add" if keys else "Add"
+            if presets()[provider].addressing == "sidecar":
+                how = f"Run `dragoman install {provider}`, and add"
             text = (
                 f"The provider {provider} is not active. {how} `{provider}: {{}}` under `providers:` in dragoman.yaml."
             )

@@ -30,6 +30,9 @@ from dragoman.server.intake import Gone, Intake
 from dragoman.server.messages import Counting, Messages, nobodys
 from dragoman.server.pages import OPEN, Pages
 from dragoman.server.paths import canonical
+from dragoman.sidecar.child import Child
+from dragoman.sidecar.environment import Environment
+from dragoman.sidecar.sending import Beside
 from dragoman.telemetry import outlet
 from dragoman.telemetry.log import Forwarded, Line, Log, error_text, note_codes, usage_counts
 from dragoman.telemetry.redaction import Redactor
@@ -172,6 +175,8 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
         level=config.logs.level,
     )
     upstream = Upstream(connect_timeout=settings.connect_timeout, proxies=config.proxies, no_proxy=config.no_proxy)
+    children = _children(config, secrets, lambda text: log.note("error", text))
+    sending = Beside(upstream, children) if children else upstream
     router = Router(config)
     signer = Signing(Credentials(secrets, config.identities), upstream, time.monotonic)
     exact = None
@@ -184,6 +189,7 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
             log.failure("A request failed inside dragoman.", error=record.crash, request_id=record.request_id)
 
     async def close() -> None:
+        await asyncio.gather(*(child.close() for child in children.values()))
         await upstream.close()
         if out is not None:
             await asyncio.to_thread(out.close)
@@ -191,7 +197,7 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
     gateway = Gateway(
         router=router,
         dialects=DIALECTS,
-        upstream=upstream,
+        upstream=sending,
         signer=signer,
         settings=settings,
         watch=watch,
@@ -220,6 +226,18 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
         redact=redact,
         close=close,
     )
+
+
+def _children(config: Config, secrets: Secrets, tell: Callable[[str], None]) -> dict[str, Child]:
+    """The servers that run beside the gateway, by provider; none of them is started yet."""
+    found = {}
+    for provider in config.providers.values():
+        beside = provider.sidecar
+        if beside is not None and provider.ready:
+            variables = {**dict(beside.variables), **{name: secrets[label] for name, label in beside.keys}}
+            place = Environment(beside.name, beside.folder)
+            found[provider.name] = Child(provider.title, place.command(), variables, tell)
+    return found
 
 
 def _asks_with_callers_keys(config: Config) -> bool:
