@@ -1,6 +1,7 @@
 """File, `.env` and environment -> one frozen `Config`. The only room that knows what variables mean."""
 
-from dragoman.config.loading import load, user_folder, with_demo
+from dragoman.config.loading import load, read, user_folder, with_demo
+from dragoman.config.origins import Origins, Value, as_yaml
 from dragoman.config.problems import ConfigError, Problem
 from dragoman.config.settings import Config, Logs, Provider, Secrets, Server
 from dragoman.config.sidecars import environment
@@ -10,13 +11,17 @@ __all__ = [
     "Config",
     "ConfigError",
     "Logs",
+    "Origins",
     "Problem",
     "Provider",
     "Secrets",
     "Server",
+    "Value",
+    "as_yaml",
     "environment",
     "kept_token",
     "load",
+    "read",
     "save_token",
     "state_folder",
     "user_folder",

@@ -73,12 +73,32 @@ class Environment(Struct, frozen=True, kw_only=True):
     """Hosts that are reached without a proxy, separated by commas. This machine always is."""
 
 
-_OVERRIDES = (  # variable, section, field
+OVERRIDES = (  # variable, section, field
     ("DRAGOMAN_HOST", "server", "host"),
     ("DRAGOMAN_PORT", "server", "port"),
     ("DRAGOMAN_AUTH_TOKEN", "server", "auth_token"),
     ("DRAGOMAN_LOG_LEVEL", "logs", "level"),
 )
+
+
+class Read(Struct, frozen=True):
+    """What was read before it is understood: `origins` tells from it where a value comes from."""
+
+    file: Path | None
+    root: Node | None  # the file's tree
+    local: dict[str, str]  # the variables of `.env`
+    environ: Mapping[str, str]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {**self.local, **self.environ}
+
+
+def read(*, path: Path | None, environ: Mapping[str, str], folder: Path, home: Path, problems: list[Problem]) -> Read:
+    """The file and `.env`, wherever they are; see `load`."""
+    local = dotenv(folder / ".env", environ, problems)
+    file, root = _document(path, {**local, **environ}, folder, home, problems)
+    return Read(file, root, local, environ)
 
 
 def load(*, path: Path | None, environ: Mapping[str, str], folder: Path, home: Path) -> tuple[Config, Secrets]:
@@ -89,9 +109,8 @@ def load(*, path: Path | None, environ: Mapping[str, str], folder: Path, home: P
     """
     problems: list[Problem] = []
     secrets: dict[str, str] = {}
-    local = dotenv(folder / ".env", environ, problems)
-    variables = {**local, **environ}
-    file, root = _document(path, variables, folder, home, problems)
+    found = read(path=path, environ=environ, folder=folder, home=home, problems=problems)
+    local, variables, file, root = found.local, found.variables, found.file, found.root
     sheet = Sheet(str(file) if file else "environment", variables, problems)
     sections = _sections(sheet, root)
 
@@ -197,7 +216,7 @@ def _sections(sheet: Sheet, root: Node | None) -> dict[str, Node]:
 
 def _override(server: dict[str, Any], logs: dict[str, Any], sheet: Sheet, variables: Mapping[str, str]) -> None:
     """Settings from the environment win over the file's."""
-    for variable, section, field in _OVERRIDES:
+    for variable, section, field in OVERRIDES:
         text = variables.get(variable)
         if text:
             kind, into = (Server, server) if section == "server" else (Logs, logs)
