@@ -3,9 +3,10 @@
 from dragoman.config.loading import load, user_folder, with_demo
 from dragoman.config.problems import ConfigError, Problem
 from dragoman.config.settings import Config, Logs, Provider, Secrets, Server
-from dragoman.config.tokens import kept_token, save_token, state_folder
+from dragoman.config.tokens import KNOWN_TOKEN, kept_token, save_token, state_folder
 
 __all__ = [
+    "KNOWN_TOKEN",
     "Config",
     "ConfigError",
     "Logs",
