@@ -5,9 +5,10 @@ from dragoman.config.origins import Origins, Value, as_yaml
 from dragoman.config.problems import ConfigError, Problem
 from dragoman.config.settings import Config, Logs, Provider, Secrets, Server
 from dragoman.config.sidecars import environment
-from dragoman.config.tokens import kept_token, save_token, state_folder
+from dragoman.config.tokens import KNOWN_TOKEN, kept_token, save_token, state_folder
 
 __all__ = [
+    "KNOWN_TOKEN",
     "Config",
     "ConfigError",
     "Logs",
