@@ -73,6 +73,8 @@ CASES: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {  # name -> file
     ),
     "bedrock": ("", {}, {"AWS_BEARER_TOKEN_BEDROCK": KEY, "AWS_REGION": "eu-west-1"}),
     "local": ("", {}, {"OLLAMA_HOST": "0.0.0.0:11111"}),
+    "thinker": ("providers: {openai: {api_key: k}}\nthinker: [openai/o3, openai/o1]", {}, {}),
+    "older": ("", {}, {"OPENAI_API_KEY": KEY, "BIG_MODEL": "gpt-4.1", "SMALL_MODEL": "gpt-5", "THINKER_MODEL": "o3"}),
 }
 
 

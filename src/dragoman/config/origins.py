@@ -50,6 +50,9 @@ class Origins:
         yield from self._section("server", self._config.server)
         yield from self._section("logs", self._config.logs)
         yield self._plain(("strict",), self._config.strict, self._root.get("strict"), default=False)
+        thinker = self._config.thinker
+        told = thinker[0] if len(thinker) == 1 else list(thinker) or ""
+        yield self._plain(("thinker",), told, self._root.get("thinker"), default="")
         for provider in self._config.providers.values():
             yield from self._provider(provider)
         models = _children(self._root.get("models"))
