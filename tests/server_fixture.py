@@ -109,7 +109,7 @@ class Routes:
     def __init__(self, *ids: str) -> None:
         self.ids = ids
 
-    def route(self, name: str) -> None:
+    def route(self, name: str, *, thinking: bool = False) -> None:
         if name not in self.ids:
             raise ApiError("not_found", f"no model {name}")
 

@@ -269,13 +269,21 @@ def documentation() -> str:
     return "\n".join(page.read_text("utf-8") for page in pages)
 
 
+def commands(group: click.Group, context: click.Context, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+    """All of them, those of groups too, with their names as they are typed."""
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield prefix + name, command
+        if isinstance(command, click.Group):
+            yield from commands(command, context, f"{prefix}{name} ")
+
+
 def test_every_command_and_option_is_documented() -> None:
     text = documentation()
     missing = []
     context = click.Context(main)
-    for name in main.list_commands(context):
-        command = main.get_command(context, name)
-        assert command is not None
+    for name, command in commands(main, context):
         if f"dragoman {name}" not in text:
             missing.append(f"dragoman {name}")
         for parameter in command.params:
@@ -314,4 +322,4 @@ def test_tests_mirror_the_house() -> None:
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert not {name for name in names if names.count(name) > 1}
     rooms = {path.parent.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").glob("*/test_*.py")}
-    assert rooms <= FLOORS.keys() | {"clients", "playbook", "cases", "deploy"}
+    assert rooms <= FLOORS.keys() | {"clients", "playbook", "cases", "deploy", "predecessors"}

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dragoman.cli.main import main
+from dragoman.config import predecessors
 
 Run = Callable[..., Result]
 
@@ -28,6 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 "GCE_",
                 "CLOUD_ML_REGION",
                 "CLOUDSDK_",
+                *predecessors.VARIABLES,
             )
         ):
             monkeypatch.delenv(name)

@@ -146,7 +146,7 @@ def test_the_table_in_the_documentation_is_complete(page: str, name: str) -> Non
 
 
 def test_every_override_is_documented_as_a_variable() -> None:
-    read = {variable for variable, _, _ in loading._OVERRIDES} | {"DRAGOMAN_CONFIG"}
+    read = {variable for variable, _, _ in loading.OVERRIDES} | {"DRAGOMAN_CONFIG"}
     assert read == {name for name in loading.Environment.__struct_fields__ if name.startswith("DRAGOMAN_")}
 
 

@@ -48,3 +48,19 @@ def test_halves_of_characters_and_broken_bytes() -> None:
     found = Request(raw).outline
     assert found is not None
     assert found.messages[1].role == "\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("thinking", "wanted"),
+    [
+        ({"type": "enabled", "budget_tokens": 1024}, True),
+        ({"type": "adaptive"}, True),
+        ({"type": "disabled"}, False),
+        (None, False),
+        ({"kind": "enabled"}, False),
+        ("enabled", False),
+    ],
+)
+def test_whether_thinking_is_wanted(thinking: Any, wanted: bool) -> None:
+    assert request(thinking=thinking).thinks is wanted
+    assert not request().thinks

@@ -84,7 +84,7 @@ class Lab:
             new_id=lambda: f"{next(ids):06d}",
         )
 
-    def route(self, name: str) -> Route:
+    def route(self, name: str, *, thinking: bool = False) -> Route:
         target = Target(
             provider="lab",
             dialect="gemini",

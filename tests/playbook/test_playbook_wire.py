@@ -106,7 +106,7 @@ async def gateway(*targets: Target, limit: int = 0, **settings: Any) -> AsyncIte
     ids = itertools.count()
 
     class Router:
-        def route(self, name: str) -> Route:
+        def route(self, name: str, *, thinking: bool = False) -> Route:
             return Route(requested=name, targets=targets, steps=())
 
     try:

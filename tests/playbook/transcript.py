@@ -236,7 +236,7 @@ class Playbook:
         self.steps.append(("<<", step))
         return self
 
-    def route(self, name: str) -> Route:
+    def route(self, name: str, *, thinking: bool = False) -> Route:
         if name == "nobody":
             raise ApiError("not_found", "No such model.")
         return Route(requested=name, targets=self.targets, steps=("test",), notes=(Note("changed", "route.note"),))

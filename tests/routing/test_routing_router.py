@@ -334,3 +334,22 @@ def test_a_target_knows_its_other_language(tmp_path: Path) -> None:
     assert (target.dialect, target.other and target.other.dialect) == ("responses", "chat")
     (target,) = router.route("openai/gpt-4.1").targets
     assert (target.dialect, target.other and target.other.dialect) == ("chat", "responses")
+
+
+def test_thinking_goes_to_the_thinker_where_claude_is_asked_for(tmp_path: Path) -> None:
+    text = FILE + "thinker: [den/deep-one, lab/one]\n"
+    router = Router(loaded(tmp_path, text, DEEPSEEK_API_KEY=CANARY))
+    assert places(router.route("claude-sonnet-4-5", thinking=True)) == ["den/deep-one", "lab/one"]
+    assert places(router.route("haiku", thinking=True)) == ["den/deep-one", "lab/one"]
+    assert places(router.route("haiku")) == ["den/two"]
+    assert places(router.route("fast", thinking=True)) == places(router.route("fast"))
+    assert "is asked to think" in router.route("haiku", thinking=True).steps[0]
+
+
+def test_a_destination_that_keeps_the_name(tmp_path: Path) -> None:
+    text = FILE.replace("loner: two", 'loner: two\n  "*": lab/*')
+    router = Router(loaded(tmp_path, text, DEEPSEEK_API_KEY=CANARY))
+    assert places(router.route("any-name")) == ["lab/any-name"]
+    assert places(router.route("some/name")) == ["lab/some/name"]
+    assert places(router.route("den/two")) == ["den/two"]
+    assert "mistral" in refused(router, "mistral/large")

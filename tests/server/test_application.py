@@ -300,6 +300,18 @@ async def test_probes_need_no_token_and_are_not_logged() -> None:
             assert house.lines == []
 
 
+async def test_the_token_is_told_on_this_machine() -> None:
+    config = Config(server=Server(auth_token="t0ken"))
+    async with running(config=config) as house:
+        assert (await house.ask("GET", "/auth-token")).json["auth_token"] == "t0ken"
+        refused = await house.ask("GET", "/auth-token", x_forwarded_for="192.0.2.1")
+        assert (refused.status, b"t0ken" in refused.body) == (403, False)
+    async with running(config=Config(server=Server(auth_token="t0ken", show_token=True))) as house:
+        assert (await house.ask("GET", "/auth-token", x_forwarded_for="192.0.2.1")).json["auth_token"] == "t0ken"
+    async with running() as house:
+        assert (await house.ask("GET", "/auth-token")).json["auth_token"] == ""
+
+
 async def test_health_says_who_is_ready() -> None:
     some = {"lab": provider("lab", ready=True), "far": provider("far", ready=False)}
     async with running(config=Config(providers=some)) as house:

@@ -113,3 +113,22 @@ def test_the_callers_own_credentials_are_not_our_token() -> None:
     assert door.credentials({b"authorization": b"Basic t0ken"}) == (("authorization", "Basic t0ken"),)
     with pytest.raises(ApiError, match="x-dragoman-token"):
         door.check_token({b"authorization": b"Bearer own"})
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "shown"),
+    [
+        ("127.0.0.1", {b"host": b"127.0.0.1:8082"}, True),
+        ("::1", {b"host": b"[::1]:8082"}, True),
+        ("127.0.0.1", {b"host": b"localhost"}, True),
+        ("192.0.2.1", {b"host": b"127.0.0.1"}, False),
+        ("", {b"host": b"127.0.0.1"}, False),
+        ("127.0.0.1", {b"host": b"gateway.example"}, False),
+        ("127.0.0.1", {}, False),
+        ("127.0.0.1", {b"host": b"localhost", b"x-forwarded-proto": b"https"}, False),
+        ("127.0.0.1", {b"host": b"localhost", b"forwarded": b"for=192.0.2.1"}, False),
+        ("127.0.0.1", {b"host": b"localhost", b"origin": b"http://localhost"}, False),
+    ],
+)
+def test_whom_the_token_is_told(peer: str, headers: dict[bytes, bytes], shown: bool) -> None:
+    assert Door("0.0.0.0", "token").shows_token(peer, headers) is shown

@@ -216,3 +216,17 @@ def test_times_of_one_second_and_of_the_next() -> None:
     for _ in range(4):
         log.request(Line())
     assert [json.loads(text)["ts"][17:] for text in written] == ["40.000Z", "40.999Z", "41.000Z", "40.500Z"]
+
+
+def test_lines_as_an_older_proxy_wrote_them() -> None:
+    written = Written()
+    log = written.log(older=True)
+    usage = Usage(input_tokens=5, output_tokens=3, cache_read_input_tokens=2)
+    log.request(Line(path="/v1/messages", model="sonnet", upstream_model="m", status=200, usage=usage_counts(usage)))
+    log.request(Line(path="/v1/messages", model="sonnet", status=200, error=f"cut: {CANARY}"))
+    done, failed = map(json.loads, written)
+    assert (done["event"], done["model"], done["stream"]) == ("proxy.success", "m", False)
+    assert done["usage"] == {"completion_tokens": 3, "prompt_tokens": 7, "total_tokens": 10}
+    assert done["ts"] == 1795219200123
+    assert (failed["event"], failed["model"], failed["usage"]) == ("proxy.failure", "sonnet", None)
+    assert CANARY not in failed["error"]

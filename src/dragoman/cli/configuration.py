@@ -45,6 +45,13 @@ def load(file: Path | None, place: Place) -> tuple[Config, Secrets]:
         raise Failure(f"{head}\n{lines}", CONFIGURATION) from None
 
 
+def origins(file: Path | None, place: Place) -> config.Origins:
+    """Where every value comes from. Raises Failure as `load` does."""
+    settings, keys = load(file, place)
+    read = config.read(path=file, environ=place.environ, folder=place.folder, home=place.home, problems=[])
+    return config.Origins(settings, keys, read)
+
+
 def with_server(settings: Config, **changes: Any) -> Config:
     """The configuration with settings of the server changed; None leaves one as it is."""
     chosen = {name: value for name, value in changes.items() if value is not None}

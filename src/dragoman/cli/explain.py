@@ -59,7 +59,7 @@ def explain(settings: Config, raw: bytes, model: str | None) -> Explained:
     request = decode(raw)
     if model is not None:
         request = with_model(request, model)
-    route = Router(settled(settings)).route(request.model)
+    route = Router(settled(settings)).route(request.model, thinking=request.thinks)
     target = route.targets[0]
     call = DIALECTS[target.dialect].call(request, target)
     strangers = () if call.relays else unknown.fields(raw)

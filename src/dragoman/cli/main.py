@@ -10,6 +10,7 @@ from dragoman.cli import terminal
 COMMANDS = {
     "serve": "dragoman.cli.serve",
     "claude": "dragoman.cli.claude",
+    "config": "dragoman.cli.show",
     "models": "dragoman.cli.models",
     "explain": "dragoman.cli.explain",
     "doctor": "dragoman.cli.doctor",

@@ -1,22 +1,28 @@
 """File, `.env` and environment -> one frozen `Config`. The only room that knows what variables mean."""
 
-from dragoman.config.loading import load, user_folder, with_demo
+from dragoman.config.loading import load, read, user_folder, with_demo
+from dragoman.config.origins import Origins, Value, as_yaml
 from dragoman.config.problems import ConfigError, Problem
 from dragoman.config.settings import Config, Logs, Provider, Secrets, Server
 from dragoman.config.sidecars import environment
-from dragoman.config.tokens import kept_token, save_token, state_folder
+from dragoman.config.tokens import KNOWN_TOKEN, kept_token, save_token, state_folder
 
 __all__ = [
+    "KNOWN_TOKEN",
     "Config",
     "ConfigError",
     "Logs",
+    "Origins",
     "Problem",
     "Provider",
     "Secrets",
     "Server",
+    "Value",
+    "as_yaml",
     "environment",
     "kept_token",
     "load",
+    "read",
     "save_token",
     "state_folder",
     "user_folder",

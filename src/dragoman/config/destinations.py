@@ -42,6 +42,21 @@ def destinations(sheet: Sheet, node: Node, providers: dict[str, Provider], entri
     return models
 
 
+def elsewhere(
+    sheet: Sheet, node: Node, models: Models, providers: dict[str, Provider], entries: Entries
+) -> tuple[str, ...]:
+    """The destinations of `thinker:`. A preset that one of them names is added to `providers`."""
+    found = sheet.value(node, str | tuple[str, ...], "thinker")
+    if found is NOTHING:
+        return ()
+    names = tuple(name.strip() for name in ((found,) if isinstance(found, str) else found) if name.strip())
+    _add_presets({"thinker": names}, providers, entries)
+    for name in names:
+        if wrong := _wrong(name, models, providers):
+            sheet.refuse(node, "thinker", wrong)
+    return names
+
+
 def _wrong_key(key: str) -> str | None:
     if not key.strip():
         return "a name is missing."

@@ -7,7 +7,8 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from dragoman.config.destinations import destinations
+from dragoman.config import litellm, predecessors
+from dragoman.config.destinations import Models, destinations, elsewhere
 from dragoman.config.document import Node, parse
 from dragoman.config.entries import Entries
 from dragoman.config.fields import NOTHING, Sheet
@@ -41,6 +42,9 @@ class _Root(Struct, frozen=True, kw_only=True):
     """What callers ask for -> where it goes: a name, a family or a pattern -> `provider/model`, another name, or a
     list of these to be tried in order."""
 
+    thinker: str | list[str] = ""
+    """Where requests go that want thinking and ask for Claude or a family, instead of where `models:` sends them."""
+
 
 class Environment(Struct, frozen=True, kw_only=True):
     """Variables that dragoman reads itself. They win over dragoman.yaml; `.env` may hold them too."""
@@ -73,12 +77,32 @@ class Environment(Struct, frozen=True, kw_only=True):
     """Hosts that are reached without a proxy, separated by commas. This machine always is."""
 
 
-_OVERRIDES = (  # variable, section, field
+OVERRIDES = (  # variable, section, field
     ("DRAGOMAN_HOST", "server", "host"),
     ("DRAGOMAN_PORT", "server", "port"),
     ("DRAGOMAN_AUTH_TOKEN", "server", "auth_token"),
     ("DRAGOMAN_LOG_LEVEL", "logs", "level"),
 )
+
+
+class Read(Struct, frozen=True):
+    """What was read before it is understood: `origins` tells from it where a value comes from."""
+
+    file: Path | None
+    root: Node | None  # the file's tree
+    local: dict[str, str]  # the variables of `.env`
+    environ: Mapping[str, str]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {**self.local, **self.environ}
+
+
+def read(*, path: Path | None, environ: Mapping[str, str], folder: Path, home: Path, problems: list[Problem]) -> Read:
+    """The file and `.env`, wherever they are; see `load`."""
+    local = dotenv(folder / ".env", environ, problems)
+    file, root = _document(path, {**local, **environ}, folder, home, problems)
+    return Read(file, root, local, environ)
 
 
 def load(*, path: Path | None, environ: Mapping[str, str], folder: Path, home: Path) -> tuple[Config, Secrets]:
@@ -89,21 +113,23 @@ def load(*, path: Path | None, environ: Mapping[str, str], folder: Path, home: P
     """
     problems: list[Problem] = []
     secrets: dict[str, str] = {}
-    local = dotenv(folder / ".env", environ, problems)
-    variables = {**local, **environ}
-    file, root = _document(path, variables, folder, home, problems)
+    found = read(path=path, environ=environ, folder=folder, home=home, problems=problems)
+    local, variables, file, root = found.local, found.variables, found.file, found.root
     sheet = Sheet(str(file) if file else "environment", variables, problems)
+    root, unused = litellm.translated(sheet, root) if root is not None else (None, ())
     sections = _sections(sheet, root)
 
     server = sheet.fill(Server, sections["server"], "server") if "server" in sections else {}
     logs = sheet.fill(Logs, sections["logs"], "logs") if "logs" in sections else {}
     _override(server, logs, Sheet("environment", {}, problems), variables)
+    older = Sheet("environment", variables, problems)
+    used = _older_settings(server, logs, older)
     entries = Entries(variables, secrets, home, server.get("auth_token", ""))
     strict = "strict" in sections and sheet.value(sections["strict"], bool, "strict") is True
     named = entries.configured(sheet, sections["providers"]) if "providers" in sections else {}
     written = "providers" in sections and bool(sections["providers"].value)
-    providers = named if written else entries.from_environment()
-    models = destinations(sheet, sections["models"], providers, entries) if "models" in sections else {}
+    providers = named if written else _from_environment(entries, older)
+    models, thinker, names = _routes(sheet, older, sections, providers, entries)
     if server.get("forward_to", "none") not in ("", "none", *providers):
         node = sheet.mapping(sections["server"], "server")["forward_to"]
         hint = did_you_mean(server["forward_to"], providers)
@@ -113,13 +139,16 @@ def load(*, path: Path | None, environ: Mapping[str, str], folder: Path, home: P
 
     if "auth_token" in server:
         server["auth_token"] = Hidden(server["auth_token"])
-    sources = [str(file)] if file else []
+    sources = predecessors.source((*used, *names), variables)
+    if file:
+        sources.append(str(file) + (f" (not used: {', '.join(unused)})" if unused else ""))
     sources += [str(folder / ".env")] if local else []
     return Config(
         server=Server(**server),
         logs=Logs(**logs),
         providers={name: _strict(provider, strict=strict) for name, provider in providers.items()},
         models=tuple(models.items()),
+        thinker=thinker,
         strict=strict,
         demo=not providers,
         sources=(*sources, "environment"),
@@ -197,7 +226,7 @@ def _sections(sheet: Sheet, root: Node | None) -> dict[str, Node]:
 
 def _override(server: dict[str, Any], logs: dict[str, Any], sheet: Sheet, variables: Mapping[str, str]) -> None:
     """Settings from the environment win over the file's."""
-    for variable, section, field in _OVERRIDES:
+    for variable, section, field in OVERRIDES:
         text = variables.get(variable)
         if text:
             kind, into = (Server, server) if section == "server" else (Logs, logs)
@@ -205,6 +234,44 @@ def _override(server: dict[str, Any], logs: dict[str, Any], sheet: Sheet, variab
             value = sheet.converted(Node(0, text), text, _type(kind, field), variable)
             if value is not NOTHING:
                 into[field] = value
+
+
+def _older_settings(server: dict[str, Any], logs: dict[str, Any], sheet: Sheet) -> list[str]:
+    """What older proxies' variables say about the server, where nobody else does. Returns the variables."""
+    used = []
+    for variable, section, field, text in predecessors.settings(sheet.variables, {"server": server, "logs": logs}):
+        kind, into = (Server, server) if section == "server" else (Logs, logs)
+        value = sheet.converted(Node(0, text), text, _type(kind, field), variable)
+        if value is not NOTHING:
+            into[field] = value
+            used.append(variable)
+    return used
+
+
+def _from_environment(entries: Entries, sheet: Sheet) -> dict[str, Provider]:
+    """The provider of an older proxy, if its variables name one, and those whose keys are there."""
+    node = predecessors.upstream(sheet.variables)
+    first = entries.configured(sheet, node) if node is not None else {}
+    return {**first, **entries.from_environment()}
+
+
+def _routes(
+    sheet: Sheet, older: Sheet, sections: Mapping[str, Node], providers: dict[str, Provider], entries: Entries
+) -> tuple[Models, tuple[str, ...], tuple[str, ...]]:
+    """Where names lead, where thinking goes, and the variables of older proxies that say so, if the file does not."""
+    models: Models = {}
+    if "models" in sections:
+        models = destinations(sheet, sections["models"], providers, entries)
+    thinker = elsewhere(sheet, sections["thinker"], models, providers, entries) if "thinker" in sections else ()
+    if "models" in sections:
+        return models, thinker, ()
+    found = predecessors.routes(older.variables, providers, older.problems)
+    if found is None:
+        return models, thinker, ()
+    models = destinations(older, predecessors.tree(found.models), providers, entries)
+    if found.thinker and not thinker:
+        thinker = elsewhere(older, predecessors.tree(found.thinker), models, providers, entries)
+    return models, thinker, found.used
 
 
 def _type(kind: type[Struct], name: str) -> Any:

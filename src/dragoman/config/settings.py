@@ -65,6 +65,10 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     the provider where it can count, and estimates where it cannot or fails; `auto` asks only providers that speak
     Messages themselves. Clients ask very often."""
 
+    show_token: bool = False
+    """Whether `GET /auth-token` tells the token to everybody. It always tells it to this machine, where no proxy is in
+    between."""
+
     forward_to: str = ""
     """The provider that Anthropic's other endpoints go to: files, batches and skills. By default the first ready one
     that speaks Messages; `none` forwards nothing."""
@@ -76,8 +80,9 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Logs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`logs:` in dragoman.yaml."""
 
-    format: Literal["auto", "json", "human"] = "auto"
-    """`json`, `human`, or `auto`: human on a terminal, JSON elsewhere."""
+    format: Literal["auto", "json", "human", "a2o"] = "auto"
+    """`json`, `human`, or `auto`: human on a terminal, JSON elsewhere. `a2o`: JSON with the fields of an
+    older proxy, see docs/migrating.md."""
 
     level: Literal["error", "info", "debug"] = "info"
     """`error`, `info` or `debug`."""
@@ -221,6 +226,7 @@ class Config(Struct, frozen=True, kw_only=True):
     logs: Logs = Logs()
     providers: dict[str, Provider] = {}  # in the order of the configuration
     models: tuple[tuple[str, tuple[str, ...]], ...] = ()  # name or pattern -> ordered destinations, in file order
+    thinker: tuple[str, ...] = ()  # ordered destinations of requests that want thinking; () is where their name leads
     strict: bool = False  # a `lost` note becomes a 400
     demo: bool = False  # no provider is configured: the demo upstream serves
     sources: tuple[str, ...] = ()  # what was read, for `doctor`, weakest first: files, then "environment"

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 NAME = "token"
+KNOWN_TOKEN = "dev-local"  # noqa: S105 - the opposite of a secret
+"""The default token of an older proxy, which its documentation tells everybody."""
 
 
 def state_folder(environ: Mapping[str, str], home: Path, *, windows: bool = sys.platform == "win32") -> Path:

@@ -12,8 +12,8 @@ from dragoman.routing.route import Route
 
 
 class RouterLike(Protocol):
-    def route(self, name: str) -> Route:
-        """The targets of a requested model. Raises ApiError("not_found")."""
+    def route(self, name: str, *, thinking: bool = False) -> Route:
+        """The targets of a requested model; `thinking`: the request wants it. Raises ApiError("not_found")."""
         ...
 
 

@@ -52,7 +52,7 @@ class Gateway:
         `caller`: the headers with the caller's own credentials, for targets that are asked with those.
         Raises ApiError: "not_found", and "invalid_request" for a body that would have to be translated.
         """
-        route = self._router.route(request.model)
+        route = self._router.route(request.model, thinking=request.thinks)
         if not relays(self._collaborators.dialects, route.targets[0]):
             request.body  # noqa: B018 decoded once, for all who look at it
         record = Record(

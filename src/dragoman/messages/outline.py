@@ -5,6 +5,7 @@ It costs what a look at the model's name costs: everything in a body has to be p
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Raw, Struct
 
 ABSENT = Raw()
@@ -57,3 +58,18 @@ class Outline(Head, frozen=True, gc=False):
     top_p: Raw = ABSENT
     top_k: Raw = ABSENT
     messages: list[TurnOutline] = []
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the caller wants thinking. What cannot be read says nothing: its upstream tells what is wrong."""
+        try:
+            return self.thinking is not ABSENT and _THINKING.decode(self.thinking).type in ("enabled", "adaptive")
+        except msgspec.DecodeError:
+            return False
+
+
+class _Thinking(Struct, frozen=True, gc=False):
+    type: str
+
+
+_THINKING = msgspec.json.Decoder(_Thinking)

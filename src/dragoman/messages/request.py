@@ -267,6 +267,10 @@ class Request(Struct, frozen=True, dict=True):
         return bool(self._head.stream)
 
     @property
+    def thinks(self) -> bool:
+        return self.outline is not None and self.outline.thinks
+
+    @property
     def max_tokens(self) -> int | None:
         return self._head.max_tokens
 

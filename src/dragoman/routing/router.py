@@ -62,20 +62,22 @@ class Router:
     def __init__(self, config: Config) -> None:
         self._providers = config.providers
         self._models = dict(config.models)
-        self._routes: dict[str, Route] = {}
+        self._thinker = config.thinker
+        self._routes: dict[tuple[str, bool], Route] = {}
 
-    def route(self, name: str) -> Route:
-        """The targets for `name`, in the order in which they are tried.
+    def route(self, name: str, *, thinking: bool = False) -> Route:
+        """The targets for `name`, in the order in which they are tried. `thinking`: the request wants it.
 
         Raises ApiError: "not_found" for a name that leads nowhere, "upstream_authentication" when the only providers
         that it leads to have no key.
         """
-        known = self._routes.get(name)
+        asked = name, thinking and bool(self._thinker)
+        known = self._routes.get(asked)
         if known is None:
-            known = self._resolved(name)
+            known = self._resolved(name, thinking=asked[1])
             if len(self._routes) >= CACHE_LIMIT:
                 del self._routes[next(iter(self._routes))]
-            self._routes[name] = known
+            self._routes[asked] = known
         return known
 
     def of_claude(self) -> Provider | None:
@@ -139,14 +141,19 @@ class Router:
             return Row(name, (), error.message)
         return Row(name, tuple(f"{each.provider}/{each.model}" for each in route.targets), "; ".join(route.steps))
 
-    def _resolved(self, name: str) -> Route:
+    def _resolved(self, name: str, *, thinking: bool) -> Route:
         asked = name if name in self._models else bare(name)
         search = _Search(asked, [], [], [])
         if asked != name:
             search.steps.append(f"{name[:200]} is read as {asked[:200]}")
             if name.rstrip().lower().endswith("[1m]"):
                 search.notes.append(Note("ignored", "model.context_suffix", "model"))
-        self._follow(asked, search)
+        if thinking and claude(asked) is not None:
+            search.steps.append(f"{asked[:200]} is asked to think and goes to {', then '.join(self._thinker)}")
+            for destination in self._thinker:
+                self._follow(bare(destination), search)
+        else:
+            self._follow(asked, search)
         if not search.places:
             raise self._unknown(asked)
         places = list(dict.fromkeys(search.places))
@@ -176,6 +183,9 @@ class Router:
         if found.how == "unmapped" and native is not None:
             self._native(name, native, search)
             return
+        if found.how == "provider" and found.model == "*" and name != search.asked:
+            self._as_asked(found.provider, search)
+            return
         if found.how == "provider":
             search.steps.append(f"{found.provider} is asked for {found.model[:200]}")
             search.places.append((found.provider, found.model))
@@ -191,6 +201,12 @@ class Router:
             search.steps.append(f"{name[:200]}{reason[found.how]} goes to {shown}")
         for destination in destinations:
             self._follow(bare(destination), search)
+
+    def _as_asked(self, provider: str, search: _Search) -> None:
+        """A destination `provider/*`: the name as it was asked for, unless it names a provider that is not there."""
+        if search.asked.partition("/")[0] not in presets():
+            search.steps.append(f"{provider} is asked for {search.asked[:200]}")
+            search.places.append((provider, search.asked))
 
     def _unmapped(self, name: str, search: _Search) -> None:
         """A name that `models:` says nothing about: a family, or a bare name."""

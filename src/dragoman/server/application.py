@@ -172,6 +172,7 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
         out.write if out is not None else write or print,
         redact=redact,
         human=outlet.human(config.logs.format, sys.stdout if out is not None else None),
+        older=config.logs.format == "a2o",
         level=config.logs.level,
     )
     upstream = Upstream(connect_timeout=settings.connect_timeout, proxies=config.proxies, no_proxy=config.no_proxy)

@@ -8,6 +8,9 @@ from dragoman.messages.errors import ApiError
 
 _LOOPBACK_NAMES = (b"localhost", b"127.0.0.1", b"::1")
 
+_BETWEEN = (b"forwarded", b"via", b"x-real-ip", b"cf-connecting-ip", b"true-client-ip", b"origin", b"referer")
+"""Headers of requests that somebody else made, or handed on."""
+
 _NOTHING_SENT = (
     "This gateway wants a token, and the request has none. Send server.auth_token as an `Authorization: Bearer` header "
     "(ANTHROPIC_AUTH_TOKEN in Claude Code) or as `x-api-key` (ANTHROPIC_API_KEY)."
@@ -78,6 +81,16 @@ class Door:
         # All three are compared, whole: the time must not tell which one was close.
         if not sum([hmac.compare_digest(token, self._token) for token in found]):
             raise ApiError("authentication", _WRONG_ONE_SENT if any(found) else _NOTHING_SENT, should_retry=False)
+
+    def shows_token(self, peer: str, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether the token may be told to a caller at the address `peer`: on this machine, and nobody in between.
+
+        A proxy on this machine speaks for others, and says so in a header; a page speaks for whoever wrote it, and
+        names its origin, or a host of its own.
+        """
+        between = any(name in headers for name in _BETWEEN) or any(name.startswith(b"x-forwarded-") for name in headers)
+        host = _name(headers.get(b"host", b""))
+        return is_loopback(peer) and host in _LOOPBACK_NAMES and not between
 
     def credentials(self, headers: Mapping[bytes, bytes]) -> tuple[tuple[str, str], ...]:
         """The caller's own, for a provider that is asked with those. This gateway's token is none of them."""

@@ -86,7 +86,7 @@ class Counting:
 
     async def __call__(self, exchange: Exchange) -> None:
         request = await _read(exchange, self._intake, self._passed_on, counting=True)
-        route = self._router.route(request.model)
+        route = self._router.route(request.model, thinking=request.thinks)
         answer = None
         if self._exact is not None:
             answer = await self._exact.answer(request, route, self._credentials(exchange.headers))

@@ -13,11 +13,21 @@ from dragoman.messages.errors import ApiError
 from dragoman.routing.router import Router as Models
 from dragoman.server import models
 from dragoman.server.claude import ClaudeModels
+from dragoman.server.door import Door
 
 OPEN = frozenset(
-    ("/", "/health", "/health/ready", "/api/hello", "/api/event_logging/batch", "/api/event_logging/v2/batch")
+    (
+        "/",
+        "/health",
+        "/health/ready",
+        "/auth-token",
+        "/api/hello",
+        "/api/event_logging/batch",
+        "/api/event_logging/v2/batch",
+    )
 )
-"""Paths that need no token and are not logged: probes, and telemetry of the client that ends here."""
+"""Paths that need no token and are not logged: probes, telemetry of the client that ends here, and the token itself,
+which looks at its caller."""
 
 
 class Pages:
@@ -26,6 +36,7 @@ class Pages:
     def __init__(self, config: Config, routes: Models, claude: ClaudeModels | None = None) -> None:
         """`claude`: what the provider of Anthropic's other endpoints offers itself."""
         self._config = config
+        self._door = Door(config.server.host, config.server.auth_token)
         self._routes = routes
         self._claude = claude
 
@@ -37,6 +48,21 @@ class Pages:
         providers = {name: provider.ready for name, provider in self._config.providers.items()}
         ready = self._config.demo or any(providers.values())
         return _json({"status": "ready" if ready else "not ready", "providers": providers}, 200 if ready else 503)
+
+    async def auth_token(self, request: Request) -> Response:
+        """The token, for a person at this machine."""
+        settings = self._config.server
+        peer = request.client.host if request.client is not None else ""
+        if not settings.show_token and not self._door.shows_token(peer, dict(request.scope["headers"])):
+            raise ApiError(
+                "permission",
+                "The token is told on this machine only, and through no proxy: ask http://127.0.0.1 there, or set "
+                "server.show_token.",
+            )
+        if not settings.auth_token:
+            return _json({"auth_token": "", "note": "No token is set: callers on this machine need none."})
+        note = "Send it as `Authorization: Bearer` or `x-api-key`. Keep it to yourself."
+        return _json({"auth_token": str(settings.auth_token), "note": note})
 
     async def hello(self, _request: Request) -> Response:
         return _json({"name": "dragoman", "messages": "/v1/messages", "health": "/health"})
@@ -66,6 +92,7 @@ class Pages:
             [
                 Route("/health", self.health),
                 Route("/health/ready", self.ready),
+                Route("/auth-token", self.auth_token),
                 Route("/", self.hello),
                 Route("/api/hello", self.hello),
                 Route("/api/event_logging/batch", self.swallow, methods=["POST"]),

@@ -48,6 +48,25 @@ class Forwarded(Line, kw_only=True):
     answer_bytes: int = 0  # of the body that came down
 
 
+class _OlderUsage(Struct):
+    completion_tokens: int
+    prompt_tokens: int
+    total_tokens: int
+
+
+class _Older(Struct, kw_only=True):
+    """The same as an older proxy wrote it."""
+
+    ts: int  # milliseconds since 1970
+    event: str
+    path: str
+    endpoint: str | None
+    model: str | None
+    stream: bool
+    usage: _OlderUsage | None
+    error: str | None
+
+
 class _Failure(Struct, kw_only=True):
     ts: str
     event: str
@@ -60,7 +79,8 @@ class _Failure(Struct, kw_only=True):
 class Log:
     """Turns lines into text and hands it to `write`, which must not block.
 
-    `human`: one aligned line for a terminal instead of JSON. `clock`: seconds since 1970.
+    `human`: one aligned line for a terminal instead of JSON. `older`: JSON as an older proxy wrote it.
+    `clock`: seconds since 1970.
     `level`: `error` writes only requests that failed on our side or the upstream's (status 500 and over).
     """
 
@@ -70,12 +90,14 @@ class Log:
         *,
         redact: Callable[[str], str],
         human: bool = False,
+        older: bool = False,
         level: str = "info",
         clock: Callable[[], float] = time,
     ) -> None:
         self._write = write
         self._redact = redact
         self._human = human
+        self._older = older
         self._level = level
         self._clock = clock
         self._names: dict[str, str] = {}
@@ -93,7 +115,10 @@ class Log:
             line.path = self._name(line.path)
             if line.error:
                 line.error = self._redact(line.error)[:LONGEST_MESSAGE]
-            self._write(self._for_people(line, now) if self._human else _encode(line).decode())
+            if self._older:
+                self._write(_encode(_as_older(line, now)).decode())
+            else:
+                self._write(self._for_people(line, now) if self._human else _encode(line).decode())
         except Exception:  # noqa: BLE001 an account of a request must never be the reason that it fails
             self.swallowed += 1
 
@@ -169,6 +194,24 @@ class _Handler(logging.Handler):
         trace = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else None
         level = "error" if record.levelno >= logging.ERROR else record.levelname.lower()
         self._log.note(level, f"{record.name}: {record.getMessage()}".strip(), trace=trace)
+
+
+def _as_older(line: Line, now: float) -> _Older:
+    usage = None
+    if line.usage is not None:
+        counts = line.usage
+        asked = counts["input_tokens"] + counts["cache_read_input_tokens"] + counts["cache_creation_input_tokens"]
+        usage = _OlderUsage(counts["output_tokens"], asked, asked + counts["output_tokens"])
+    return _Older(
+        ts=int(now * 1000),
+        event="proxy.success" if line.status < 400 and line.error is None else "proxy.failure",
+        path=line.path,
+        endpoint=line.endpoint,
+        model=line.upstream_model or line.model,
+        stream=bool(line.stream),
+        usage=usage,
+        error=line.error,
+    )
 
 
 def usage_counts(usage: Usage | None) -> dict[str, int] | None:

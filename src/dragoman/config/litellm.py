@@ -1,0 +1,135 @@
+"""A LiteLLM proxy's `config.yaml` -> the same in dragoman.yaml's form. https://docs.litellm.ai/docs/proxy/configs
+
+What is taken: `model_list` with `litellm_params`, and `general_settings.master_key`. What is not is told, by name.
+"""
+
+import re
+
+from dragoman.config.addresses import trimmed
+from dragoman.config.document import Node
+from dragoman.config.fields import Sheet
+from dragoman.config.predecessors import tree
+from dragoman.providers import presets
+
+MARK = "model_list"
+_OWN = ("model", "custom_llm_provider", "api_base", "api_key", "api_version")
+_VARIABLE = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
+_PUNCTUATION = re.compile(r"[^A-Za-z0-9]+")
+_OPENAI = frozenset({"openai", "custom_openai", "openai_like", "text-completion-openai"})
+_PRESETS = {  # LiteLLM's name of a provider -> ours, where it is another one
+    "ai21_chat": "ai21", "azure_ai": "foundry", "dashscope": "dashscope", "fireworks_ai": "fireworks",
+    "hosted_vllm": "vllm", "lm_studio": "lmstudio", "ollama_chat": "ollama", "together_ai": "together",
+    "vercel_ai_gateway": "vercel", "vertex_ai": "vertex",
+}  # fmt: skip
+
+
+def translated(sheet: Sheet, root: Node) -> tuple[Node, tuple[str, ...]]:
+    """`root` in our form, and the names of what was left out; as it is when it is no file of LiteLLM's."""
+    if not isinstance(root.value, dict) or MARK not in root.value:
+        return root, ()
+    reader = _Reader(sheet)
+    sections = root.value
+    rows = sections[MARK].value
+    if not isinstance(rows, list):
+        sheet.refuse(sections[MARK], MARK, f"expected a list, found {sections[MARK].kind}.")
+        rows = []
+    for number, row in enumerate(rows):
+        reader.row(row, f"{MARK}[{number}]")
+    found = {
+        "providers": Node(sections[MARK].line, reader.providers),
+        "models": Node(sections[MARK].line, reader.models()),
+    }
+    for name, node in sections.items():
+        if name == "general_settings":
+            found |= reader.general(node)
+        elif name != MARK:
+            reader.unused.append(name)
+    return Node(root.line, found), tuple(dict.fromkeys(reader.unused))
+
+
+class _Reader:
+    def __init__(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        self._places: dict[str, tuple[Node, list[str]]] = {}  # model_name -> its first line, and destinations
+        self._made: dict[tuple[object, ...], str] = {}  # what makes a provider -> its name
+        self.providers: dict[str, Node] = {}
+        self.unused: list[str] = []
+
+    def models(self) -> dict[str, Node]:
+        return {name: Node(node.line, tree(places).value) for name, (node, places) in self._places.items()}
+
+    def general(self, node: Node) -> dict[str, Node]:
+        """`general_settings`: the key that callers present."""
+        fields = self._sheet.mapping(node, "general_settings")
+        self.unused += [f"general_settings.{name}" for name in fields if name != "master_key"]
+        key = fields.get("master_key")
+        if key is None or key.value is None:
+            return {}
+        return {"server": Node(node.line, {"auth_token": _reference(key)})}
+
+    def row(self, node: Node, path: str) -> None:
+        """One item of `model_list`."""
+        fields = self._sheet.mapping(node, path)
+        name, inner = fields.get("model_name"), fields.get("litellm_params")
+        params = self._sheet.mapping(inner, f"{path}.litellm_params") if inner is not None else {}
+        model = params.get("model")
+        if name is None or model is None or not isinstance(name.value, str) or not isinstance(model.value, str):
+            self._sheet.refuse(node, path, "needs `model_name`, and `model` under `litellm_params`, both texts.")
+            return
+        self.unused += [f"{MARK}.{each}" for each in fields if each not in ("model_name", "litellm_params")]
+        self.unused += [f"litellm_params.{each}" for each in params if each not in _OWN]
+        place = self._provider(node, path, params, model.value)
+        if place is not None:
+            self._places.setdefault(name.value, (name, []))[1].append(place)
+
+    def _provider(self, node: Node, path: str, params: dict[str, Node], model: str) -> str | None:
+        """`provider/model` for a row; the provider is made when it is new."""
+        said = params.get("custom_llm_provider")
+        vendor, slash, rest = model.partition("/")
+        if said is not None and isinstance(said.value, str):
+            rest = rest if slash and vendor == said.value else model
+            vendor = said.value
+        elif not slash:
+            vendor, rest = "openai", model
+        base = params.get("api_base")
+        url = trimmed(base.value) if base is not None and isinstance(base.value, str) else ""
+        preset: str | None = _PRESETS.get(vendor, vendor)
+        if preset in _OPENAI:
+            preset = _at(url) if url else "openai"
+        elif preset not in presets():
+            text = f"LiteLLM's provider {vendor[:60]} has no way of its own here; add `api_base` if it speaks OpenAI's."
+            if not url:
+                self._sheet.refuse(node, f"{path}.litellm_params.model", text)
+                return None
+            preset = _at(url)
+        fields: dict[str, Node] = {} if preset is None else {"preset": Node(node.line, preset)}
+        for ours, theirs in (("base_url", "api_base"), ("api_key", "api_key"), ("api_version", "api_version")):
+            value = params.get(theirs)
+            if value is not None and value.value is not None:
+                fields[ours] = _reference(value)
+        key = tuple((field, str(value.value)) for field, value in fields.items())
+        if key not in self._made:
+            self._made[key] = self._name(preset or _PUNCTUATION.sub("-", _host(url)).strip("-") or "server")
+            self.providers[self._made[key]] = Node(node.line, fields)
+        return f"{self._made[key]}/{rest}"
+
+    def _name(self, wanted: str) -> str:
+        count = sum(name == wanted or name.startswith(f"{wanted}-") for name in self.providers)
+        return f"{wanted}-{count + 1}" if count else wanted
+
+
+def _reference(node: Node) -> Node:
+    """`os.environ/NAME` as `${NAME:-}`: without the variable there is no key, and that is told where it matters."""
+    found = _VARIABLE.fullmatch(node.value) if isinstance(node.value, str) else None
+    return node if found is None else Node(node.line, f"${{{found[1]}:-}}")
+
+
+def _at(url: str) -> str | None:
+    """The preset at this address, which knows how the server differs; None for a server of one's own."""
+    host = _host(url)
+    hosted = ((name, _host(preset.base_url)) for name, preset in presets().items() if not preset.local)
+    return next((name for name, known in hosted if known and known == host), None)
+
+
+def _host(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0]
