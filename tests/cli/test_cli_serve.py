@@ -96,6 +96,25 @@ def test_serves_and_ends_with_sigterm(tmp_path: Path) -> None:
         assert "Traceback" not in running.said()
 
 
+def test_proxy_is_another_name_of_serve(tmp_path: Path) -> None:
+    running = Served(tmp_path, ["proxy", "-v", "--port", "0"])
+    try:
+        assert get(running.url())[0] == 200
+        done = subprocess.run(
+            [sys.executable, "-m", "dragoman", "stop"],
+            cwd=tmp_path,
+            env=clean_environment(tmp_path),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "Stopped the gateway" in done.stdout
+        assert running.process.wait(20) == 0
+    finally:
+        running.process.kill()
+        running.process.wait()
+
+
 def test_the_demo_answers_when_nothing_is_configured(tmp_path: Path) -> None:
     with served(tmp_path, "--port", "0") as running:
         status, body = get(running.url(), "/v1/messages", body=ASK)

@@ -9,12 +9,14 @@ from dragoman.cli import terminal
 
 COMMANDS = {
     "serve": "dragoman.cli.serve",
+    "init": "dragoman.cli.init",
     "claude": "dragoman.cli.claude",
     "config": "dragoman.cli.show",
     "models": "dragoman.cli.models",
     "explain": "dragoman.cli.explain",
     "doctor": "dragoman.cli.doctor",
     "stop": "dragoman.cli.stop",
+    "proxy": "dragoman.cli.serve",  # as older programs of this kind call it
 }
 
 
