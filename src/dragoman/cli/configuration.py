@@ -56,6 +56,14 @@ def origins(file: Path | None, place: Place) -> config.Origins:
     return config.Origins(settings, keys, read)
 
 
+def files(file: Path | None, place: Place) -> list[Path]:
+    """Every file that the configuration is read from, or would be if it were there."""
+    named = file or place.environ.get("DRAGOMAN_CONFIG")
+    own = config.user_folder(place.environ, place.home)
+    found = [place.folder / named] if named else [place.folder / config.FILE, own / config.FILE]
+    return [*found, place.folder / ".env"]
+
+
 def with_server(settings: Config, **changes: Any) -> Config:
     """The configuration with settings of the server changed; None leaves one as it is."""
     chosen = {name: value for name, value in changes.items() if value is not None}

@@ -15,7 +15,6 @@ from dragoman.cli.terminal import faint, good, say, strong, table
 from dragoman.config.settings import CALLER, Provider
 from dragoman.server.door import is_loopback
 
-FILE = "dragoman.yaml"
 ASKED = (("opus", "the large model"), ("sonnet", "the usual model"), ("haiku", "the small model, for the background"))
 HEAD = "# Written by `dragoman init`. All settings: docs/configuration.md\n"
 
@@ -25,7 +24,7 @@ HEAD = "# Written by `dragoman init`. All settings: docs/configuration.md\n"
 def command(file: Path | None) -> None:
     """Ask a few questions and write a dragoman.yaml."""
     place = configuration.here()
-    path = place.folder / (file or FILE)
+    path = place.folder / (file or config.FILE)
     if path.exists() and not agreed(f"{path} exists. Replace it?"):
         say(f"Left as it is: {path}")
         return
