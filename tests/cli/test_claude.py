@@ -16,7 +16,8 @@ from typing import Any, ClassVar
 import pytest
 
 from cli.conftest import Run
-from dragoman.cli import claude
+from dragoman.cli import claude, variables
+from dragoman.config import Config, load
 
 TELL = """#!/bin/sh
 printf '%s\\n' "$ANTHROPIC_BASE_URL" "$ANTHROPIC_AUTH_TOKEN" "${ANTHROPIC_API_KEY-unset}" "$NO_PROXY" "$@" > told
@@ -121,12 +122,12 @@ def test_settings_that_win_are_named(run: Run, folder: Path, program: Path, runn
 @pytest.mark.failure(150)
 def test_the_environment_of_the_child() -> None:
     given = {"PATH": "/bin", "CLAUDE_CODE_USE_BEDROCK": "1", "NO_PROXY": "*", "no_proxy": "corp.example"}
-    child = claude.environment(given, "http://127.0.0.1:1", "token")
+    child = variables.environment(given, Config(), "http://127.0.0.1:1", "token")
     assert child["PATH"] == "/bin"
     assert "CLAUDE_CODE_USE_BEDROCK" not in child
     assert child["NO_PROXY"] == "*"
     assert child["no_proxy"] == "corp.example,127.0.0.1,localhost,::1"
-    kept = claude.environment({"CLAUDE_CODE_ATTRIBUTION_HEADER": "1"}, "u", "t")
+    kept = variables.environment({"CLAUDE_CODE_ATTRIBUTION_HEADER": "1"}, Config(), "u", "t")
     assert kept["CLAUDE_CODE_ATTRIBUTION_HEADER"] == "1"
     assert given["NO_PROXY"] == "*"
 
@@ -147,25 +148,31 @@ class TestCallers:
         "ANTHROPIC_API_KEY": "mine", "CLAUDE_CODE_OAUTH_TOKEN": "login", "CLAUDE_CODE_USE_BEDROCK": "1",
     }  # fmt: skip
 
-    def test_the_users_own_key_stays(self) -> None:
-        child = claude.environment(self.OWN, "http://x", claude.ANY_TOKEN, callers=True, claude=True)
+    @pytest.fixture
+    def asked(self, tmp_path: Path) -> Config:
+        (tmp_path / "dragoman.yaml").write_text("providers: {anthropic: {api_key: caller}}", "utf-8")
+        return load(path=None, environ={}, folder=tmp_path, home=tmp_path)[0]
+
+    def test_the_users_own_key_stays(self, asked: Config) -> None:
+        child = variables.environment(self.OWN, asked, "http://x", variables.ANY_TOKEN)
         assert child["ANTHROPIC_BASE_URL"] == "http://x"
         assert (child["ANTHROPIC_API_KEY"], child["CLAUDE_CODE_OAUTH_TOKEN"]) == ("mine", "login")
         assert not {"ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS", "CLAUDE_CODE_USE_BEDROCK"} & child.keys()
-        assert not {"ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"} & claude.environment(self.OWN, "u", "t").keys()
+        others = variables.environment(self.OWN, Config(), "u", "t")
+        assert not {"ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"} & others.keys()
 
     @pytest.mark.failure(140)
-    def test_the_gateways_token_goes_in_a_header_of_its_own(self) -> None:
-        environ = {"ANTHROPIC_AUTH_TOKEN": "ours", "ANTHROPIC_CUSTOM_HEADERS": "a: b"}
-        child = claude.environment(environ, "http://x", "ours", callers=True)
+    def test_the_gateways_token_goes_in_a_header_of_its_own(self, asked: Config) -> None:
+        environ = {"ANTHROPIC_AUTH_TOKEN": "ours", "ANTHROPIC_CUSTOM_HEADERS": "a: b\nX-Dragoman-Token: old"}
+        child = variables.environment(environ, asked, "http://x", "ours")
         assert child["ANTHROPIC_CUSTOM_HEADERS"] == "a: b\nx-dragoman-token: ours"
         assert "ANTHROPIC_AUTH_TOKEN" not in child
-        kept = claude.environment({"ANTHROPIC_AUTH_TOKEN": "mine"}, "http://x", "ours", callers=True)
+        kept = variables.environment({"ANTHROPIC_AUTH_TOKEN": "mine"}, asked, "http://x", "ours")
         assert kept["ANTHROPIC_AUTH_TOKEN"] == "mine"
 
-    def test_claude_itself_gets_what_claude_code_says_of_itself(self) -> None:
-        assert "CLAUDE_CODE_ATTRIBUTION_HEADER" not in claude.environment({}, "u", "t", claude=True)
-        assert claude.environment({}, "u", "t")["CLAUDE_CODE_ATTRIBUTION_HEADER"] == "0"
+    def test_claude_itself_gets_what_claude_code_says_of_itself(self, asked: Config) -> None:
+        assert "CLAUDE_CODE_ATTRIBUTION_HEADER" not in variables.environment({}, asked, "u", "t")
+        assert variables.environment({}, Config(), "u", "t")["CLAUDE_CODE_ATTRIBUTION_HEADER"] == "0"
 
     def test_the_command_knows(self, run: Run, folder: Path, program: Path, running: int) -> None:
         text = f"server: {{port: {running}}}\nproviders: {{anthropic: {{api_key: caller}}}}\n"

@@ -9,7 +9,8 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from cli.conftest import Run
 from clients.conftest import clean_environment, wait_for_url
 from dragoman.cli import banner, configuration, serve
 from dragoman.cli.failure import Failure
+from dragoman.cli.reloading import Reloader
 from dragoman.config import load, with_demo
 from dragoman.config.settings import Config, Provider, Secrets, Server
 from dragoman.dialects.contract import Target
@@ -94,6 +96,88 @@ def test_serves_and_ends_with_sigterm(tmp_path: Path) -> None:
         assert running.process.wait(20) == 0
         assert not list(tmp_path.rglob("serve-*.pid"))
         assert "Traceback" not in running.said()
+
+
+def test_proxy_is_another_name_of_serve(tmp_path: Path) -> None:
+    running = Served(tmp_path, ["proxy", "-v", "--port", "0"])
+    try:
+        assert get(running.url())[0] == 200
+        done = subprocess.run(
+            [sys.executable, "-m", "dragoman", "stop"],
+            cwd=tmp_path,
+            env=clean_environment(tmp_path),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "Stopped the gateway" in done.stdout
+        assert running.process.wait(20) == 0
+    finally:
+        running.process.kill()
+        running.process.wait()
+
+
+def until(true: Callable[[], bool], limit: float = 20.0) -> None:
+    end = time.monotonic() + limit
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+class TestReload:
+    """`dragoman serve --reload`."""
+
+    LAB = 'providers: {lab: {base_url: "http://127.0.0.1:9/v1"}}\nmodels: {%s: lab/x}\n'
+
+    @staticmethod
+    def models(url: str) -> bytes:
+        try:
+            status, body = get(url, "/v1/models")
+        except ConnectionError:  # opened while a process ended; clients try again
+            return b""
+        assert status == 200
+        return body
+
+    @pytest.mark.parametrize("workers", ["1", "2"])
+    def test_changes_are_taken_over(self, tmp_path: Path, workers: str) -> None:
+        with served(tmp_path, "--port", "0", "--reload", "--workers", workers) as running:
+            url = running.url()
+            assert b"one" not in self.models(url)
+            (tmp_path / "dragoman.yaml").write_text(self.LAB % "one", "utf-8")
+            until(lambda: b"claude/one" in self.models(url))
+            (tmp_path / "dragoman.yaml").write_text("nonsense: 1\n", "utf-8")
+            until(lambda: "from before stays" in running.said())
+            until(lambda: b"claude/one" in self.models(url))
+            (tmp_path / "dragoman.yaml").write_text(self.LAB % "two", "utf-8")
+            until(lambda: b"claude/two" in self.models(url))
+            running.process.terminate()
+            assert running.process.wait(20) == 0
+            assert "Traceback" not in running.said()
+
+    def test_another_address_is_told(self, tmp_path: Path) -> None:
+        (tmp_path / "dragoman.yaml").write_text(f"server: {{port: {free_port()}}}\n", "utf-8")
+        with served(tmp_path, "--reload") as running:
+            url = running.url()
+            (tmp_path / ".env").write_text("DRAGOMAN_PORT=1\n", "utf-8")
+            until(lambda: "Another address needs another start" in running.said())
+            assert get(url)[0] == 200
+
+    def test_a_process_that_ends_is_told_and_started_with_the_next_change(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        file = tmp_path / "file"
+        mark = tmp_path / "mark"
+
+        def again() -> list[Callable[[], None]]:
+            return [lambda: os.kill(os.getppid(), signal.SIGTERM)]
+
+        def first() -> None:
+            file.write_text("changed", "utf-8")
+            mark.touch()
+
+        assert Reloader([first], again, [file]).run() == 0
+        assert mark.exists()
+        assert "A process ended (0)" in capfd.readouterr().err
 
 
 def test_the_demo_answers_when_nothing_is_configured(tmp_path: Path) -> None:

@@ -186,3 +186,29 @@ def test_dragoman_claude_starts_it(tmp_path: Path) -> None:
     assert "ANTHROPIC_API_KEY" in done.stderr
     assert "leftover" not in done.stderr
     assert not upstream.complaints
+
+
+@pytest.mark.parametrize("chosen", [("--model", "sonnet"), ()])
+def test_dragoman_claude_tells_the_window(tmp_path: Path, chosen: tuple[str, ...]) -> None:
+    """By name and by default, a model is as large as it is known to be."""
+    facts = "    facts: {text: {context: 64000}, agent: {context: 128000}}\nmodels:"
+    with scripted.serving(lambda _: scripted.words("Small.")) as upstream:
+        text = CONFIGURATION.format(url=upstream.url).replace("models:", facts) + "server: {port: 1}\n"
+        (tmp_path / "dragoman.yaml").write_text(text, "utf-8")
+        environ = clean_environment(tmp_path, LAB_KEY=KEY, IS_SANDBOX="1", CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1")
+        command = [sys.executable, "-m", "dragoman", "claude", "--binary", str(binary()), "-p", "Hello", *chosen]
+        done = subprocess.run(
+            [*command, "--permission-mode", "bypassPermissions", "--output-format", "json"],
+            cwd=tmp_path,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr + done.stdout
+    used = json.loads(done.stdout)["modelUsage"]
+    assert {name: each["contextWindow"] for name, each in used.items()} == {
+        "claude/sonnet" if chosen else "claude/opus": 64000
+    }

@@ -1,11 +1,12 @@
 """`dragoman claude`: Claude Code against the gateway, by variables of that one process. No file of the user is touched.
 
-Variables: https://code.claude.com/docs/en/llm-gateway
+https://code.claude.com/docs/en/llm-gateway
 """
 
 import http.client
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,16 +19,14 @@ from urllib.parse import urlsplit
 
 import click
 
-from dragoman.cli import configuration, conflicts
+from dragoman.cli import claude_settings, configuration, conflicts, variables
 from dragoman.cli.configuration import Place
 from dragoman.cli.failure import Failure
 from dragoman.cli.terminal import say
 from dragoman.config import kept_token
-from dragoman.config.settings import CALLER, Config
-from dragoman.routing import Router
+from dragoman.config.settings import Config
 from dragoman.server.door import is_loopback
 
-ANY_TOKEN = "dragoman"  # noqa: S105 - no secret: an open gateway takes every word, and clients want to send one
 START_LIMIT = 20.0  # seconds for a fresh gateway to listen
 PROBE_LIMIT = 2.0  # seconds for a running one to answer
 _LISTENS = re.compile(r"^dragoman \S+ listens on (http://\S+)", re.MULTILINE)
@@ -36,18 +35,49 @@ _LISTENS = re.compile(r"^dragoman \S+ listens on (http://\S+)", re.MULTILINE)
 @click.command("claude", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @configuration.option
 @click.option("--binary", type=click.Path(path_type=Path), help="Claude Code's program. Default: `claude` on the PATH.")
+@click.option("--print-env", is_flag=True, help="Print the variables as lines for a shell, and start nothing.")
+@click.option(
+    "--settings", "settings_file", type=click.Path(path_type=Path), help="Put them into this settings.json instead."
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def command(file: Path | None, binary: Path | None, arguments: tuple[str, ...]) -> None:
+def command(
+    file: Path | None, binary: Path | None, print_env: bool, settings_file: Path | None, arguments: tuple[str, ...]
+) -> None:
     """Start Claude Code against a running gateway, or a fresh one. ARGUMENTS go to Claude Code."""
     place = configuration.here()
+    if print_env or settings_file is not None:
+        if arguments or (print_env and settings_file is not None):
+            raise click.UsageError("--print-env and --settings FILE stand alone.")
+        tell(configuration.load(file, place)[0], place, settings_file)
+        return
     program = find(binary, place)
     settings, _ = configuration.load(file, place)
-    callers = any(provider.template.auth == CALLER for provider in settings.providers.values())
-    claude = Router(settings).of_claude() is not None
-    warn(place, callers=callers)
+    warn(place, callers=variables.asks_callers(settings))
     with gateway(settings, file, place) as (url, token):
-        code = run([program, *arguments], environment(place.environ, url, token, callers=callers, claude=claude))
+        code = run([program, *arguments], variables.environment(place.environ, settings, url, token))
     sys.exit(code)
+
+
+def tell(settings: Config, place: Place, file: Path | None) -> None:
+    """The variables for a Claude Code that somebody else starts: into a settings file, or as lines for a shell."""
+    url = own_url(settings)
+    token = own_token(settings, place)
+    there = claude_settings.read(file).get("env", {}) if file is not None else {}
+    wanted = variables.told(settings, url, token, place.environ, there.get(variables.HEADERS))
+    secret = token != variables.ANY_TOKEN
+    if file is not None:
+        claude_settings.write(file, wanted, private=secret)
+    else:
+        callers = variables.asks_callers(settings)
+        for name in conflicts.ELSEWHERE:
+            if place.environ.get(name) and not (callers and name in conflicts.CREDENTIALS):
+                say(f"unset {name}")
+        for name, value in wanted.items():
+            say(f"export {name}={shlex.quote(value)}")
+    if secret:
+        say("Note: this holds the gateway's token. Keep it out of version control. No other key is in it.", error=True)
+    if not answers(url):
+        say(f"Note: no gateway runs at {url}. Start it: dragoman serve", error=True)
 
 
 def find(binary: Path | None, place: Place) -> str:
@@ -76,15 +106,20 @@ def gateway(settings: Config, file: Path | None, place: Place) -> Iterator[tuple
     url = own_url(settings)
     folder = configuration.state_folder(place)
     if answers(url):
-        kept = None if is_loopback(settings.server.host) else kept_token(folder)
-        yield url, settings.server.auth_token or kept or ANY_TOKEN
+        yield url, own_token(settings, place)
         return
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise Failure(f"The gateway's log cannot be written to {folder}: {error.strerror}.") from None
     with fresh(folder / f"claude-{os.getpid()}.log", file) as found:
-        yield found, settings.server.auth_token or ANY_TOKEN
+        yield found, settings.server.auth_token or variables.ANY_TOKEN
+
+
+def own_token(settings: Config, place: Place) -> str:
+    """The token of the gateway of this configuration; any word when it asks for none."""
+    kept = None if is_loopback(settings.server.host) else kept_token(configuration.state_folder(place))
+    return settings.server.auth_token or kept or variables.ANY_TOKEN
 
 
 def own_url(settings: Config) -> str:
@@ -149,36 +184,6 @@ def _wait(process: subprocess.Popen[bytes], log: Path) -> str:
         time.sleep(0.02)
     said = log.read_text("utf-8", "replace").strip()
     raise Failure(f"The gateway did not start:\n{said[-2000:]}")
-
-
-def environment(
-    environ: Mapping[str, str], url: str, token: str, *, callers: bool = False, claude: bool = False
-) -> dict[str, str]:
-    """The child's environment: everything that the user has, and the way to the gateway.
-
-    `callers`: an upstream is asked with the user's own key or login, so those stay, and the gateway's token goes in a
-    header of its own. `claude`: an upstream is Claude itself.
-    """
-    left_out = frozenset(conflicts.ELSEWHERE) - frozenset(conflicts.CREDENTIALS if callers else ())
-    child = {name: value for name, value in environ.items() if name not in left_out}
-    child["ANTHROPIC_BASE_URL"] = url
-    if callers:
-        if child.get("ANTHROPIC_AUTH_TOKEN") in (token, ANY_TOKEN):
-            del child["ANTHROPIC_AUTH_TOKEN"]
-        if token != ANY_TOKEN:
-            further = (child.get("ANTHROPIC_CUSTOM_HEADERS"), f"x-dragoman-token: {token}")
-            child["ANTHROPIC_CUSTOM_HEADERS"] = "\n".join(filter(None, further))
-    else:
-        child["ANTHROPIC_AUTH_TOKEN"] = token
-    # The picker shows what the gateway lists.
-    child.setdefault("CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY", "1")
-    if not claude:  # the attribution block would only be taken out again
-        child.setdefault("CLAUDE_CODE_ATTRIBUTION_HEADER", "0")
-    for name in ("NO_PROXY", "no_proxy"):
-        spared = [part for part in child.get(name, "").split(",") if part]
-        if spared != ["*"]:
-            child[name] = ",".join(dict.fromkeys([*spared, "127.0.0.1", "localhost", "::1"]))
-    return child
 
 
 def run(command_line: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -45,11 +45,24 @@ def load(file: Path | None, place: Place) -> tuple[Config, Secrets]:
         raise Failure(f"{head}\n{lines}", CONFIGURATION) from None
 
 
+def from_environment(place: Place) -> Config:
+    """What variables and `.env` alone configure, without any file. Raises Failure."""
+    return load(Path(os.devnull), place)[0]
+
+
 def origins(file: Path | None, place: Place) -> config.Origins:
     """Where every value comes from. Raises Failure as `load` does."""
     settings, keys = load(file, place)
     read = config.read(path=file, environ=place.environ, folder=place.folder, home=place.home, problems=[])
     return config.Origins(settings, keys, read)
+
+
+def files(file: Path | None, place: Place) -> list[Path]:
+    """Every file that the configuration is read from, or would be if it were there."""
+    named = file or place.environ.get("DRAGOMAN_CONFIG")
+    own = config.user_folder(place.environ, place.home)
+    found = [place.folder / named] if named else [place.folder / config.FILE, own / config.FILE]
+    return [*found, place.folder / ".env"]
 
 
 def with_server(settings: Config, **changes: Any) -> Config:
@@ -74,10 +87,14 @@ def token(place: Place) -> tuple[str, bool]:
         kept = config.kept_token(folder)
         if kept is not None:
             return kept, False
-        made = "dragoman-" + secrets.token_urlsafe(32)
+        made = new_token()
         config.save_token(folder, made)
     except OSError as error:
         raise Failure(
             f"A token is needed off loopback, and {folder} cannot keep one: {error.strerror}. Set server.auth_token."
         ) from None
     return made, True
+
+
+def new_token() -> str:
+    return "dragoman-" + secrets.token_urlsafe(32)

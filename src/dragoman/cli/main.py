@@ -9,6 +9,7 @@ from dragoman.cli import terminal
 
 COMMANDS = {
     "serve": "dragoman.cli.serve",
+    "init": "dragoman.cli.init",
     "claude": "dragoman.cli.claude",
     "config": "dragoman.cli.show",
     "models": "dragoman.cli.models",
@@ -16,6 +17,7 @@ COMMANDS = {
     "doctor": "dragoman.cli.doctor",
     "install": "dragoman.cli.install",
     "stop": "dragoman.cli.stop",
+    "proxy": "dragoman.cli.serve",  # as older programs of this kind call it
 }
 
 

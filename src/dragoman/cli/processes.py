@@ -137,7 +137,7 @@ def is_ours(process: int) -> bool:
         line = arguments.read_bytes()
     except OSError:
         return False
-    return b"dragoman" in line and b"serve" in line
+    return b"dragoman" in line and (b"serve" in line or b"proxy" in line)
 
 
 def stop(process: int, grace: float = GRACE) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from dragoman import config
 from dragoman.cli import banner, configuration, processes
 from dragoman.cli.failure import LISTEN, RUNNING, Failure
 from dragoman.cli.models import rows
+from dragoman.cli.reloading import Reloader
 from dragoman.cli.terminal import say
 from dragoman.config.settings import Config, Secrets
 from dragoman.routing import Router
@@ -38,20 +40,32 @@ class Service(Struct, frozen=True):
 @click.option("--host", help="Address to listen on. Off loopback a token is required, and made when there is none.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one. Default: 8082.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that serve. Default: 1.")
+@click.option("--reload", is_flag=True, help="Take changes of the configuration file and of .env over at once.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input is closed.")
 def command(  # noqa: PLR0917 - click calls it with keywords
-    file: Path | None, host: str | None, port: int | None, workers: int | None, verbose: bool, with_parent: bool
+    file: Path | None,
+    host: str | None,
+    port: int | None,
+    workers: int | None,
+    reload: bool,
+    verbose: bool,
+    with_parent: bool,
 ) -> None:
     """Start the gateway."""
     place = configuration.here()
-    found, keys = configuration.load(file, place)
-    found = configuration.with_server(found, host=host, port=port, workers=workers)
-    if verbose:
-        found = structs.replace(found, logs=structs.replace(found.logs, level="debug"))
-    if found.server.workers > 1 and not hasattr(os, "fork"):
-        raise Failure("Several workers need fork, which this system does not have. Use --workers 1.")
-    found, fresh_token = with_token(found, place)
+
+    def configured() -> tuple[Config, Secrets, str | None]:
+        found, keys = configuration.load(file, place)
+        found = configuration.with_server(found, host=host, port=port, workers=workers)
+        if verbose:
+            found = structs.replace(found, logs=structs.replace(found.logs, level="debug"))
+        found, fresh_token = with_token(found, place)
+        return found, keys, fresh_token
+
+    found, keys, fresh_token = configured()
+    if (found.server.workers > 1 or reload) and not hasattr(os, "fork"):
+        raise Failure("Several workers and --reload need fork, which this system does not have. Use --workers 1.")
     folder = configuration.state_folder(place)
     sockets = listen(found.server.host, found.server.port, folder)
     url = address(sockets)
@@ -59,11 +73,19 @@ def command(  # noqa: PLR0917 - click calls it with keywords
     # Until the server takes the signal over, it ends this process in the same clean way.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     mark = remember(folder, sockets[0].getsockname()[1])
+
+    def again() -> list[Callable[[], None]]:
+        """The same sockets with what is configured now."""
+        changed, secrets, _ = configured()
+        if (changed.server.host, changed.server.port) != (found.server.host, found.server.port):
+            say("Another address needs another start; the rest is taken over.", error=True)
+        return parts(with_demo(Service(changed, secrets, sockets, [])))
+
     try:
         announce(service.config, url, fresh_token)
         if with_parent:
             end_with_parent()
-        code = run(service)
+        code = Reloader(parts(service), again, configuration.files(file, place)).run() if reload else run(service)
     finally:
         if mark is not None:
             mark.unlink(missing_ok=True)
@@ -143,14 +165,19 @@ def end_with_parent() -> None:
 
 def run(service: Service) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code."""
-    count = service.config.server.workers
-    if count == 1:
+    if service.config.server.workers == 1:
         work(service)
         return 0
+    return processes.Supervisor(parts(service)).run()
+
+
+def parts(service: Service) -> list[Callable[[], None]]:
+    """What each process does."""
+    count = service.config.server.workers
+    if count == 1:
+        return [partial(work, service)]
     works = [partial(work, structs.replace(service, demo=[]))] * count
-    if service.demo:
-        works = [partial(work_demo, service), *works]
-    return processes.Supervisor(works).run()
+    return [partial(work_demo, service), *works] if service.demo else [*works]
 
 
 def work(service: Service) -> None:

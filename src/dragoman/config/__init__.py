@@ -1,13 +1,14 @@
 """File, `.env` and environment -> one frozen `Config`. The only room that knows what variables mean."""
 
-from dragoman.config.loading import load, read, user_folder, with_demo
-from dragoman.config.origins import Origins, Value, as_yaml
+from dragoman.config.loading import FILE, load, read, user_folder, with_demo
+from dragoman.config.origins import Origins, Value, as_yaml, written
 from dragoman.config.problems import ConfigError, Problem
 from dragoman.config.settings import Config, Logs, Provider, Secrets, Server
 from dragoman.config.sidecars import environment
 from dragoman.config.tokens import KNOWN_TOKEN, kept_token, save_token, state_folder
 
 __all__ = [
+    "FILE",
     "KNOWN_TOKEN",
     "Config",
     "ConfigError",
@@ -27,4 +28,5 @@ __all__ = [
     "state_folder",
     "user_folder",
     "with_demo",
+    "written",
 ]

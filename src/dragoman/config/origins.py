@@ -4,7 +4,7 @@ Keys never appear: a reference to the variable that holds one, `${NAME}`, stands
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct, structs
@@ -199,6 +199,15 @@ def as_yaml(origins: Origins) -> str:
         f"# Set {name} to what {path} is now: keys do not belong into files." for name, path in origins.invented.items()
     ]
     return "\n".join(head) + "\n" + body
+
+
+def written(host: str, port: int, token: str, providers: Iterable[str], models: Mapping[str, str], *, head: str) -> str:
+    """A dragoman.yaml with these values. Keys are read from the variables of the presets."""
+    import yaml  # noqa: PLC0415 - only for this command
+
+    server = {"host": host, "port": port} | ({"auth_token": token} if token else {})
+    tree = {"server": server, "providers": {name: {} for name in providers}, "models": dict(models)}
+    return head + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
 
 
 def _children(node: Node | None) -> dict[str, Node]:
