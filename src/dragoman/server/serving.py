@@ -128,6 +128,16 @@ class _Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._extensions: dict[str, Any] = {CUT: transport.abort}
 
+    def eof_received(self) -> None:
+        """The caller has left. The transport is closed now, which uvicorn is told a moment later.
+
+        Who writes in between gets an exception from uvloop, where asyncio says nothing.
+        """
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+
     def on_headers_complete(self) -> None:
         self.scope["extensions"] = self._extensions
         super().on_headers_complete()
@@ -156,7 +166,8 @@ class _Protocol(HttpToolsProtocol):
 class _Gathered:
     """Stands for the transport of one answer until its head is written: the head waits for what comes with it.
 
-    The event loop writes at once, so a head and a body would be two system calls, and wake the caller twice.
+    The event loop writes at once, so a head and a body would be two system calls, and wake the caller twice. uvloop raises
+    when a closed transport is written to, so that one is asked first.
     """
 
     __slots__ = ("_cycle", "_head", "_loop", "_transport", "is_closing")
@@ -172,7 +183,8 @@ class _Gathered:
     def write(self, piece: bytes) -> None:
         if self._head:
             self._cycle.transport = self._transport
-            self._transport.writelines((self._head, piece))
+            if not self.is_closing():
+                self._transport.writelines((self._head, piece))
             self._head = b""
         else:
             self._head = piece
@@ -186,7 +198,8 @@ class _Gathered:
         """Nothing came with it: the answer is a stream that has yet to begin."""
         if self._head:
             self._cycle.transport = self._transport
-            self._transport.write(self._head)
+            if not self.is_closing():
+                self._transport.write(self._head)
             self._head = b""
 
 
