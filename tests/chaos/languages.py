@@ -74,5 +74,5 @@ LANGUAGES = {
 
 
 def spoken(path: str) -> Language:
-    """The language of a call, by its path."""
-    return next(each for each in LANGUAGES.values() if each.mark in path)
+    """The language of a call, by its path; what is none of them is forwarded to an upstream of Messages."""
+    return next((each for each in LANGUAGES.values() if each.mark in path), LANGUAGES["anthropic"])

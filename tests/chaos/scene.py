@@ -75,6 +75,12 @@ class Scene:
         """Lines that say that something of ours went wrong."""
         return [line for line in self._lines if '"event":"failure"' in line or "Traceback" in line]
 
+    def taken_failures(self) -> list[str]:
+        """The same, once; and the log begins anew."""
+        found = self.failures
+        self._lines.clear()
+        return found
+
 
 @contextlib.asynccontextmanager
 async def playing(routes: Iterable[Route], **settings: Any) -> AsyncIterator[Scene]:

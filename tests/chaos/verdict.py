@@ -105,7 +105,7 @@ def judge(raw: bytes) -> Verdict:
 
 
 def _judged(raw: bytes) -> Verdict:
-    status, headers, body = _parted(raw)
+    status, headers, body = parted(raw)
     assert not any(word.encode() in body for word in OURS), f"a bug of ours: {body[-300:]!r}"
     found = Verdict("error", status, headers, body)
     if status >= 400:
@@ -120,7 +120,7 @@ def _judged(raw: bytes) -> Verdict:
     return found
 
 
-def _parted(raw: bytes) -> tuple[int, dict[str, str], bytes]:
+def parted(raw: bytes) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and the whole body, which is neither shorter nor longer than was told."""
     head, border, rest = raw.partition(b"\r\n\r\n")
     assert border, f"no head: {raw[:200]!r}"
@@ -190,13 +190,14 @@ def _stream(found: Verdict) -> None:
         if event not in TYPES:  # SDKs skip what has no name, or one that they do not know
             found.names.append(event)
             continue
-        told = json.loads("\n".join(value.removeprefix(" ") for name, value in fields if name == "data"))
+        data = "\n".join(value.removeprefix(" ") for name, value in fields if name == "data")
+        told = json.loads(data)
         assert told["type"] == event, f"{event} with {told}"
         found.names.append(event)
         if event == "error":
             found.error = _error(told)
         else:
-            events.append(msgspec.convert(told, type=TYPES[event]))
+            events.append(msgspec.json.decode(data, type=TYPES[event]))
             found.text += told.get("delta", {}).get("text", "")
     check(events, whole=not found.error)
     if found.error:
