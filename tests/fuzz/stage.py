@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import select
 import socket
 import threading
@@ -14,6 +15,8 @@ from dragoman.server.serving import loop_factory
 from upstream.wire import Connection
 
 SECONDS = 15  # after which an example hangs
+
+GONE = (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
 
 
 class Stage:
@@ -42,13 +45,18 @@ class Stage:
 
     def poke(self, raw: bytes, *, patience: float) -> bytes:
         """The same for bytes that may be no whole request: after some seconds without an answer we hang up."""
-        with self._connected() as connection, contextlib.suppress(ConnectionError):
-            connection.sendall(raw)
-            ready, _, _ = select.select([connection], [], [], patience)
-            first = connection.recv(65536) if ready else b""
-            connection.shutdown(socket.SHUT_WR)
-            return first + _rest(connection)
-        return b""
+        first = b""
+        with self._connected() as connection:
+            try:
+                connection.sendall(raw)
+                ready, _, _ = select.select([connection], [], [], patience)
+                first = connection.recv(65536) if ready else b""
+                connection.shutdown(socket.SHUT_WR)
+                return first + _rest(connection)
+            except OSError as error:
+                if error.errno not in GONE:
+                    raise
+                return first  # closed while bytes were on their way
 
     def _connected(self) -> socket.socket:
         assert self.scene is not None

@@ -166,8 +166,8 @@ class _Protocol(HttpToolsProtocol):
 class _Gathered:
     """Stands for the transport of one answer until its head is written: the head waits for what comes with it.
 
-    The event loop writes at once, so a head and a body would be two system calls, and wake the caller twice. uvloop raises
-    when a closed transport is written to, so that one is asked first.
+    The event loop writes at once, so a head and a body would be two system calls, and wake the caller twice. uvloop
+    raises when a closed transport is written to, so that one is asked first.
     """
 
     __slots__ = ("_cycle", "_head", "_loop", "_transport", "is_closing")
