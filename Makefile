@@ -59,9 +59,9 @@ mutants: $(READY) ## put known bugs back in and show that the tests notice
 bench: $(READY) ## CPU per request and per event, beside plain nginx
 	@$(BIN)/python bench/run.py $(ARGS)
 
-# Offline, and strict: a link or an anchor that leads nowhere fails.
+# Offline, and strict: a link or an anchor that leads nowhere fails. With --quiet it would not: then no warning is counted.
 docs: .build/docs/.ready ## the documentation as a site, in .build/site (make docs ARGS=serve shows it while you write)
-	@NO_MKDOCS_2_WARNING=1 .build/docs/bin/mkdocs $(or $(ARGS),build --strict --quiet --site-dir .build/site)
+	@NO_MKDOCS_2_WARNING=1 .build/docs/bin/mkdocs $(or $(ARGS),build --strict --site-dir .build/site)
 
 # hatchling, which builds, is in uv's cache since `make install`. No package is fetched for any of this.
 release: $(READY) ## wheel and sdist in dist/, with checksums and a list of all parts (CycloneDX)

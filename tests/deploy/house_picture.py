@@ -21,7 +21,7 @@ ROOMS = {
 }
 """What lives in each room, in the few words that fit into it."""
 
-LEFT, WIDTH, TOP, HEIGHT, GAP = 170, 700, 110, 62, 8
+LEFT, WIDTH, TOP, HEIGHT, GAP = 210, 700, 110, 62, 8
 
 STYLE = """\
 text { font-family: system-ui, sans-serif; fill: #1f2933 }
@@ -42,14 +42,14 @@ def drawn(floors: Mapping[str, int]) -> str:
     bottom = TOP + len(storeys) * (HEIGHT + GAP) + GAP
     middle = LEFT + WIDTH / 2
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1040 {bottom + 66}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1080 {bottom + 66}" role="img">',
         "<title>The house: each folder of dragoman is a room on a floor, and imports only from floors below</title>",
         f"<style>{STYLE}</style>",
         (
-            '<defs><marker id="tip" viewBox="0 0 10 10" refX="8" refY="5" markerWidth="6" markerHeight="6" orient="auto">'
-            '<path d="M0 0L10 5L0 10z" fill="#00796b"/></marker></defs>'
+            '<defs><marker id="tip" viewBox="0 0 10 10" refX="8" refY="5" markerWidth="6" markerHeight="6" '
+            'orient="auto"><path d="M0 0L10 5L0 10z" fill="#00796b"/></marker></defs>'
         ),
-        f'<rect width="1040" height="{bottom + 66}" rx="12" fill="#ffffff"/>',
+        f'<rect width="1080" height="{bottom + 66}" rx="12" fill="#ffffff"/>',
         f'<path class="roof" d="M{LEFT - 34} {TOP - 10}L{middle:g} 18L{LEFT + WIDTH + 34} {TOP - 10}z"/>',
         (
             f'<text x="{middle:g}" y="{TOP - 28}" style="fill:#fff;font-size:22px;font-weight:700;text-anchor:middle">'
@@ -62,7 +62,7 @@ def drawn(floors: Mapping[str, int]) -> str:
         y = TOP + row * (HEIGHT + GAP)
         rooms = [name for name in floors if floors[name] == storey]
         width = (WIDTH - GAP * (len(rooms) - 1)) / len(rooms)
-        lines.append(f'<text class="floor" x="{LEFT - 20}" y="{y + HEIGHT / 2 + 4:g}">floor {storey}</text>')
+        lines.append(f'<text class="floor" x="{LEFT - 20}" y="{y + HEIGHT / 2 - 2:g}">floor {storey}</text>')
         for place, name in enumerate(rooms):
             x = LEFT + place * (width + GAP)
             heights[name] = y + HEIGHT / 2
@@ -85,10 +85,10 @@ def guests(door: float, window: float) -> list[str]:
     """Who comes to the door, and who is called from the window, with the ways between."""
     right = LEFT + WIDTH
     return [
-        f'<text class="guest" x="64" y="{door - 24:g}">Claude Code,</text>',
-        f'<text class="guest" x="64" y="{door - 6:g}">SDKs, curl</text>',
-        f'<path class="way" d="M20 {door + 8:g}H{LEFT - 4}"/>',
-        f'<path class="way" d="M{right + 4} {window:g}H1020"/>',
+        f'<text class="guest" x="68" y="{door - 16:g}">Claude Code,</text>',
+        f'<text class="guest" x="68" y="{door + 3:g}">SDKs, curl</text>',
+        f'<path class="way" d="M20 {door + 14:g}H{LEFT - 4}"/>',
+        f'<path class="way" d="M{right + 4} {window:g}H1060"/>',
         f'<text class="guest" x="{right + 85}" y="{window - 32:g}">OpenAI, Gemini,</text>',
         f'<text class="guest" x="{right + 85}" y="{window - 14:g}">Claude, others</text>',
     ]

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from clients.conftest import clean_environment, wait_for_url
+from clients.conftest import clean_environment, program, wait_for_url
 from dragoman import __version__
 from dragoman.config import load
 from dragoman.config.settings import Server
@@ -254,3 +254,15 @@ def test_the_unit_of_systemd() -> None:
     assert service["DynamicUser"] == service["NoNewPrivileges"] == "yes"
     assert service["StateDirectory"] == service["ConfigurationDirectory"] == "dragoman"
     assert float(service["TimeoutStopSec"]) > Server().stop_after
+
+
+@pytest.mark.parametrize(("old", "new", "says"), [("", "", ""), ("KillMode=", "KilMode=", "Unknown key 'KilMode'")])
+def test_systemd_knows_every_line_of_the_unit(tmp_path: Path, old: str, new: str, says: str) -> None:
+    """And notices one that it does not know. The program of the unit is not installed here, so another one stands in."""
+    text = (DEPLOY / "dragoman.service").read_text("utf-8").replace("/opt/dragoman/bin/dragoman", sys.executable)
+    file = tmp_path / "dragoman.service"
+    file.write_text(text.replace(old, new), "utf-8")
+    done = subprocess.run(
+        [program("systemd-analyze"), "verify", str(file)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode == 0 and not done.stderr) if not says else says in done.stderr, done.stderr

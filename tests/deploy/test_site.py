@@ -5,6 +5,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -46,8 +47,8 @@ def test_the_list_of_decisions_is_complete() -> None:
         title = page.read_text("utf-8").partition("\n")[0].removeprefix("# ")
         number, _, words = title.partition(". ")
         assert int(number) == int(page.name[:4]), page.name
-        lines.append(f"{number}. [{words}]({page.name})")
-    current(DOCS / "decisions" / "index.md", "\n".join(lines) + "\n")
+        lines.append(f"{number}. [{words}](decisions/{page.name})")
+    current(DOCS / "decisions.md", "\n".join(lines) + "\n")
 
 
 def commands() -> list[dict[str, str]]:
@@ -92,18 +93,32 @@ class Parts(HTMLParser):
             self.found += [said.get("href") or ""]
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(source: Path, target: Path) -> subprocess.CompletedProcess[str]:
+    """Build the site as `make docs` does."""
     if not MKDOCS.exists():
         pytest.skip("what builds the site is not installed: make docs")
-    folder = tmp_path_factory.mktemp("site")
-    environ = {**clean_environment(folder), "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(
-        [MKDOCS, "build", "--strict", "--quiet", "--site-dir", str(folder / "built")],
-        cwd=ROOT, env=environ, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    environ = {**clean_environment(target), "NO_MKDOCS_2_WARNING": "1"}
+    command = [MKDOCS, "build", "--strict", "--site-dir", str(target)]
+    return subprocess.run(command, cwd=source, env=environ, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site") / "built"
+    done = built(ROOT, folder)
     assert done.returncode == 0, done.stderr
-    return folder / "built"
+    return folder
+
+
+@pytest.mark.parametrize("link", ["nowhere.md", "clients.md#nowhere"])
+def test_a_link_that_leads_nowhere_is_noticed(link: str, tmp_path: Path) -> None:
+    shutil.copytree(DOCS, tmp_path / "docs")
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    with (tmp_path / "docs" / "index.md").open("a", encoding="utf-8") as page:
+        page.write(f"\n[There]({link})\n")
+    done = built(tmp_path, tmp_path / "built")
+    assert done.returncode != 0
+    assert link.rpartition("#")[2] in done.stderr
 
 
 def test_the_site_fetches_nothing_from_other_hosts(site: Path) -> None:
