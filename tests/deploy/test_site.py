@@ -78,6 +78,23 @@ def test_the_configurations_of_the_quick_start_lead_somewhere(page: str, tmp_pat
             assert Router(config).route(f"claude-{family}-5").targets, text
 
 
+OLDER = re.findall(
+    r"^## (.*?)\n(.*?)(?=^## |\Z)", (DOCS / "start" / "migrating.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
+)
+
+
+@pytest.mark.parametrize(("section", "text"), OLDER, ids=[section for section, _ in OLDER])
+def test_the_settings_of_older_proxies_lead_where_the_page_says(section: str, text: str, tmp_path: Path) -> None:
+    (settings,) = re.findall(r"```ini\n(.*?)```", text, re.DOTALL)
+    (tmp_path / ".env").write_text(settings, "utf-8")
+    config, _ = load(path=None, environ={}, folder=tmp_path, home=tmp_path)
+    said = re.findall(r"(?:`([\w-]+)`|(what wants thinking)) goes to\s`([^`]+)`", text)
+    assert said, section
+    for name, thinking, target in said:
+        (first, *_) = Router(config).route(name or "sonnet", thinking=bool(thinking)).targets
+        assert f"{first.provider}/{first.model}" == target
+
+
 class Parts(HTMLParser):
     """Addresses of everything that a browser fetches by itself to show a page."""
 
