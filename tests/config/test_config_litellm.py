@@ -71,7 +71,9 @@ def test_the_token_and_what_is_left_out(tmp_path: Path) -> None:
 def test_what_only_litellm_reaches_goes_there_with_the_variables_that_rows_name(tmp_path: Path) -> None:
     rows = (
         row("one", model="replicate/meta/llama", api_key="os.environ/REPLICATE_API_KEY"),
-        row("two", model="x", custom_llm_provider="sagemaker", aws_access_key_id="os.environ/AWS_ACCESS_KEY_ID", rpm="3"),
+        row(
+            "two", model="x", custom_llm_provider="sagemaker", aws_access_key_id="os.environ/AWS_ACCESS_KEY_ID", rpm="3"
+        ),
         row("three", model="litellm/bytez/y"),
     )
     found = loaded(tmp_path, *rows, REPLICATE_API_KEY=CANARY)
