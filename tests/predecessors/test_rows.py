@@ -12,8 +12,6 @@ ELSEWHERE = {
     "P0.2": "not built yet: the header a2o-endpoint",
     "P0.9": "tests/clients/test_claude_code.py and tests/cli/test_claude.py",
     "P2.4": "tests/server/test_door.py, tests/telemetry/test_redaction.py and tests/telemetry/test_log.py",
-    "P3.7": "tests/clients/test_claude_code.py",
-    "P4.7": "bench/",
 }
 
 
