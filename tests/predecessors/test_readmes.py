@@ -12,7 +12,7 @@ import pytest
 
 from clients.conftest import clean_environment, client, program
 from clients.test_claude_code import LIMIT, binary
-from predecessors.conftest import OPENAI_KEY, Gateway, OpenAI, Serve
+from predecessors.conftest import GEMINI_KEY, OPENAI_KEY, Gateway, Gemini, OpenAI, Serve
 
 BODY = '{"model": "%s", "max_tokens": 1024, "messages": [{"role": "user", "content": "Hello, Claude"}]}'
 STREAMED = BODY.replace("{", '{"stream": true, ', 1)
@@ -128,6 +128,21 @@ class TestBigAndSmall:
         with serve(**openais(openai), PREFERRED_PROVIDER="openai") as gateway:
             wanted = "gpt-4.1-mini" if "haiku" in model else "gpt-4.1"
             assert said(typed(lines, gateway, tmp_path)) == f"Chat from {wanted}."
+
+    def test_curl_with_another_preferred_provider(self, serve: Serve, gemini: Gemini, tmp_path: Path) -> None:
+        lines = (
+            "curl -sSN http://localhost:8082/v1/messages -H 'Content-Type: application/json' "
+            f"-d '{STREAMED % 'claude-sonnet-4-20250514'}'\n"
+            "curl -sS http://localhost:8082/v1/messages/count_tokens -H 'Content-Type: application/json' "
+            f"-d '{BODY % 'claude-sonnet-4-20250514'}'"
+        )
+        keys = {"GEMINI_API_KEY": GEMINI_KEY, "GEMINI_BASE_URL": gemini.url}
+        with serve(
+            **keys, PREFERRED_PROVIDER="google", BIG_MODEL="gemini-2.5-pro", SMALL_MODEL="gemini-2.5-flash"
+        ) as on:
+            answer = typed(lines, on, tmp_path)
+        assert "event: message_stop" in answer
+        assert json.loads(answer.splitlines()[-1])["input_tokens"] > 0
 
     def test_claude_code_by_its_address_alone(self, serve: Serve, openai: OpenAI, tmp_path: Path) -> None:
         """`ANTHROPIC_BASE_URL=http://localhost:8082 claude`, by somebody who has a key for Anthropic."""
