@@ -104,7 +104,11 @@ def test_what_only_litellm_reaches_goes_there_with_the_variables_that_rows_name(
     rows = (
         row("one", model="replicate/meta/llama", api_key="os.environ/REPLICATE_API_KEY"),
         row(
-            "two", model="x", custom_llm_provider="sagemaker", aws_access_key_id="os.environ/AWS_ACCESS_KEY_ID", rpm="3"
+            "two",
+            model="x",
+            custom_llm_provider="sagemaker",
+            aws_access_key_id="os.environ/AWS_ACCESS_KEY_ID",
+            timeout="3",
         ),
         row("three", model="litellm/bytez/y"),
     )
@@ -119,7 +123,7 @@ def test_what_only_litellm_reaches_goes_there_with_the_variables_that_rows_name(
     # A key that is not there keeps nobody else from theirs.
     assert [name for name, _ in sidecar.keys] == ["REPLICATE_API_KEY"]
     assert found.providers["litellm"].why == "run: dragoman install litellm"
-    assert found.sources[0].endswith("(not used: litellm_params.rpm)")
+    assert found.sources[0].endswith("(not used: litellm_params.timeout)")
     assert CANARY not in repr(found)
 
 
