@@ -63,6 +63,9 @@ def main() -> int:
         return uvloop.run(Upstream().serve(chosen.port))
     if chosen.role == "callers":
         return uvloop.run(Callers(chosen.port, chosen.streams).run(chosen.minutes * 60))
+    if not sys.platform.startswith("linux"):
+        print("The soak needs Linux: it reads /proc.", file=sys.stderr)
+        return 1
     with tempfile.TemporaryDirectory(prefix="dragoman-soak-") as folder:
         report = soak(Path(folder), chosen)
     if chosen.json:
@@ -105,7 +108,11 @@ def soak(folder: Path, chosen: argparse.Namespace) -> dict[str, Any]:
         reading.join(10)
         stop(mock)  # and with it the connections that the gateway keeps for later
         left = settled(pids, before)
-        failures = [line for line in (folder / "gateway.log").read_text("utf-8").splitlines() if '"failure"' in line]
+        failures = [
+            line
+            for line in (folder / "gateway.log").read_text("utf-8").splitlines()
+            if '"traceback":"' in line or '"message":"uvicorn' in line
+        ]
     problems = judged(told, samples, left - before, failures, callers.returncode)
     growth = grown(samples)
     last = told[-1] if told else {}
@@ -175,6 +182,11 @@ def grown(samples: list[tuple[float, float]]) -> float:
     mark = min(60.0, samples[-1][0] / 2)
     early = [size for at, size in samples if mark - 5 <= at <= mark + 5] or [samples[0][1]]
     return median(size for _, size in samples[-10:]) / median(early)
+
+
+def ours(log: str) -> list[str]:
+    """Lines of the log that tell of a bug: with a traceback, or in the words of a library."""
+    return [line for line in log.splitlines() if '"traceback":"' in line or '"message":"uvicorn' in line]
 
 
 def sockets(pids: list[int]) -> int:

@@ -355,8 +355,8 @@ LENGTHS = (
 )
 
 SLOW = (
-    Fault("one byte at a time", byte_by_byte, WHOLE, WHOLE),
-    Fault("a chunk for every byte", chunk_by_byte, WHOLE, WHOLE),
+    Fault("one byte at a time", byte_by_byte, WHOLE, WHOLE, heavy=True),
+    Fault("a chunk for every byte", chunk_by_byte, WHOLE, WHOLE, heavy=True),
     Fault("content, then silence", opening_then(lambda _: b"", then="wait"), CUT),
 )
 
