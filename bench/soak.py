@@ -186,7 +186,8 @@ def grown(samples: list[tuple[float, float]]) -> float:
 
 def ours(log: str) -> list[str]:
     """Lines of the log that tell of a bug: with a traceback, or in the words of a library."""
-    return [line for line in log.splitlines() if '"traceback":"' in line or '"message":"uvicorn' in line]
+    failures = [line for line in log.splitlines() if '"event":"failure"' in line]
+    return [line for line in failures if '"traceback":"' in line or '"message":"uvicorn' in line]
 
 
 def sockets(pids: list[int]) -> int:

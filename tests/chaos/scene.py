@@ -74,7 +74,7 @@ class Scene:
     @property
     def failures(self) -> list[str]:
         """Lines that say that something of ours went wrong: with a traceback, or in the words of a library."""
-        return [line for line in self._lines if any(word in line for word in OURS)]
+        return [line for line in self._lines if '"event":"failure"' in line and any(word in line for word in OURS)]
 
     def taken_failures(self) -> list[str]:
         """The same, once; and the log begins anew."""

@@ -129,14 +129,8 @@ class _Protocol(HttpToolsProtocol):
         self._extensions: dict[str, Any] = {CUT: transport.abort}
 
     def eof_received(self) -> None:
-        """The caller has left. The transport is closed now, which uvicorn is told a moment later.
-
-        Who writes in between gets an exception from uvloop, where asyncio says nothing.
-        """
-        cycle = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            cycle.disconnected = True
-            cycle.message_event.set()
+        """The caller has left, so the transport is closed now."""
+        self._over()
 
     def on_headers_complete(self) -> None:
         self.scope["extensions"] = self._extensions
@@ -155,12 +149,27 @@ class _Protocol(HttpToolsProtocol):
         cycle.message_event.set()
 
     def send_400_response(self, msg: str) -> None:
+        if self._over():  # what is no HTTP came behind a request whose answer is under way
+            self.transport.close()
+            return
         body = ApiError("invalid_request", f"{msg} Is this http, and not https?").envelope("")
         self.transport.write(
             b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
             b"content-length: %d\r\n\r\n%b" % (len(body), body)
         )
         self.transport.close()
+
+    def _over(self) -> bool:
+        """The transport is about to be closed, which uvicorn is told a moment later: nobody may write any more.
+
+        uvloop raises for a closed transport, where asyncio says nothing. Returns whether an answer had begun.
+        """
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return False
+        cycle.disconnected = True
+        cycle.message_event.set()
+        return cycle.response_started
 
 
 class _Gathered:
