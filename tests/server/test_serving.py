@@ -315,7 +315,7 @@ async def test_a_caller_who_leaves_while_the_answer_is_written(pause: int, whole
 
 @pytest.mark.anyio
 async def test_what_is_no_http_behind_a_request_ends_its_answer() -> None:
-    """No status 400 is written into an answer that is under way, and who writes that one is told that nobody listens."""
+    """No 400 is written into an answer that is under way, and who writes that one is told that nobody listens."""
     begun, go, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
     failures: list[BaseException] = []
 

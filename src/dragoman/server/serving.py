@@ -127,15 +127,12 @@ class _Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._extensions: dict[str, Any] = {CUT: transport.abort}
-
-    def eof_received(self) -> None:
-        """The caller has left, so the transport is closed now."""
-        self._over()
+        self._open = _Open(transport)
 
     def on_headers_complete(self) -> None:
         self.scope["extensions"] = self._extensions
         super().on_headers_complete()
-        self.cycle.transport = _Gathered(self.cycle, self.loop)  # type: ignore[assignment]
+        self.cycle.transport = _Gathered(self.cycle, self._open, self.loop)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
         cycle = self.cycle
@@ -149,8 +146,9 @@ class _Protocol(HttpToolsProtocol):
         cycle.message_event.set()
 
     def send_400_response(self, msg: str) -> None:
-        if self._over():  # what is no HTTP came behind a request whose answer is under way
-            self.transport.close()
+        cycle = self.cycle
+        if cycle is not None and cycle.response_started and not cycle.response_complete:
+            self.transport.close()  # what is no HTTP came behind a request whose answer is under way
             return
         body = ApiError("invalid_request", f"{msg} Is this http, and not https?").envelope("")
         self.transport.write(
@@ -159,30 +157,39 @@ class _Protocol(HttpToolsProtocol):
         )
         self.transport.close()
 
-    def _over(self) -> bool:
-        """The transport is about to be closed, which uvicorn is told a moment later: nobody may write any more.
 
-        uvloop raises for a closed transport, where asyncio says nothing. Returns whether an answer had begun.
-        """
-        cycle = self.cycle
-        if cycle is None or cycle.response_complete:
-            return False
-        cycle.disconnected = True
-        cycle.message_event.set()
-        return cycle.response_started
+class _Open:
+    """A transport that may be written to after it was closed: uvloop raises then, where asyncio says nothing.
+
+    Who answers is told of the end a moment after the transport was closed, and may be writing just then.
+    """
+
+    __slots__ = ("_write", "_writelines", "close", "is_closing")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._write = transport.write
+        self._writelines = transport.writelines
+        self.close = transport.close
+        self.is_closing = transport.is_closing
+
+    def write(self, piece: bytes) -> None:
+        if not self.is_closing():
+            self._write(piece)
+
+    def writelines(self, pieces: tuple[bytes, ...]) -> None:
+        if not self.is_closing():
+            self._writelines(pieces)
 
 
 class _Gathered:
     """Stands for the transport of one answer until its head is written: the head waits for what comes with it.
 
-    The event loop writes at once, so a head and a body would be two system calls, and wake the caller twice. uvloop
-    raises when a closed transport is written to, so that one is asked first.
+    The event loop writes at once, so a head and a body would be two system calls, and wake the caller twice.
     """
 
     __slots__ = ("_cycle", "_head", "_loop", "_transport", "is_closing")
 
-    def __init__(self, cycle: RequestResponseCycle, loop: asyncio.AbstractEventLoop) -> None:
-        transport = cycle.transport
+    def __init__(self, cycle: RequestResponseCycle, transport: _Open, loop: asyncio.AbstractEventLoop) -> None:
         self._cycle = cycle
         self._loop = loop
         self._transport = transport
@@ -191,9 +198,8 @@ class _Gathered:
 
     def write(self, piece: bytes) -> None:
         if self._head:
-            self._cycle.transport = self._transport
-            if not self.is_closing():
-                self._transport.writelines((self._head, piece))
+            self._cycle.transport = self._transport  # type: ignore[assignment]
+            self._transport.writelines((self._head, piece))
             self._head = b""
         else:
             self._head = piece
@@ -206,9 +212,8 @@ class _Gathered:
     def _flush(self) -> None:
         """Nothing came with it: the answer is a stream that has yet to begin."""
         if self._head:
-            self._cycle.transport = self._transport
-            if not self.is_closing():
-                self._transport.write(self._head)
+            self._cycle.transport = self._transport  # type: ignore[assignment]
+            self._transport.write(self._head)
             self._head = b""
 
 
