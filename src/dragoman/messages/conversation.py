@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 from dragoman.messages import state
 from dragoman.messages.errors import ApiError
+from dragoman.messages.instructions import reminder
 from dragoman.messages.notes import Note
 from dragoman.messages.request import NO_RAW, VISIBLE, Block, Body, Source, Tool, Turn, text_block
 
@@ -329,9 +330,7 @@ def _add_system(part: _Part, index: int, turn: Turn, notes: list[Note], *, fold:
             part.add(spot, block)
         return
     notes.append(Note("changed", "system.folded", f"messages.{index}"))
-    text = "\n\n".join([block.text or "" for _, block in rows])
-    if not text.startswith("<system-reminder>"):
-        text = f"<system-reminder>\n{text}\n</system-reminder>"
+    text = reminder("\n\n".join([block.text or "" for _, block in rows]))
     cache_control = next((block.cache_control for _, block in reversed(rows) if block.cache_control), None)
     part.add((index,), text_block(text, cache_control))
 

@@ -22,9 +22,10 @@ from dialects.chat.asking import (
     user,
 )
 from dragoman.dialects.chat.request import call
-from dragoman.dialects.chat.turns import CONTINUE, LOST_SIGNATURE
+from dragoman.dialects.chat.turns import LOST_SIGNATURE
 from dragoman.messages import state
 from dragoman.messages.errors import ApiError
+from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.request import decode
 
 IMAGE_PART = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}

@@ -22,8 +22,8 @@ from dialects.responses.asking import (
     thought,
 )
 from dragoman.dialects.responses.request import call
-from dragoman.dialects.responses.turns import CONTINUE
 from dragoman.messages.errors import ApiError
+from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.request import decode
 
 IMAGE_PART = {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}", "detail": "auto"}

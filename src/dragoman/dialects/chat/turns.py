@@ -18,12 +18,12 @@ from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
 from dragoman.messages.conversation import Settled, Spot, as_text, path, settle, system_text, thinking_owner
 from dragoman.messages.errors import ApiError
+from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import Names, tool_id
 from dragoman.messages.notes import Note
 from dragoman.messages.request import NO_RAW, Block, Body, CacheControl, Source
 
 NO_OUTPUT = "(no output)"
-CONTINUE = "Continue your last message exactly where it ends. Do not repeat any of it, and do not comment on this."
 BREAKPOINTS = 4  # https://platform.openai.com/docs/guides/prompt-caching
 
 # What Google documents for calls whose signature is not known.

@@ -42,7 +42,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from dragoman.dialects.contract import Call, Recall, Target
+from dragoman.dialects.contract import Call, Recall, Target, streams
 from dragoman.dialects.gemini import knobs, thinking, tools, turns
 from dragoman.dialects.gemini.body import Content, GeminiBody, GenerationConfig, Part
 from dragoman.dialects.gemini.quirks import Quirks
@@ -78,26 +78,22 @@ def call(request: Request, target: Target) -> Call:
     body.generation_config = config
     knobs.serve(body, asked, quirks, notes)
     stop_sequences = fields.stop_sequences(asked, notes)
-    stream = _streams(asked, quirks, stop_sequences)
+    stream = streams(asked, quirks.transport, stop_sequences)
 
     unique = tuple(dict.fromkeys(notes))
     if target.strict:
         fields.refuse_losses(unique)
-    wanted = asked.thinking
     return Call(
         url=_url(target, "streamGenerateContent", "alt=sse") if stream else _url(target, "generateContent"),
         body=knobs.encode(body, quirks),
         stream=stream,
         target=target,
-        recall=Recall(
-            model=asked.model,
+        recall=Recall.of(
+            asked,
+            target,
             stop_sequences=stop_sequences,
-            names=said.names.back,
-            ids=frozenset(said.ids),
-            show_thinking=wanted is None or wanted.type != "disabled",
-            omit_thinking=wanted is not None and wanted.display == "omitted",
-            asked_thinking=wanted is not None and wanted.type != "disabled",
-            scope=target.state_scope,
+            names=said.names,
+            ids=said.ids,
             input_tokens=estimate,
         ),
         headers=_headers(target),
@@ -206,13 +202,6 @@ def _names(body: Body, offered: Offer, quirks: Quirks) -> Names:
         if block.type == "tool_use" and block.name
     )
     return Names.of(chain((tool.name for tool in offered.tools), called), limit=quirks.tool_name_limit, begins=True)
-
-
-def _streams(body: Body, quirks: Quirks, stop_sequences: tuple[str, ...]) -> bool:
-    """Whether the upstream streams: an answer that is to be cut at a stop sequence should not be paid to its end."""
-    if quirks.transport == "both":
-        return bool(body.stream) or bool(stop_sequences)
-    return quirks.transport == "stream"
 
 
 def _url(target: Target, verb: str, query: str = "") -> str:

@@ -17,12 +17,12 @@ from dragoman.dialects.gemini.quirks import Quirks
 from dragoman.dialects.gemini.signatures import SENTINEL, Mark, marks
 from dragoman.messages.conversation import NO_RESULT, Settled, Spot, as_text, path, settle, system_text, thinking_owner
 from dragoman.messages.errors import ApiError
+from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import Names, tool_id
 from dragoman.messages.notes import Note
 from dragoman.messages.request import NO_RAW, Block, Body
 
 NO_OUTPUT = "(no output)"
-CONTINUE = "Continue your last message exactly where it ends. Do not repeat any of it, and do not comment on this."
 BEGIN = "[The conversation begins with an answer of yours.]"
 ID_LIMIT = 64  # characters; the reference names no limit, and every id that a client made itself is shorter
 

@@ -34,7 +34,7 @@ from itertools import chain
 import msgspec
 from msgspec import Struct
 
-from dragoman.dialects.contract import Call, Recall, Target
+from dragoman.dialects.contract import Call, Recall, Target, streams
 from dragoman.dialects.responses import knobs, reasoning, tools, turns
 from dragoman.dialects.responses.body import ResponsesBody, counted
 from dragoman.dialects.responses.quirks import Quirks
@@ -66,7 +66,7 @@ def call(request: Request, target: Target) -> Call:
     session = knobs.identify(body, asked, request.session, quirks, notes)
     if quirks.store:
         body.store = False
-    stream = _streams(asked, quirks, stop_sequences)
+    stream = streams(asked, quirks.transport, stop_sequences)
     if stream:
         body.stream = True
         if quirks.obfuscation == "off":
@@ -75,21 +75,17 @@ def call(request: Request, target: Target) -> Call:
     unique = tuple(dict.fromkeys(notes))
     if target.strict:
         fields.refuse_losses(unique)
-    thinking = asked.thinking
     return Call(
         url=_url(target, ""),
         body=knobs.encode(body, quirks),
         stream=stream,
         target=target,
-        recall=Recall(
-            model=asked.model,
+        recall=Recall.of(
+            asked,
+            target,
             stop_sequences=stop_sequences,
-            names=said.names.back,
-            ids=frozenset(said.ids),
-            show_thinking=thinking is None or thinking.type != "disabled",
-            omit_thinking=thinking is not None and thinking.display == "omitted",
-            asked_thinking=thinking is not None and thinking.type != "disabled",
-            scope=target.state_scope,
+            names=said.names,
+            ids=said.ids,
             input_tokens=estimate,
         ),
         headers=_headers(quirks, target, session),
@@ -153,13 +149,6 @@ def _names(body: Body, offered: Offer, quirks: Quirks) -> Names:
         if block.type == "tool_use" and block.name
     )
     return Names.of(chain((tool.name for tool in offered.tools), called), limit=quirks.tool_name_limit)
-
-
-def _streams(body: Body, quirks: Quirks, stop_sequences: tuple[str, ...]) -> bool:
-    """Whether the upstream streams: an answer that is to be cut at a stop sequence should not be paid to its end."""
-    if quirks.transport == "both":
-        return bool(body.stream) or bool(stop_sequences)
-    return quirks.transport == "stream"
 
 
 def _url(target: Target, more: str) -> str:

@@ -25,12 +25,12 @@ from dragoman.messages.conversation import (
     thinking_owner,
 )
 from dragoman.messages.errors import ApiError
+from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import LEGAL_ID, Names, tool_id
 from dragoman.messages.notes import Note
 from dragoman.messages.request import NO_RAW, Block, Body, CacheControl, Source
 
 NO_OUTPUT = "(no output)"
-CONTINUE = "Continue your last message exactly where it ends. Do not repeat any of it, and do not comment on this."
 BREAKPOINTS = 4  # https://platform.openai.com/docs/guides/prompt-caching
 
 _WEB = re.compile(r"https?://", re.IGNORECASE)
