@@ -10,20 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dragoman.messages import state
-from dragoman.messages.conversation import (
-    NO_RESULT,
-    Settled,
-    as_text,
-    content_of,
-    last_effort,
-    loaded_tools,
-    settle,
-    system_text,
-    thinking_owner,
-)
+from dragoman.messages.body import Block, Body, Turn
+from dragoman.messages.conversation import NO_RESULT, Settled, settle, system_text, thinking_owner
+from dragoman.messages.deferred import loaded_tools
+from dragoman.messages.effort import last_effort
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
-from dragoman.messages.request import Block, Body, Turn, decode
+from dragoman.messages.rendering import as_text, content_of
+from dragoman.messages.request import decode
 
 Json = dict[str, Any]
 

@@ -9,10 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dragoman.messages.errors import ApiError
-from dragoman.messages.notes import Note
-from dragoman.messages.request import (
-    NESTING_LIMIT,
+from dragoman.messages.body import (
     NO_RAW,
     NULL,
     TYPES,
@@ -20,16 +17,17 @@ from dragoman.messages.request import (
     Body,
     CacheControl,
     KnownTools,
-    Request,
     Source,
     Thinking,
     Tool,
     ToolChoice,
-    decode,
-    depth,
-    repair_surrogates,
     text_block,
 )
+from dragoman.messages.decoding import NESTING_LIMIT, depth
+from dragoman.messages.errors import ApiError
+from dragoman.messages.lenient import repair_surrogates
+from dragoman.messages.notes import Note
+from dragoman.messages.request import Request, decode
 
 Json = dict[str, Any]
 EPHEMERAL = {"type": "ephemeral", "ttl": "1h"}

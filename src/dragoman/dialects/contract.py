@@ -9,12 +9,13 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
+from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import Event
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
 from dragoman.messages.overflow import Asked
-from dragoman.messages.request import Body, Request
+from dragoman.messages.request import Request
 from dragoman.messages.writer import MessageWriter
 
 Sampling = Literal["always", "without_reasoning", "never"]

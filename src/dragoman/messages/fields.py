@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from dragoman.messages.body import NO_RAW, Body
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
-from dragoman.messages.request import NO_RAW, Body
 
 SERVICE_TIER = {"auto": "auto", "standard_only": "default"}
 """Anthropic's service tier -> OpenAI's. https://platform.openai.com/docs/api-reference/responses/create"""

@@ -11,11 +11,12 @@ from typing import Literal
 from msgspec import Raw, Struct
 
 from dragoman.messages import schema
+from dragoman.messages.body import NO_RAW, Body, KnownTools, Tool
 from dragoman.messages.client_tools import client_tool
-from dragoman.messages.conversation import loaded_tools
+from dragoman.messages.decoding import known_tools
+from dragoman.messages.deferred import loaded_tools
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Grade, Note
-from dragoman.messages.request import NO_RAW, Body, KnownTools, Tool, known_tools
 
 # Tools that a server runs itself, by what the type begins with -> the code of the note that says so.
 SERVER_TOOLS = {

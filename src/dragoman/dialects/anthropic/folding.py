@@ -12,9 +12,9 @@ from msgspec import Raw, Struct
 from dragoman.messages import edit
 from dragoman.messages.edit import MORE, Changes
 from dragoman.messages.instructions import reminder
+from dragoman.messages.lenient import repair_surrogates
 from dragoman.messages.notes import Note
 from dragoman.messages.outline import ABSENT, TurnOutline
-from dragoman.messages.request import repair_surrogates
 
 
 class _Turn(Struct, frozen=True):

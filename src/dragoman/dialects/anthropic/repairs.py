@@ -14,9 +14,9 @@ from msgspec import structs
 
 from dragoman.dialects.anthropic.quirks import Quirks
 from dragoman.dialects.contract import Call, Repair, Target
+from dragoman.messages.body import TYPES
 from dragoman.messages.complaints import REFUSED, complaint, names
 from dragoman.messages.errors import ApiError
-from dragoman.messages.request import TYPES
 
 # That thinking of earlier turns is not the server's own, was changed, is missing, or may not be there.
 _THINKING = re.compile(

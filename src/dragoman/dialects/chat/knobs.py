@@ -12,11 +12,11 @@ from dragoman.dialects.chat.body import ChatBody, JsonSchema, ObjectFormat, Sche
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
 from dragoman.messages import schema
+from dragoman.messages.body import Body, Format
 from dragoman.messages.errors import ApiError
 from dragoman.messages.fields import SERVICE_TIER, given, person_hash, session_hash, stop_sequences
 from dragoman.messages.notes import Grade, Note
 from dragoman.messages.offer import Offered
-from dragoman.messages.request import Body, Format
 
 OUTPUT = "output"
 """Name of the schema, and of the tool, that structured output is asked for with."""

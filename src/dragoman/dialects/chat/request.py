@@ -31,12 +31,13 @@ from dragoman.dialects.chat.body import ChatBody
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Call, Recall, Target, streams
 from dragoman.messages import fields
+from dragoman.messages.body import Body
 from dragoman.messages.effort import Wish, wish
 from dragoman.messages.estimate import tokens
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
 from dragoman.messages.offer import Offer, offer
-from dragoman.messages.request import Body, Request
+from dragoman.messages.request import Request
 
 
 def call(request: Request, target: Target) -> Call:

@@ -16,12 +16,13 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from dragoman.dialects.chat.body import CalledFunction, File, Message, Part, ToolCall, Url
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
-from dragoman.messages.conversation import Settled, Spot, as_text, path, settle, system_text, thinking_owner
+from dragoman.messages.body import NO_RAW, Block, Body, CacheControl, Source
+from dragoman.messages.conversation import Settled, Spot, path, settle, system_text, thinking_owner
 from dragoman.messages.errors import ApiError
 from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import Names, tool_id
 from dragoman.messages.notes import Note
-from dragoman.messages.request import NO_RAW, Block, Body, CacheControl, Source
+from dragoman.messages.rendering import as_text
 
 NO_OUTPUT = "(no output)"
 BREAKPOINTS = 4  # https://platform.openai.com/docs/guides/prompt-caching

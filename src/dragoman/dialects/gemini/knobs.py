@@ -11,10 +11,10 @@ from dragoman.dialects.contract import Target
 from dragoman.dialects.gemini import schema
 from dragoman.dialects.gemini.body import GeminiBody, GenerationConfig, SafetySetting
 from dragoman.dialects.gemini.quirks import Quirks
+from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
 from dragoman.messages.fields import given, person_hash
 from dragoman.messages.notes import Grade, Note
-from dragoman.messages.request import Body
 
 ROOM = 1024
 """Tokens of output that are worth asking for; a window with less room is left to the upstream to refuse."""

@@ -10,10 +10,10 @@ import re
 from dragoman.dialects.contract import Target
 from dragoman.dialects.gemini.body import Blob, FileData, Part
 from dragoman.dialects.gemini.quirks import Quirks
-from dragoman.messages.conversation import as_text
+from dragoman.messages.body import NO_RAW, Block, Source
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
-from dragoman.messages.request import NO_RAW, Block, Source
+from dragoman.messages.rendering import as_text
 
 PDF = "application/pdf"
 IMAGES = frozenset(("image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"))

@@ -47,6 +47,7 @@ from dragoman.dialects.gemini import knobs, thinking, tools, turns
 from dragoman.dialects.gemini.body import Content, GeminiBody, GenerationConfig, Part
 from dragoman.dialects.gemini.quirks import Quirks
 from dragoman.messages import fields
+from dragoman.messages.body import Body
 from dragoman.messages.effort import wish
 from dragoman.messages.errors import ApiError
 from dragoman.messages.estimate import tokens
@@ -55,7 +56,7 @@ from dragoman.messages.lenient import parse
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
 from dragoman.messages.offer import Offer, offer
-from dragoman.messages.request import Body, Request
+from dragoman.messages.request import Request
 
 
 def call(request: Request, target: Target) -> Call:

@@ -15,12 +15,13 @@ from dragoman.dialects.gemini.body import Content, FunctionCall, FunctionRespons
 from dragoman.dialects.gemini.parts import IMAGES, PDF, Parts
 from dragoman.dialects.gemini.quirks import Quirks
 from dragoman.dialects.gemini.signatures import SENTINEL, Mark, marks
-from dragoman.messages.conversation import NO_RESULT, Settled, Spot, as_text, path, settle, system_text, thinking_owner
+from dragoman.messages.body import NO_RAW, Block, Body
+from dragoman.messages.conversation import NO_RESULT, Settled, Spot, path, settle, system_text, thinking_owner
 from dragoman.messages.errors import ApiError
 from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import Names, tool_id
 from dragoman.messages.notes import Note
-from dragoman.messages.request import NO_RAW, Block, Body
+from dragoman.messages.rendering import as_text
 
 NO_OUTPUT = "(no output)"
 BEGIN = "[The conversation begins with an answer of yours.]"

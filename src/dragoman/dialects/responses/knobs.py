@@ -8,11 +8,11 @@ from dragoman.dialects.contract import Target
 from dragoman.dialects.responses.body import ResponsesBody, SchemaFormat, Text
 from dragoman.dialects.responses.quirks import Quirks
 from dragoman.messages import schema
+from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
 from dragoman.messages.fields import SERVICE_TIER, given, person_hash, session_hash
 from dragoman.messages.names import LEGAL_ID
 from dragoman.messages.notes import Grade, Note
-from dragoman.messages.request import Body
 
 OUTPUT = "output"
 """Name of the schema that structured output is asked for with, when the caller gave none."""

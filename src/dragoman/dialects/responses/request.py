@@ -39,13 +39,14 @@ from dragoman.dialects.responses import knobs, reasoning, tools, turns
 from dragoman.dialects.responses.body import ResponsesBody, counted
 from dragoman.dialects.responses.quirks import Quirks
 from dragoman.messages import fields
+from dragoman.messages.body import Body
 from dragoman.messages.effort import wish
 from dragoman.messages.errors import ApiError
 from dragoman.messages.estimate import tokens
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
 from dragoman.messages.offer import Offer, offer
-from dragoman.messages.request import Body, Request
+from dragoman.messages.request import Request
 
 
 def call(request: Request, target: Target) -> Call:

@@ -14,21 +14,13 @@ from msgspec import Raw, Struct
 from dragoman.dialects.contract import Target
 from dragoman.dialects.responses.body import FunctionCall, FunctionCallOutput, Item, Message, Part, Reasoning
 from dragoman.dialects.responses.quirks import Quirks
-from dragoman.messages.conversation import (
-    NO_RESULT,
-    Settled,
-    Spot,
-    as_text,
-    path,
-    settle,
-    system_text,
-    thinking_owner,
-)
+from dragoman.messages.body import NO_RAW, Block, Body, CacheControl, Source
+from dragoman.messages.conversation import NO_RESULT, Settled, Spot, path, settle, system_text, thinking_owner
 from dragoman.messages.errors import ApiError
 from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import LEGAL_ID, Names, tool_id
 from dragoman.messages.notes import Note
-from dragoman.messages.request import NO_RAW, Block, Body, CacheControl, Source
+from dragoman.messages.rendering import as_text
 
 NO_OUTPUT = "(no output)"
 BREAKPOINTS = 4  # https://platform.openai.com/docs/guides/prompt-caching
