@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from dialects.chat.asking import IMAGE, PDF, WEATHER, Json, ask, called, notes, sent, target, text, user
-from dialects.chat.golden_requests import cases, golden
+from dialects.chat.golden_requests import REQUESTS
 from dialects.chat.openai_types import problem
 from dragoman.dialects.chat.request import call
 from dragoman.dialects.contract import Target
@@ -20,9 +20,9 @@ from everything import matches, missing
 from histories import bodies
 
 
-@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("case", REQUESTS.cases())
 def test_goldens_are_what_the_official_types_allow(case: str) -> None:
-    assert problem(golden(case)["body"]) is None
+    assert problem(REQUESTS.golden(case)["body"]) is None
 
 
 OPENAI = target(

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from clients.gemini_rules import check
 from dialects.chat.asking import IMAGE, PNG, WEATHER, Json, ask, assistant, result, text, use, user
-from dialects.gemini.golden_requests import cases, golden, translated
+from dialects.gemini.golden_requests import REQUESTS
 from dialects.gemini.google_types import check_body
 from dialects.gemini.targets_gemini import called, newer, notes, older, sent, target
 from dialects.gemini.view_gemini import GeminiView
@@ -33,10 +33,10 @@ targets = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("case", REQUESTS.cases())
 def test_goldens(case: str) -> None:
-    found = golden(case)
-    assert translated(case) == found
+    found = REQUESTS.golden(case)
+    assert REQUESTS.translated(case) == found
     check(found["body"], found["url"].rpartition("/")[2].partition(":")[0], urls=True)
     check_body(json.dumps(found["body"]).encode())
 

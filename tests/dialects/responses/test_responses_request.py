@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from dialects.chat.asking import IMAGE, PNG, WEATHER, Json, ask, result, text, use, user
 from dialects.responses.asking import called, message, notes, openai, sent, signed, target, thought
-from dialects.responses.golden_requests import cases, golden, translated
+from dialects.responses.golden_requests import REQUESTS
 from dialects.responses.responses_types import problem, problem_of_count
 from dialects.responses.view_responses import ResponsesView
 from dragoman.dialects.contract import Target
@@ -25,10 +25,10 @@ from everything import EVERYTHING, matches, missing
 from histories import bodies, growing
 
 
-@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("case", REQUESTS.cases())
 def test_goldens(case: str) -> None:
-    found = golden(case)
-    assert translated(case) == found
+    found = REQUESTS.golden(case)
+    assert REQUESTS.translated(case) == found
     assert problem(found["body"]) is None
 
 
