@@ -22,7 +22,7 @@ from dialects.responses.encoder_responses import ResponsesEncoder
 from dialects.responses.golden_requests import REQUESTS as RESPONSES
 from dragoman.dialects import DIALECTS
 from golden_answers import GoldenAnswers, check
-from golden_requests import GoldenRequests
+from golden_calls import GoldenCalls
 
 CASES = Path(__file__).parent / "cases"
 
@@ -30,7 +30,7 @@ CASES = Path(__file__).parent / "cases"
 class Goldens(NamedTuple):
     """What translates a dialect's cases."""
 
-    requests: GoldenRequests
+    requests: GoldenCalls
     answers: GoldenAnswers
 
 

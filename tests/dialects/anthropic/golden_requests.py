@@ -5,7 +5,7 @@ newest models, which takes least.
 """
 
 from dialects.anthropic.asking_messages import NEWEST, target
-from golden_requests import GoldenRequests
+from golden_calls import GoldenCalls
 
 FACTS = {
     "max_output": 128_000,
@@ -16,4 +16,4 @@ FACTS = {
 }
 CLAUDE = target(facts=FACTS, model="claude-golden")
 STRICTEST = target(facts=NEWEST, model="claude-newest")
-REQUESTS = GoldenRequests("anthropic", lambda case: STRICTEST if case.startswith("azure") else CLAUDE)
+REQUESTS = GoldenCalls("anthropic", lambda case: STRICTEST if case.startswith("azure") else CLAUDE)

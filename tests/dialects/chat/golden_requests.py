@@ -2,7 +2,7 @@
 
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
-from golden_requests import GoldenRequests
+from golden_calls import GoldenCalls
 
 PLAIN = Target(provider="plain", dialect="chat", base_url="http://127.0.0.1:9/v1", model="plain-model", quirks=Quirks())
-REQUESTS = GoldenRequests("chat", lambda _: PLAIN)
+REQUESTS = GoldenCalls("chat", lambda _: PLAIN)

@@ -7,8 +7,8 @@ thinking is a number of tokens, and whose schemas are in the older form. Both fe
 from msgspec.structs import replace
 
 from dialects.gemini.targets_gemini import newer, older
-from golden_requests import GoldenRequests
+from golden_calls import GoldenCalls
 
 NEWER = replace(newer(file_urls=True), provider="plain", state_scope="golden")
 OLDER = replace(older(schema="openapi", file_urls=True), provider="plain", state_scope="golden")
-REQUESTS = GoldenRequests("gemini", lambda case: OLDER if case.startswith("azure") else NEWER)
+REQUESTS = GoldenCalls("gemini", lambda case: OLDER if case.startswith("azure") else NEWER)

@@ -6,10 +6,10 @@ The server is like OpenAI's, the model like gpt-5.5. A case whose name begins wi
 from msgspec.structs import replace
 
 from dialects.responses.asking import openai
-from golden_requests import GoldenRequests
+from golden_calls import GoldenCalls
 
 OPENAI = replace(openai(), provider="plain", model="plain-model", state_scope="golden")
 AZURE = replace(
     OPENAI, base_url="http://127.0.0.1:9/openai", model="deployment", query="api-version=2025-04-01-preview"
 )
-REQUESTS = GoldenRequests("responses", lambda case: AZURE if case.startswith("azure") else OPENAI)
+REQUESTS = GoldenCalls("responses", lambda case: AZURE if case.startswith("azure") else OPENAI)

@@ -18,7 +18,7 @@ from dragoman.messages.request import decode
 CASES = Path(__file__).parent / "cases" / "requests"
 
 
-class GoldenRequests:
+class GoldenCalls:
     """The cases of one dialect. `target`: where a case goes, by its name."""
 
     def __init__(self, dialect: str, target: Callable[[str], Target]) -> None:
