@@ -7,7 +7,7 @@ and feeds the answer's bytes to the reader.
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
@@ -75,6 +75,14 @@ class Target(Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """As people know it: "openai/gpt-5.6"."""
         return f"{self.provider}/{self.model}"
+
+    def quirked(self, **quirks: Any) -> "Target":
+        """The same with other quirks."""
+        return structs.replace(self, quirks=structs.replace(self.quirks, **quirks))
+
+    def knowing(self, **facts: Any) -> "Target":
+        """The same with other facts of the model."""
+        return structs.replace(self, facts=structs.replace(self.facts, **facts))
 
 
 class Recall(Struct, frozen=True, kw_only=True):

@@ -85,6 +85,14 @@ class Block(Struct, frozen=True, gc=False):
         text = self.text
         return not text or text.isspace()
 
+    @property
+    def cites(self) -> bool:
+        """Whether it has citations, or asks for them. Few do, so who asks often looks for `citations` first."""
+        if self.citations is NO_RAW:
+            return False
+        said = memoryview(self.citations).tobytes()
+        return said not in (b"null", b"[]", b"{}") and b"false" not in said
+
 
 def text_block(text: str, cache_control: CacheControl | None = None) -> Block:
     return Block("text", Raw(msgspec.json.encode(text)), cache_control)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 from dragoman.messages.body import NO_RAW, Block, Source, text_block
+from dragoman.messages.notes import Note
 
 _NOT_IN_TYPES = re.compile(r"[^a-zA-Z0-9_.-]")
 
@@ -37,6 +38,16 @@ def as_text(block: Block) -> str:
     """
     render = _RENDERINGS.get(block.type)
     return render(block) if render else _other(block)
+
+
+def in_words(block: Block, place: str, notes: list[Note]) -> str:
+    """A block that has no place of its own in an upstream's language, as text. A note says so."""
+    shown = as_text(block)
+    is_text = isinstance(block.source, Source) and block.source.type in ("text", "content")
+    # A bare marker, or a document that is no text: the model will not know what was in it.
+    lost = shown == f"[{block.type}]" or (block.type == "document" and not is_text)
+    notes.append(Note("lost" if lost else "changed", "block.as_text", place))
+    return shown
 
 
 def _lines(*parts: str | None) -> str:

@@ -34,9 +34,8 @@ from dragoman.messages import fields
 from dragoman.messages.body import Body
 from dragoman.messages.effort import Wish, wish
 from dragoman.messages.estimate import tokens
-from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
-from dragoman.messages.offer import Offer, offer
+from dragoman.messages.offer import offer
 from dragoman.messages.request import Request
 
 
@@ -55,7 +54,7 @@ def call(request: Request, target: Target) -> Call:
     output = knobs.output(body, target, offered.tools, notes)
     if output.tool is not None:
         offered.tools.append(output.tool)
-    names = _names(body, offered, quirks)
+    names = offered.names(body, limit=quirks.tool_name_limit)
     written = turns.write(body, target, names, notes, instruction=output.instruction)
 
     chat = ChatBody(
@@ -104,15 +103,6 @@ def call(request: Request, target: Target) -> Call:
         headers=_headers(quirks, target, session),
         notes=unique,
     )
-
-
-def _names(body: Body, offered: Offer, quirks: Quirks) -> Names:
-    """The names of all tools that are offered now or were called before."""
-    names = {tool.name for tool in offered.tools}
-    for turn in body.messages:
-        if turn.role == "assistant" and isinstance(turn.content, list):
-            names |= {block.name for block in turn.content if block.type == "tool_use" and block.name}
-    return Names.of(names, limit=quirks.tool_name_limit)
 
 
 def _asked(body: Body, target: Target, *, forces: bool, notes: list[Note]) -> Wish:

@@ -35,7 +35,6 @@ What this language cannot carry, and what happens instead:
 - context management, fallbacks, safeguards, tags, speed, inference geography and the like: left out with a note
 """
 
-from itertools import chain
 from urllib.parse import quote
 
 import msgspec
@@ -47,7 +46,6 @@ from dragoman.dialects.gemini import knobs, thinking, tools, turns
 from dragoman.dialects.gemini.body import Content, GeminiBody, GenerationConfig, Part
 from dragoman.dialects.gemini.quirks import Quirks
 from dragoman.messages import fields
-from dragoman.messages.body import Body
 from dragoman.messages.effort import wish
 from dragoman.messages.errors import ApiError
 from dragoman.messages.estimate import tokens
@@ -55,7 +53,7 @@ from dragoman.messages.lenient import count as number
 from dragoman.messages.lenient import parse
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
-from dragoman.messages.offer import Offer, offer
+from dragoman.messages.offer import offer
 from dragoman.messages.request import Request
 
 
@@ -170,7 +168,7 @@ def _said(request: Request, target: Target, notes: list[Note]) -> _Said:
     fields.refuse(asked)
     fields.ignore(asked, notes)
     offered = offer(asked, tools.means(target), notes)
-    names = _names(asked, offered, quirks)
+    names = offered.names(asked, limit=quirks.tool_name_limit, begins=True)
     written = turns.write(asked, target, names, notes)
     body = GeminiBody(written.system, contents=written.contents)
     tools.write(body, asked.tool_choice, offered, names, target=target, notes=notes)
@@ -191,18 +189,6 @@ def _instruct(body: GeminiBody, instruction: str, quirks: Quirks) -> None:
         body.system_instruction = Content([Part(text=instruction)])
     else:
         system.parts.append(Part(text=f"\n\n{instruction}"))
-
-
-def _names(body: Body, offered: Offer, quirks: Quirks) -> Names:
-    """The names of all tools that are offered now or were called before."""
-    called = (
-        block.name
-        for turn in body.messages
-        if turn.role == "assistant" and isinstance(turn.content, list)
-        for block in turn.content
-        if block.type == "tool_use" and block.name
-    )
-    return Names.of(chain((tool.name for tool in offered.tools), called), limit=quirks.tool_name_limit, begins=True)
 
 
 def _url(target: Target, verb: str, query: str = "") -> str:

@@ -21,7 +21,7 @@ from dragoman.messages.errors import ApiError
 from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import Names, tool_id
 from dragoman.messages.notes import Note
-from dragoman.messages.rendering import as_text
+from dragoman.messages.rendering import as_text, in_words
 
 NO_OUTPUT = "(no output)"
 BEGIN = "[The conversation begins with an answer of yours.]"
@@ -157,7 +157,7 @@ class _Turns:
                     self.ids.append(block.id or "")
                 if block.cache_control is not None:
                     self._parts.ignore_breakpoint()
-                parts.append(Part(self._parts.as_text(block, path(turn.spot(number)))))
+                parts.append(Part(in_words(block, path(turn.spot(number)), self._notes)))
         if signed is not None:
             parts = signed.applied(parts, self._notes)
         if parts:

@@ -29,8 +29,6 @@ What this language cannot carry, and what happens instead:
 - context management, fallbacks, safeguards, tags, speed, inference geography and the like: left out with a note
 """
 
-from itertools import chain
-
 import msgspec
 from msgspec import Struct
 
@@ -39,13 +37,12 @@ from dragoman.dialects.responses import knobs, reasoning, tools, turns
 from dragoman.dialects.responses.body import ResponsesBody, counted
 from dragoman.dialects.responses.quirks import Quirks
 from dragoman.messages import fields
-from dragoman.messages.body import Body
 from dragoman.messages.effort import wish
 from dragoman.messages.errors import ApiError
 from dragoman.messages.estimate import tokens
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
-from dragoman.messages.offer import Offer, offer
+from dragoman.messages.offer import offer
 from dragoman.messages.request import Request
 
 
@@ -129,7 +126,7 @@ def _said(request: Request, target: Target, notes: list[Note]) -> _Said:
     fields.refuse(asked)
     fields.ignore(asked, notes)
     offered = offer(asked, tools.means(target), notes)
-    names = _names(asked, offered, quirks)
+    names = offered.names(asked, limit=quirks.tool_name_limit)
     written = turns.write(asked, target, names, notes)
     body = ResponsesBody(target.model, written.items, written.instructions, text=knobs.output(asked, quirks, notes))
     tools.write(body, offered, names, quirks, notes)
@@ -138,18 +135,6 @@ def _said(request: Request, target: Target, notes: list[Note]) -> _Said:
     searches = offered.search is not None
     thinks = reasoning.write(body, wish(asked, notes), target, notes, shown=shown, searches=searches)
     return _Said(body, names, written.ids, thinks)
-
-
-def _names(body: Body, offered: Offer, quirks: Quirks) -> Names:
-    """The names of all tools that are offered now or were called before."""
-    called = (
-        block.name
-        for turn in body.messages
-        if turn.role == "assistant" and isinstance(turn.content, list)
-        for block in turn.content
-        if block.type == "tool_use" and block.name
-    )
-    return Names.of(chain((tool.name for tool in offered.tools), called), limit=quirks.tool_name_limit)
 
 
 def _url(target: Target, more: str) -> str:
