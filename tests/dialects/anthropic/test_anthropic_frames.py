@@ -41,8 +41,8 @@ def test_any_cut_gives_whole_frames_and_every_byte(stream: bytes, cuts: list[int
     assert text.startswith(told)
     assert rest.startswith(text[len(told) :]) or text[len(told) :].strip(b"\r\n") == b""
     assert rest[len(text) - len(told) :].strip(b"\n") == b""
-    # A ping of ours between any two parts leaves every event as it was. The empty line in front keeps a second mark from
-    # being taken for the first one.
+    # A ping of ours between any two parts leaves every event as it was.
+    # The empty line in front keeps a second mark from being taken for the first one.
     ping = b"event: ping\ndata: {}\n\n"
     assert [frame for frame in alike(ping.join([b"", *parts])) if frame != Frame(b"{}", "ping")] == [
         frame for frame in alike(b"\n" + told) if frame != Frame(b"{}", "ping")
