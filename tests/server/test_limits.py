@@ -374,12 +374,12 @@ class TestPipelining:
             house.script.message = message
             reader, writer = await connect(house.port)
             request = POST + b"content-length: %d\r\n\r\n" % len(RAW) + RAW
-            size = 40_000_000
+            size = 8_000_000
             writer.write(request + POST + b"content-length: %d\r\n\r\n" % size + b" " * size)
             await until(lambda: begun(house) == 1)
             await asyncio.sleep(0.2)  # longer than it takes until the caller's presence is looked at
             unsent = writer.transport.get_write_buffer_size()
-            assert unsent > size / 2
+            assert unsent > size / 4
             release.set()
             assert (await read_reply(reader)).status == 200
             assert (await read_reply(reader)).status == 400  # no JSON, and all of it was read
@@ -503,3 +503,55 @@ async def test_a_caller_who_reads_slowly_is_waited_for() -> None:
         assert seen.count(b"x") >= size
         assert seen.endswith(b"0\r\n\r\n")
         writer.close()
+
+
+async def test_who_asks_whether_to_send_its_body_is_told() -> None:
+    async with running() as house:
+        reader, writer = await connect(house.port)
+        writer.write(POST + b"expect: 100-Continue\r\ncontent-length: %d\r\n\r\n" % len(RAW))
+        async with asyncio.timeout(5):
+            assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(RAW)
+        assert (await read_reply(reader)).status == 200
+        writer.close()
+
+
+@pytest.mark.parametrize("refused", [True, False])
+async def test_the_end_does_not_wait_for_those_who_do_not_read(refused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dragoman.server.serving.LAST_WORDS", 0.2)
+    async with running(config=Config(server=Server(drain_timeout=0.1))) as house:
+
+        async def stream(send: Any) -> None:
+            while True:
+                await send(b"x" * 10_000)
+
+        house.script.stream = stream
+        raw = json.dumps(BODY | {"stream": True}).encode()
+        _, writer = await asyncio.open_connection("127.0.0.1", house.port, limit=1000)
+        writer.write(b"nonsense\r\n\r\n" if refused else head("POST", "/v1/messages", raw, {}) + raw)
+        if refused:
+            await asyncio.sleep(0.1)
+        else:
+            await until(lambda: begun(house) == 1)
+        house.stop.set()
+        async with asyncio.timeout(5):
+            await house.serving
+        if not refused:
+            async with asyncio.timeout(5):
+                await house.script.journeys[0].closed.wait()
+        writer.close()
+
+
+async def test_a_fault_of_ours_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: object) -> None:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(protocol.Protocol, "_check_head", broken)
+    async with running() as house:
+        found = await said(house.port, GET)
+        assert found.startswith(b"HTTP/1.1 500")
+        assert b'"api_error"' in found
+        assert b"fault of ours" not in found
+        assert any("a fault of ours" in line for line in house.lines)
+        monkeypatch.undo()
+        assert (await house.ask("GET", "/health")).status == 200

@@ -315,13 +315,17 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse(self, error: Exception) -> None:
         """Nothing more is taken. Requests that are complete are answered first, and then there is nothing to say."""
-        if isinstance(error, httptools.HttpParserCallbackError) and isinstance(error.__context__, _Refused):
-            error = error.__context__
+        request_id = "req_" + os.urandom(12).hex()
+        if isinstance(error, httptools.HttpParserCallbackError):
+            cause = error.__context__
+            if isinstance(cause, (_Refused, httptools.HttpParserInvalidURLError)):
+                error = cause
+            else:
+                self.logger.error("A request failed inside dragoman, under %s.", request_id, exc_info=cause)
         self._over = True
         self._unset_deadline()
         in_body, self._in_body = self._in_body, False
         self._in_head = False
-        request_id = "req_" + os.urandom(12).hex()
         status, message = _told(error)
         self.logger.warning("Refused with %d under %s: %s", status, request_id, message)
         running = self._running
@@ -343,7 +347,7 @@ class Protocol(HttpToolsProtocol):
         self._tell(status, message, request_id)
 
     def _tell(self, status: int, message: str, request_id: str) -> None:
-        body = ApiError("invalid_request", message).envelope(request_id)
+        body = ApiError("internal" if status == 500 else "invalid_request", message).envelope(request_id)
         self.transport.write(
             b"%bcontent-type: application/json\r\nconnection: close\r\nrequest-id: %b\r\ncontent-length: %d\r\n\r\n%b"
             % (STATUS_LINE[status], request_id.encode(), len(body), body)
@@ -365,8 +369,10 @@ def _told(error: Exception) -> tuple[int, str]:
         return error.status, str(error)
     if isinstance(error, httptools.HttpParserInvalidMethodError):
         return 400, "Invalid HTTP request received. Is this http, and not https?"
-    if isinstance(error, (httptools.HttpParserCallbackError, httptools.HttpParserInvalidURLError)):
+    if isinstance(error, httptools.HttpParserInvalidURLError):
         return 400, "Invalid HTTP request received: the target of the request is not valid."
+    if isinstance(error, httptools.HttpParserCallbackError):
+        return 500, "dragoman itself failed. Its log says more."
     return 400, f"Invalid HTTP request received: {error}."  # the parser's own words; none are the caller's
 
 
