@@ -17,7 +17,7 @@ from dragoman.dialects.contract import Target
 from dragoman.server.application import build
 from server_fixture import listening
 
-READ_IDLE = 2.0  # seconds; tests that are not about silence must not meet it, on a busy machine either
+READ_IDLE = 3.0  # seconds; tests that are not about silence must not meet it, on a busy machine either
 OURS = ('"traceback":"', '"message":"uvicorn', '"message":"asyncio', '"message":"aiohttp')
 ROOMS = ("dragoman.gateway.", "dragoman.upstream.", "dragoman.messages.writer", "dragoman.server.exchange")
 
