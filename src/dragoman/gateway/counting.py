@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Protocol, runtime_checkable
 
+import msgspec
+
 from dragoman.dialects.contract import Call, Dialect, Target
 from dragoman.gateway.collaborators import SignerLike, UpstreamLike
 from dragoman.gateway.pursuit import relays
@@ -55,7 +57,7 @@ class UpstreamCount:
                 try:
                     async with asyncio.timeout(PATIENCE):
                         return await self._ask(dialect, request, candidate, caller)
-                except (ApiError, TimeoutError):
+                except (ApiError, TimeoutError, msgspec.DecodeError):  # the last: a number that no machine holds
                     return None
         return None
 

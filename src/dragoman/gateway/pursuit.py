@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import structs
 
 from dragoman.dialects.contract import Call, Dialect, Reader, Recall, Repair, Target
@@ -221,7 +222,7 @@ class Pursuit:
         dialect = self._collaborators.dialects[target.dialect]
         call = self._call
         if call is None:
-            call = self._call = dialect.call(self._request, target)
+            call = self._call = translated(dialect, self._request, target)
             self._record.endpoint = _endpoint(call.url)
         self.notes = call.notes
         if not same_target(self._slot, self._preferred):
@@ -484,6 +485,14 @@ class Pursuit:
                 repair=self._used[-1] if self._used else None,
             )
         )
+
+
+def translated(dialect: Dialect, request: Request, target: Target) -> Call:
+    """The call. Raises ApiError, also for a part of the caller's JSON that nobody had to read until here."""
+    try:
+        return dialect.call(request, target)
+    except msgspec.DecodeError as error:  # a number that no machine holds
+        raise ApiError("invalid_request", f"The request holds a value that cannot be read: {error}.") from error
 
 
 def _next_call(reader: Reader) -> Call | None:
