@@ -94,7 +94,7 @@ def command(  # noqa: PLR0917 - click calls it with keywords
 
 def with_token(found: Config, place: configuration.Place) -> tuple[Config, str | None]:
     """Off loopback a token is required, and one that everybody knows is none. Returns it when it was made just now."""
-    if is_loopback(found.server.host) or found.server.auth_token not in ("", config.KNOWN_TOKEN):
+    if found.server.open or is_loopback(found.server.host) or found.server.auth_token not in ("", config.KNOWN_TOKEN):
         return found, None
     value, fresh = configuration.token(place)
     return configuration.with_server(found, auth_token=value), value if fresh else None
@@ -135,6 +135,9 @@ def with_demo(service: Service) -> Service:
 
 def announce(found: Config, url: str, token: str | None) -> None:
     """Tell people everything and programs one line. Standard output stays with the log."""
+    if found.server.open:
+        for line in banner.open_lines(url):
+            say(line, error=True)
     if sys.stderr.isatty():
         for line in banner.full(url, found, [row[:3] for row in rows(Router(found).table())], token):
             say(line, error=True)

@@ -247,7 +247,9 @@ class Pursuit:
         try:
             self._signed = await signed(collaborators.signer, call.target, self._caller)
             headers = [*call.headers, *self._signed]
-            return await collaborators.upstream.send(call.method, call.url, headers, call.body)
+            return await collaborators.upstream.send(
+                call.method, call.url, headers, call.body, public=call.target.public
+            )
         except asyncio.CancelledError:
             # Taken back when it was only the idle limit, as asyncio.timeout does it.
             if self._idle and task is not None and task.uncancel() == 0:
@@ -387,7 +389,7 @@ class Pursuit:
         self._call = None
         self._record.provider = target.provider
         self._record.upstream_model = target.model
-        mended = self._collaborators.mended.get((target.provider, target.model))
+        mended = self._collaborators.mended.get((target.provider, target.base_url, target.model))
         self._target = mended.target if mended else target
         self._used = list(mended.repairs) if mended else []
         self._passing = False
@@ -398,7 +400,8 @@ class Pursuit:
         if not self._used or self._passing:
             return
         mended = self._collaborators.mended
-        key = (self._target.provider, self._target.model)
+        first = self._route.targets[self._position]  # a repair may have changed the address
+        key = (first.provider, first.base_url, first.model)
         known = mended.get(key)
         if known is None:
             while len(mended) >= MENDED_LIMIT:

@@ -21,9 +21,11 @@ from dragoman.gateway.signing import Signing
 from dragoman.messages import estimate
 from dragoman.messages.errors import ApiError
 from dragoman.providers.credentials import Credentials
+from dragoman.routing.endpoints import Endpoints
 from dragoman.routing.router import Router
 from dragoman.server.claude import ClaudeModels
 from dragoman.server.door import Door
+from dragoman.server.endpoint import OwnEndpoint
 from dragoman.server.exchange import CLIENT_LEFT, Exchange
 from dragoman.server.forwarding import Forward, covers
 from dragoman.server.intake import Gone, Intake
@@ -46,6 +48,7 @@ _THRESHOLDS = (50_000, 50, 50)  # of the garbage collector: fewer walks over wha
 MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
 
+OPEN_DOOR = "The door is open (server.open): whoever reaches this gateway uses its keys."
 STOPPING = "dragoman is stopping. Try again."
 
 
@@ -163,7 +166,7 @@ class Application:
 def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | None = None) -> Application:
     """Every room, from the configuration. `write` gets the lines of the log; without it they go to standard output.
 
-    Raises ValueError for a bind address off loopback without a token.
+    Raises ValueError for a bind address off loopback without a token, unless it is open on purpose.
     """
     settings = config.server
     redact = Redactor((*secrets.values(), settings.auth_token))
@@ -205,11 +208,14 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
         new_id=lambda: os.urandom(12).hex(),
     )
     intake = Intake(settings.body_limit, settings.bytes_in_flight)
-    door = Door(settings.host, settings.auth_token)
+    if settings.open:
+        log.note("warning", OPEN_DOOR)
+    door = Door(settings.host, settings.auth_token, everybody=settings.open)
+    own = OwnEndpoint(Endpoints(settings.endpoints, strict=config.strict), door.credentials)
     credentials = door.credentials if _asks_with_callers_keys(config) else nobodys
     hot: dict[str, Endpoint] = {
-        MESSAGES: Messages(gateway, intake, credentials),
-        COUNT_TOKENS: Counting(router, intake, estimate.tokens, exact, credentials),
+        MESSAGES: Messages(gateway, intake, credentials, own),
+        COUNT_TOKENS: Counting(router, intake, estimate.tokens, exact, credentials, own=own),
     }
     where = destination(config, DIALECTS)
     forwarding: Forwarding | ApiError
