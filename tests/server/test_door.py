@@ -91,7 +91,7 @@ def test_an_open_door_asks_for_nothing() -> None:
 @pytest.mark.failure(139)
 def test_the_words_tell_missing_from_wrong() -> None:
     door = Door("127.0.0.1", "t0ken-é")
-    with pytest.raises(ApiError, match="has none.*x-dragoman-token"):
+    with pytest.raises(ApiError, match=r"has none.*x-dragoman-token"):
         door.check_token({b"authorization": b"Basic abc"})
     with pytest.raises(ApiError, match="not this gateway's") as refused:
         door.check_token({b"x-api-key": b"wrong"})

@@ -12,9 +12,13 @@ from aiohttp.resolver import DefaultResolver
 
 from dragoman.messages.errors import ApiError
 
-_INSIDE = frozenset({ip_address("168.63.129.16")})
-"""Azure's own address for its machines, which looks like one of the internet.
-https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16"""
+_INSIDE = (
+    # Azure's own for its machines. https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
+    ip_network("168.63.129.16/32"),
+    # For protocols, and for Oracle's metadata (192.0.0.192). https://www.rfc-editor.org/rfc/rfc6890#section-2.2.2
+    ip_network("192.0.0.0/24"),
+)
+"""What some clouds use inside, although the standard library takes it for addresses of the internet."""
 
 _TRANSLATED = ip_network("64:ff9b::/96")
 """IPv4 addresses in IPv6 ones. https://www.rfc-editor.org/rfc/rfc6052#section-2.1"""
@@ -33,7 +37,7 @@ def is_public(address: str) -> bool:
         inner = _inner(found)
         if inner is not None:
             return is_public(str(inner))
-    return found.is_global and not found.is_multicast and found not in _INSIDE
+    return found.is_global and not found.is_multicast and not any(found in network for network in _INSIDE)
 
 
 def _inner(address: IPv6Address) -> IPv4Address | None:
