@@ -12,6 +12,7 @@ from dragoman.config.settings import Config, Provider, Secrets, Server
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
 from dragoman.server.application import build
+from dragoman.upstream import public
 from server_fixture import BODY, Reply, ask, listening
 from upstream.wire import Connection, Received
 from upstream.wire import Server as Upstream
@@ -209,3 +210,30 @@ async def test_other_endpoints_do_not_take_it() -> None:
         assert "a2o-endpoint" in reply.json["error"]["message"]
         listing = await ask(place.port, "GET", "/v1/models", None, asked)
         assert listing.status == 200
+
+
+@pytest.mark.failure(137)
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+async def test_a_known_host_that_leads_into_the_own_network(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """Somebody has the name answered otherwise: what it resolves to is what counts."""
+
+    class Resolver:
+        async def resolve(self, host: str, port: int, family: int) -> list[dict[str, Any]]:
+            found = {"hostname": host, "host": "127.0.0.1", "port": port, "family": family, "proto": 0, "flags": 0}
+            asked.append(host)
+            return [found]
+
+        async def close(self) -> None:
+            return
+
+    asked: list[str] = []
+    monkeypatch.setattr(public, "DefaultResolver", Resolver)
+    async with placed() as place:
+        reply = await place.ask(path, a2o_endpoint="https://api.anthropic.com", x_api_key=OWN, x_dragoman_token=TOKEN)
+        assert asked == ["api.anthropic.com"]
+        if path.endswith("count_tokens"):  # an estimate, as when any upstream cannot count
+            assert reply.json["input_tokens"] > 0
+        else:
+            assert reply.status == 403
+            assert "not public" in reply.json["error"]["message"]
+        assert place.seen == []
