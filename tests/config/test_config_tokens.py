@@ -42,3 +42,9 @@ def test_where() -> None:
     assert state_folder({"XDG_STATE_HOME": "s"}, home, windows=False) == home / ".local/state/dragoman"
     assert state_folder({"LOCALAPPDATA": "/l"}, home, windows=True) == Path("/l/dragoman")
     assert state_folder({}, home, windows=True) == home / "AppData/Local/dragoman"
+
+
+def test_a_pod_is_known_by_the_variable_that_every_pod_has() -> None:
+    assert config.in_kubernetes({"KUBERNETES_SERVICE_HOST": "10.96.0.1"})
+    assert not config.in_kubernetes({"KUBERNETES_SERVICE_HOST": ""})
+    assert not config.in_kubernetes({})

@@ -13,7 +13,7 @@ from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
 from dragoman.server.application import build
 from dragoman.upstream import public
-from server_fixture import BODY, Reply, ask, listening
+from server_fixture import BODY, Reply, ask, listening, running
 from upstream.wire import Connection, Received
 from upstream.wire import Server as Upstream
 
@@ -237,3 +237,11 @@ async def test_a_known_host_that_leads_into_the_own_network(monkeypatch: pytest.
             assert reply.status == 403
             assert "not public" in reply.json["error"]["message"]
         assert place.seen == []
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+async def test_where_nobody_decides_the_header_is_refused(path: str) -> None:
+    async with running() as house:
+        reply = await house.ask("POST", path, BODY, a2o_endpoint="https://api.cerebras.ai/v1", x_api_key=OWN)
+        assert reply.status == 403
+        assert house.script.journeys == []

@@ -119,6 +119,7 @@ class Upstream:
         self._limit = limit
         self._pool: _Pool | None = None
         self._public: _Pool | None = None  # connections to checked addresses; no other call makes or takes one
+        self._resolver: PublicResolver | None = None
         self._places: dict[str, _Place] = {}
 
     async def send(
@@ -157,13 +158,17 @@ class Upstream:
         for pool in pools:
             if pool is not None:
                 await pool.close()
+        resolver, self._resolver = self._resolver, None
+        if resolver is not None:
+            await resolver.close()
 
     def _open(self) -> _Pool:
         self._pool = _Pool(limit=self._limit)
         return self._pool
 
     def _open_public(self) -> _Pool:
-        self._public = _Pool(limit=self._limit, resolver=PublicResolver())
+        self._resolver = PublicResolver()
+        self._public = _Pool(limit=self._limit, resolver=self._resolver)
         return self._public
 
     async def _exchange(
