@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dragoman.config import kept_token, save_token, state_folder
+from dragoman.config import in_kubernetes, kept_token, save_token, state_folder
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
@@ -45,6 +45,6 @@ def test_where() -> None:
 
 
 def test_a_pod_is_known_by_the_variable_that_every_pod_has() -> None:
-    assert config.in_kubernetes({"KUBERNETES_SERVICE_HOST": "10.96.0.1"})
-    assert not config.in_kubernetes({"KUBERNETES_SERVICE_HOST": ""})
-    assert not config.in_kubernetes({})
+    assert in_kubernetes({"KUBERNETES_SERVICE_HOST": "10.96.0.1"})
+    assert not in_kubernetes({"KUBERNETES_SERVICE_HOST": ""})
+    assert not in_kubernetes({})
