@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from dragoman.config.settings import Config, Secrets
+from dragoman.config.settings import Config, Secrets, Server
 from dragoman.dialects import DIALECTS
 from dragoman.gateway.counting import UpstreamCount
 from dragoman.gateway.forwarding import Forwarding, destination
@@ -210,9 +210,7 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
         new_id=lambda: os.urandom(12).hex(),
     )
     intake = Intake(settings.body_limit, settings.bytes_in_flight)
-    if settings.open:
-        log.note("warning", OPEN_DOOR)
-    door = Door(settings.host, settings.auth_token, everybody=settings.open)
+    door = _door(settings, log)
     own = OwnEndpoint(Endpoints(settings.endpoints, strict=config.strict), door.credentials)
     credentials = door.credentials if _asks_with_callers_keys(config) else nobodys
     hot: dict[str, Endpoint] = {
@@ -235,6 +233,12 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
         redact=redact,
         close=close,
     )
+
+
+def _door(settings: Server, log: Log) -> Door:
+    if settings.open:
+        log.note("warning", OPEN_DOOR)
+    return Door(settings.host, settings.auth_token, everybody=settings.open)
 
 
 def _children(config: Config, secrets: Secrets, tell: Callable[[str], None]) -> dict[str, Child]:
