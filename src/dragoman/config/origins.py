@@ -13,7 +13,7 @@ from dragoman.config import addresses, litellm
 from dragoman.config.document import Node
 from dragoman.config.fields import Sheet
 from dragoman.config.loading import OVERRIDES, Read
-from dragoman.config.settings import CALLER, Config, Provider, Secrets
+from dragoman.config.settings import CALLER, Config, Group, Leads, Provider, Secrets
 from dragoman.config.variables import expand, first, names
 from dragoman.providers import Account, Preset, presets
 
@@ -52,15 +52,12 @@ class Origins:
         yield from self._section("server", self._config.server)
         yield from self._section("logs", self._config.logs)
         yield self._plain(("strict",), self._config.strict, self._root.get("strict"), default=False)
-        thinker = self._config.thinker
-        told = thinker[0] if len(thinker) == 1 else list(thinker) or ""
-        yield self._plain(("thinker",), told, self._root.get("thinker"), default="")
+        yield self._plain(("thinker",), _told(self._config.thinker), self._root.get("thinker"), default="")
         for provider in self._config.providers.values():
             yield from self._provider(provider)
         models = _children(self._root.get("models"))
         for name, found in self._config.models:
-            value = found[0] if len(found) == 1 else list(found)
-            yield Value(("models", name), value, self._line(models.get(name)))
+            yield Value(("models", name), _told(found), self._line(models.get(name)))
 
     def _section(self, section: str, found: Struct) -> Iterator[Value]:
         """The fields of `server` or `logs`. A variable wins over the file."""
@@ -111,7 +108,7 @@ class Origins:
         switch = first((*presets()[provider.name].instead_keys,), variables) if provider.name in presets() else None
         if provider.preset != provider.name and "preset" not in said and switch:
             yield "preset", (provider.preset, switch)
-        if target.key in variables and target.key in self._secrets and "api_key" not in said:
+        if target.key in variables and target.key in self._secrets and said.keys().isdisjoint(("api_key", "api_keys")):
             yield "api_key", (f"${{{target.key}}}", target.key)
             if target.key in row.token_keys and "auth" not in said:
                 yield "auth", (target.auth, target.key)
@@ -144,6 +141,11 @@ class Origins:
                 yield Value(path, {}, self._line(node))
             for name, child in node.value.items():
                 yield from self._tree((*path, name), child)
+        elif path[-1] == "api_keys" and isinstance(node.value, list):
+            names = [
+                self._reference(str(each.value), path, f"{path[1]}_api_key_{n}") for n, each in enumerate(node.value, 1)
+            ]
+            yield Value(path, names, self._line(node), secret=True)
         elif path[-1] in ("api_key", "client_secret") or path[2] == "headers":
             if node.value == CALLER and path[-1] == "api_key":
                 yield Value(path, CALLER, self._line(node))
@@ -211,6 +213,17 @@ def written(host: str, port: int, token: str, providers: Iterable[str], models: 
     server = {"host": host, "port": port} | ({"auth_token": token} if token else {})
     tree = {"server": server, "providers": {name: {} for name in providers}, "models": dict(models)}
     return head + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+
+
+def _told(leads: Leads) -> Any:
+    """Where a name leads, as it may stand in the file; "" for nowhere."""
+    targets = _listed(leads.groups)
+    return {"targets": targets, "overflow": _listed(leads.overflow)} if leads.overflow else targets
+
+
+def _listed(groups: Iterable[Group]) -> Any:
+    found: list[Any] = [group[0][0] if len(group) == 1 else dict(group) for group in groups]
+    return found[0] if len(found) == 1 else found or ""
 
 
 def _children(node: Node | None) -> dict[str, Node]:

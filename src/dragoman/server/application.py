@@ -16,6 +16,7 @@ from dragoman.dialects import DIALECTS
 from dragoman.gateway.counting import UpstreamCount
 from dragoman.gateway.forwarding import Forwarding, destination
 from dragoman.gateway.gateway import Gateway
+from dragoman.gateway.health import words
 from dragoman.gateway.record import Record
 from dragoman.gateway.signing import Signing
 from dragoman.messages import estimate
@@ -208,6 +209,7 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
         settings=settings,
         watch=watch,
         new_id=lambda: os.urandom(12).hex(),
+        tell=lambda change: log.note("info" if not change.seconds else "error", words(change)),
     )
     intake = Intake(settings.body_limit, settings.bytes_in_flight)
     door = _door(settings, log)
