@@ -4,13 +4,15 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from dragoman.config.settings import Config, Provider, Secrets, Server
-from dragoman.dialects.chat.quirks import Quirks
-from dragoman.dialects.contract import Target
+from dragoman.config import load
+from dragoman.config.settings import Server
 from dragoman.server.application import build
 from dragoman.upstream import public
 from server_fixture import BODY, Reply, ask, listening, running
@@ -20,6 +22,10 @@ from upstream.wire import Server as Upstream
 pytestmark = pytest.mark.anyio
 
 OURS, TOKEN, OWN = "canary-ours", "canary-gateway-token", "canary-callers-own"
+FILE = """
+providers: {{lab: {{base_url: "{url}/v1", api_key: "${{LAB_KEY}}"}}}}
+models: {{sonnet: lab/m}}
+"""
 TEXT = {"id": "1", "model": "m", "choices": [{"message": {"content": "Hello."}, "finish_reason": "stop"}]}
 
 
@@ -60,13 +66,13 @@ async def placed(*, listed: bool = True, token: str = TOKEN, **settings: Any) ->
     async with Upstream(script) as upstream:
         hosts = (f"127.0.0.1:{upstream.port}",) if listed else ()
         server = Server(**{"auth_token": token, "endpoints": hosts} | settings)
-        lab = Target(
-            provider="lab", dialect="chat", base_url=upstream.url + "/v1", model="", quirks=Quirks(), key="LAB_KEY"
-        )
-        provider = Provider(name="lab", title="Lab", ready=True, why="", template=lab)
-        config = Config(server=server, providers={"lab": provider}, models=(("sonnet", ("lab/m",)),))
+        with TemporaryDirectory() as folder:
+            file = Path(folder, "dragoman.yaml")
+            file.write_text(FILE.format(url=upstream.url), "utf-8")
+            found, secrets = load(path=file, environ={"LAB_KEY": OURS}, folder=file.parent, home=file.parent)
+        config = structs.replace(found, server=server)
         lines: list[str] = []
-        application = build(config, Secrets({"LAB_KEY": OURS}), write=lines.append)
+        application = build(config, secrets, write=lines.append)
         async with listening(application, server) as (port, _, _):
             place = Place(port, upstream.url + "/v1", lines, seen)
             yield place

@@ -219,13 +219,8 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
         MESSAGES: Messages(gateway, intake, credentials, own),
         COUNT_TOKENS: Counting(router, intake, estimate.tokens, exact, credentials, own=own),
     }
-    where = destination(config, DIALECTS)
-    forwarding: Forwarding | ApiError
-    if isinstance(where, ApiError):
-        forwarding, claude = where, None
-    else:
-        forwarding = Forwarding(where, DIALECTS, upstream, signer, idle=settings.read_idle)
-        claude = ClaudeModels(forwarding, router, credentials)
+    forwarding = _forwarding(config, upstream, signer)
+    claude = None if isinstance(forwarding, ApiError) else ClaudeModels(forwarding, router, credentials)
     return Application(
         door=door,
         hot=hot,
@@ -235,6 +230,14 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
         redact=redact,
         close=close,
     )
+
+
+def _forwarding(config: Config, upstream: Upstream, signer: Signing) -> Forwarding | ApiError:
+    """The way of what is forwarded; the error says what is missing."""
+    where = destination(config, DIALECTS)
+    if isinstance(where, ApiError):
+        return where
+    return Forwarding(where, DIALECTS, upstream, signer, idle=config.server.read_idle)
 
 
 def _door(settings: Server, log: Log) -> Door:
