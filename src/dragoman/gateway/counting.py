@@ -71,7 +71,7 @@ class UpstreamCount:
         if known is not None:
             return known
         headers = [*call.headers, *await signed(self._signer, target, caller)]
-        answer = await self._upstream.send(call.method, call.url, headers, call.body)
+        answer = await self._upstream.send(call.method, call.url, headers, call.body, public=target.public)
         try:
             body = bytearray()
             while len(body) <= ANSWER_LIMIT and (chunk := await answer.read()):

@@ -276,7 +276,9 @@ class Pursuit:
         try:
             self._signed = await signed(collaborators.signer, call.target, self._caller)
             headers = [*call.headers, *self._signed]
-            return await collaborators.upstream.send(call.method, call.url, headers, call.body)
+            return await collaborators.upstream.send(
+                call.method, call.url, headers, call.body, public=call.target.public
+            )
         except asyncio.CancelledError:
             # Taken back when it was only the idle limit, as asyncio.timeout does it.
             if self._idle and task is not None and task.uncancel() == 0:
@@ -449,7 +451,7 @@ class Pursuit:
         self._call = None
         self._record.provider = slot.provider
         self._record.upstream_model = slot.model
-        mended = self._collaborators.mended.get((slot.provider, slot.model))
+        mended = self._collaborators.mended.get((slot.provider, slot.base_url, slot.model))
         self._target = slot
         if mended is not None:
             self._target = (
@@ -464,7 +466,7 @@ class Pursuit:
         if not self._used or self._passing:
             return
         mended = self._collaborators.mended
-        key = (self._target.provider, self._target.model)
+        key = (self._slot.provider, self._slot.base_url, self._slot.model)  # a repair may have changed the target's
         known = mended.get(key)
         if known is None:
             while len(mended) >= MENDED_LIMIT:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from dragoman.config.settings import Config, Secrets
+from dragoman.config.settings import Config, Secrets, Server
 from dragoman.dialects import DIALECTS
 from dragoman.gateway.counting import UpstreamCount
 from dragoman.gateway.forwarding import Forwarding, destination
@@ -21,10 +21,12 @@ from dragoman.gateway.signing import Signing
 from dragoman.messages import estimate
 from dragoman.messages.errors import ApiError
 from dragoman.providers.credentials import Credentials
+from dragoman.routing.endpoints import Endpoints
 from dragoman.routing.router import Router
 from dragoman.server.admission import Admission
 from dragoman.server.claude import ClaudeModels
 from dragoman.server.door import Door
+from dragoman.server.endpoint import OwnEndpoint
 from dragoman.server.exchange import CLIENT_LEFT, Exchange
 from dragoman.server.forwarding import Forward, covers
 from dragoman.server.intake import Gone, Intake
@@ -47,6 +49,7 @@ _LIBRARIES = ("uvicorn", "asyncio", "aiohttp")  # loggers whose lines become our
 MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
 
+OPEN_DOOR = "The door is open (server.open): whoever reaches this gateway uses its keys."
 STOPPING = "dragoman is stopping. Try again."
 
 
@@ -184,7 +187,7 @@ def build(
 
     The lines of the log go to `write`, or to `out`, which stays open; without both to standard output. `admission` is
     that of an application which this one will replace.
-    Raises ValueError for a bind address off loopback without a token.
+    Raises ValueError for a bind address off loopback without a token, unless it is open on purpose.
     """
     settings = config.server
     redact = Redactor((*secrets.values(), settings.auth_token))
@@ -215,21 +218,17 @@ def build(
         tell=lambda change: log.note("info" if not change.seconds else "error", words(change)),
     )
     intake = Intake(settings.body_limit, settings.bytes_in_flight)
-    door = Door(settings.host, settings.auth_token)
+    door = _door(settings, log)
+    chosen = OwnEndpoint(Endpoints(settings.endpoints, strict=config.strict), door.credentials)
     credentials = door.credentials if _asks_with_callers_keys(config) else nobodys
     admission = admission or Admission()
     admission.allow(settings.concurrent, settings.queue, settings.queue_timeout)
     hot: dict[str, Endpoint] = {
-        MESSAGES: admission.around(Messages(gateway, intake, credentials)),
-        COUNT_TOKENS: Counting(router, intake, estimate.tokens, exact, credentials),
+        MESSAGES: admission.around(Messages(gateway, intake, credentials, chosen)),
+        COUNT_TOKENS: Counting(router, intake, estimate.tokens, exact, credentials, own=chosen),
     }
-    where = destination(config, DIALECTS)
-    forwarding: Forwarding | ApiError
-    if isinstance(where, ApiError):
-        forwarding, claude = where, None
-    else:
-        forwarding = Forwarding(where, DIALECTS, upstream, signer, idle=settings.read_idle)
-        claude = ClaudeModels(forwarding, router, credentials)
+    forwarding = _forwarding(config, upstream, signer)
+    claude = None if isinstance(forwarding, ApiError) else ClaudeModels(forwarding, router, credentials)
     return Application(
         door=door,
         hot=hot,
@@ -240,6 +239,20 @@ def build(
         close=close,
         admission=admission,
     )
+
+
+def _forwarding(config: Config, upstream: Upstream, signer: Signing) -> Forwarding | ApiError:
+    """The way of what is forwarded; the error says what is missing."""
+    where = destination(config, DIALECTS)
+    if isinstance(where, ApiError):
+        return where
+    return Forwarding(where, DIALECTS, upstream, signer, idle=config.server.read_idle)
+
+
+def _door(settings: Server, log: Log) -> Door:
+    if settings.open:
+        log.note("warning", OPEN_DOOR)
+    return Door(settings.host, settings.auth_token, everybody=settings.open)
 
 
 def _log(config: Config, redact: Redactor, write: Callable[[str], None] | None, out: outlet.Outlet | None) -> Log:
