@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 from msgspec import Struct, structs
@@ -26,6 +27,13 @@ from dragoman.server import serving
 from dragoman.server.door import is_loopback
 
 
+def gateway(found: Config, keys: Secrets) -> Any:
+    """The application that serves."""
+    from dragoman.server.application import build  # noqa: PLC0415 - imported by the process that serves
+
+    return build(found, keys)
+
+
 class Service(Struct, frozen=True):
     """Everything that a serving process needs, made before it starts."""
 
@@ -33,15 +41,25 @@ class Service(Struct, frozen=True):
     secrets: Secrets
     sockets: list[socket.socket]
     demo: list[socket.socket]  # of the simulated upstream; empty when real ones serve
+    make: Callable[[Config, Secrets], Any] = gateway  # makes the application, in the process that serves
+
+
+host_option = click.option(
+    "--host", help="Address to listen on. Off loopback a token is required, and made when there is none."
+)
+port_option = click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one. Default: 8082."
+)
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Log more.")
 
 
 @click.command("serve")
 @configuration.option
-@click.option("--host", help="Address to listen on. Off loopback a token is required, and made when there is none.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one. Default: 8082.")
+@host_option
+@port_option
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that serve. Default: 1.")
 @click.option("--reload", is_flag=True, help="Take changes of the configuration file and of .env over at once.")
-@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@verbose_option
 @click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input is closed.")
 def command(  # noqa: PLR0917 - click calls it with keywords
     file: Path | None,
@@ -53,11 +71,26 @@ def command(  # noqa: PLR0917 - click calls it with keywords
     with_parent: bool,
 ) -> None:
     """Start the gateway."""
+    start(file, reload=reload, verbose=verbose, with_parent=with_parent, host=host, port=port, workers=workers)
+
+
+def start(
+    file: Path | None,
+    make: Callable[[Config, Secrets], Any] = gateway,
+    *,
+    reload: bool = False,
+    verbose: bool = False,
+    with_parent: bool = False,
+    **server: Any,
+) -> NoReturn:
+    """Serve what `make` makes until the end, and leave. `server`: settings that the command line changes; None leaves
+    one as it is. Raises Failure.
+    """
     place = configuration.here()
 
     def configured() -> tuple[Config, Secrets, str | None]:
         found, keys = configuration.load(file, place)
-        found = configuration.with_server(found, host=host, port=port, workers=workers)
+        found = configuration.with_server(found, **server)
         if verbose:
             found = structs.replace(found, logs=structs.replace(found.logs, level="debug"))
         found, fresh_token = with_token(found, place)
@@ -69,7 +102,7 @@ def command(  # noqa: PLR0917 - click calls it with keywords
     folder = configuration.state_folder(place)
     sockets = listen(found.server.host, found.server.port, folder)
     url = address(sockets)
-    service = with_demo(Service(found, keys, sockets, []))
+    service = with_demo(Service(found, keys, sockets, [], make))
     # Until the server takes the signal over, it ends this process in the same clean way.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     mark = remember(folder, sockets[0].getsockname()[1])
@@ -79,7 +112,7 @@ def command(  # noqa: PLR0917 - click calls it with keywords
         changed, secrets, _ = configured()
         if (changed.server.host, changed.server.port) != (found.server.host, found.server.port):
             say("Another address needs another start; the rest is taken over.", error=True)
-        return parts(with_demo(Service(changed, secrets, sockets, [])))
+        return parts(with_demo(Service(changed, secrets, sockets, [], make)))
 
     try:
         announce(service.config, url, fresh_token)
@@ -213,11 +246,9 @@ def work_demo(service: Service) -> None:
 
 async def serve(service: Service) -> None:
     """The gateway, and beside it the simulated upstream if there is one, which ends after the gateway."""
-    from dragoman.server.application import build  # noqa: PLC0415 - imported by the process that serves
-
     settings = service.config.server
     if not service.demo:
-        await serving.serve(build(service.config, service.secrets), service.sockets, settings)
+        await serving.serve(service.make(service.config, service.secrets), service.sockets, settings)
         return
     from dragoman.demo.application import build as build_demo  # noqa: PLC0415 - only without a provider
 
@@ -228,7 +259,7 @@ async def serve(service: Service) -> None:
     await up.wait()
     try:
         if not simulated.done():
-            await serving.serve(build(service.config, service.secrets), service.sockets, settings)
+            await serving.serve(service.make(service.config, service.secrets), service.sockets, settings)
     finally:
         over.set()
         await simulated

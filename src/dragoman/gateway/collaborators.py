@@ -1,6 +1,6 @@
 """Whom the gateway works with. The rooms themselves are chosen where the application is put together."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -72,6 +72,10 @@ class Mended(Struct, frozen=True):
     repairs: tuple[str, ...]
 
 
+Memory = MutableMapping[tuple[str, str], Mended]
+"""By provider and model; an optimisation, bounded by whoever fills it."""
+
+
 class Collaborators(Struct, frozen=True, kw_only=True):
     """Everything that a journey needs and does not own."""
 
@@ -82,4 +86,16 @@ class Collaborators(Struct, frozen=True, kw_only=True):
     watch: Callable[[Record], None]
     new_id: Callable[[], str]
     clock: Callable[[], float]
-    mended: dict[tuple[str, str], Mended]  # by provider and model; an optimisation, bounded by whoever fills it
+    mended: Memory
+
+
+class Surroundings(Struct, frozen=True, kw_only=True):
+    """What stands around a gateway: something else may be put in its place, or between it and the gateway."""
+
+    router: RouterLike
+    upstream: UpstreamLike
+    signer: SignerLike
+    watch: Callable[[Record], None]
+    new_id: Callable[[], str]
+    clock: Callable[[], float]
+    mended: Memory

@@ -5,7 +5,7 @@ from time import monotonic
 
 from dragoman.config.settings import Server
 from dragoman.dialects.contract import Dialect
-from dragoman.gateway.collaborators import Collaborators, RouterLike, SignerLike, UpstreamLike
+from dragoman.gateway.collaborators import Collaborators, Memory, RouterLike, SignerLike, UpstreamLike
 from dragoman.gateway.journey import Journey
 from dragoman.gateway.pursuit import relays
 from dragoman.gateway.record import Record
@@ -17,7 +17,7 @@ class Gateway:
 
     `signer` gives the headers that carry a target's key or token. `watch` gets the record of
     every journey when it is over; what it raises is counted in `watch_failures`. `new_id`: a random legal id, without
-    prefix. `clock`: seconds, only ever going forward.
+    prefix. `clock`: seconds, only ever going forward. `mended`: where repairs that worked are remembered.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class Gateway:
         watch: Callable[[Record], None],
         new_id: Callable[[], str],
         clock: Callable[[], float] = monotonic,
+        mended: Memory | None = None,
     ) -> None:
         self.watch_failures = 0
         self._router = router
@@ -43,7 +44,7 @@ class Gateway:
             watch=watch,
             new_id=new_id,
             clock=clock,
-            mended={},
+            mended={} if mended is None else mended,
         )
 
     def begin(self, request: Request, request_id: str, caller: Sequence[tuple[str, str]] = ()) -> Journey:

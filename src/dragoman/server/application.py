@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from dragoman.config.settings import Config, Secrets
+from dragoman.config.settings import Config, Secrets, Server
 from dragoman.dialects import DIALECTS
+from dragoman.gateway.collaborators import Surroundings
 from dragoman.gateway.counting import UpstreamCount
 from dragoman.gateway.forwarding import Forwarding, destination
 from dragoman.gateway.gateway import Gateway
@@ -160,9 +161,16 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | None = None) -> Application:
+def build(
+    config: Config,
+    secrets: Secrets,
+    *,
+    write: Callable[[str], None] | None = None,
+    change: Callable[[Surroundings], Surroundings] = lambda surroundings: surroundings,
+) -> Application:
     """Every room, from the configuration. `write` gets the lines of the log; without it they go to standard output.
 
+    `change` may put something between the gateway and what stands around it.
     Raises ValueError for a bind address off loopback without a token.
     """
     settings = config.server
@@ -195,15 +203,16 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
         if out is not None:
             await asyncio.to_thread(out.close)
 
-    gateway = Gateway(
+    surroundings = Surroundings(
         router=router,
-        dialects=DIALECTS,
         upstream=sending,
         signer=signer,
-        settings=settings,
         watch=watch,
         new_id=lambda: os.urandom(12).hex(),
+        clock=time.monotonic,
+        mended={},
     )
+    gateway = _gateway(change(surroundings), settings)
     intake = Intake(settings.body_limit, settings.bytes_in_flight)
     door = Door(settings.host, settings.auth_token)
     credentials = door.credentials if _asks_with_callers_keys(config) else nobodys
@@ -226,6 +235,20 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
         log=log,
         redact=redact,
         close=close,
+    )
+
+
+def _gateway(around: Surroundings, settings: Server) -> Gateway:
+    return Gateway(
+        router=around.router,
+        dialects=DIALECTS,
+        upstream=around.upstream,
+        signer=around.signer,
+        settings=settings,
+        watch=around.watch,
+        new_id=around.new_id,
+        clock=around.clock,
+        mended=around.mended,
     )
 
 

@@ -5,7 +5,7 @@ to write one key.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 BLACKED = "[redacted]"
 SHORTEST = 6  # characters; a shorter secret would black out ordinary words
@@ -28,6 +28,12 @@ _SHAPES = re.compile(
 def redact(text: str) -> str:
     """`text` without anything that looks like a key."""
     return _SHAPES.sub(lambda m: (m["name"] or m["scheme"] or m["query"] or "") + BLACKED, text)
+
+
+def suspects(text: str) -> Iterator[str]:
+    """Everything in `text` that looks like a key, without the name or the scheme before it."""
+    for found in _SHAPES.finditer(text):
+        yield found[0][len(found["name"] or found["scheme"] or found["query"] or "") :]
 
 
 class Redactor:

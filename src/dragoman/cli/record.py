@@ -1,0 +1,111 @@
+"""`dragoman record`: the gateway, which writes a bundle of each request: both sides, without keys."""
+
+from collections.abc import MutableMapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from msgspec import structs
+
+from dragoman.cli import configuration, serve
+from dragoman.cli.terminal import say, strong
+from dragoman.config.settings import Config, Secrets, Server
+from dragoman.gateway.collaborators import Surroundings
+from dragoman.telemetry.blackout import secrets_in
+from dragoman.telemetry.bundle import Folder
+from dragoman.telemetry.recorder import Asgi, Recorder
+
+BUNDLES = "bundles"
+SETTINGS = ("body_limit", "bytes_in_flight", "open_after", "ping_every", "read_idle", "retries")
+"""Settings of the server that decide what becomes of a request."""
+
+WARNING = "Bundles hold whole conversations; only keys are taken out. Read one before you give it to anybody."
+
+
+class Forgetful(MutableMapping[Any, Any]):
+    """A memory of repairs that keeps none: what an earlier request taught the gateway would be in no bundle."""
+
+    def __getitem__(self, key: Any) -> Any:
+        raise KeyError(key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Forgotten at once."""
+
+    def __delitem__(self, key: Any) -> None:
+        raise KeyError(key)
+
+    def __iter__(self) -> Any:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+@click.command("record")
+@configuration.option
+@serve.host_option
+@serve.port_option
+@serve.verbose_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the bundles. Default: `bundles` in the user's state folder.",
+)
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="The newest N bundles are kept.")
+@click.option("--without-texts", is_flag=True, help="Leave the conversation out; such a bundle cannot be replayed.")
+def command(  # noqa: PLR0917 - click calls it with keywords
+    file: Path | None,
+    host: str | None,
+    port: int | None,
+    verbose: bool,
+    output: Path | None,
+    limit: int,
+    without_texts: bool,
+) -> None:
+    """Start the gateway, and write a bundle of each request: both sides, without keys."""
+    folder = Folder(output or configuration.state_folder(configuration.here()) / BUNDLES, limit)
+    say(f"Each request is written to {folder.path}. `dragoman replay FILE` runs one again.", error=True)
+    if not without_texts:
+        say(strong(WARNING) + " --without-texts leaves the texts out.", error=True)
+    make = partial(recording, folder=folder, texts=not without_texts)
+    serve.start(file, make, verbose=verbose, host=host, port=port, workers=1)
+
+
+def recording(found: Config, keys: Secrets, *, folder: Folder, texts: bool) -> Asgi:
+    """The gateway with a recorder around it."""
+    from dragoman.server.application import MESSAGES, build  # noqa: PLC0415 - imported by the process that serves
+    from dragoman.server.paths import canonical  # noqa: PLC0415 - likewise
+
+    recorder = Recorder(
+        folder.keep,
+        covers=lambda path: canonical(path) == MESSAGES,
+        secrets=secrets_of(found, keys),
+        settings=settings_of(found.server),
+        texts=texts,
+        tell=lambda text: say(text, error=True),
+    )
+    return recorder.application(build(found, keys, change=partial(watched, recorder)))
+
+
+def watched(recorder: Recorder, around: Surroundings) -> Surroundings:
+    """The recorder between the gateway and what stands around it."""
+    return structs.replace(
+        around,
+        router=recorder.router(around.router),
+        upstream=recorder.upstream(around.upstream),
+        watch=recorder.watch(around.watch),
+        new_id=recorder.new_id(around.new_id),
+        mended=Forgetful(),
+    )
+
+
+def secrets_of(found: Config, keys: Secrets) -> tuple[str, ...]:
+    """Every key that the configuration knows, those in fixed headers of providers too."""
+    targets = [target for each in found.providers.values() for target in (each.template, *each.others)]
+    return (*keys.values(), found.server.auth_token, *secrets_in(row for target in targets for row in target.headers))
+
+
+def settings_of(server: Server) -> dict[str, float]:
+    return {name: getattr(server, name) for name in SETTINGS}
