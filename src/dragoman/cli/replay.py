@@ -72,14 +72,16 @@ async def replay(bundle: Bundle) -> list[Difference]:
     for number in range(max(len(bundle.calls), len(now.calls))):
         before, after = (each.calls[number] if number < len(each.calls) else None for each in (bundle, now))
         found += _differing(f"Upstream call {number + 1} is not the same.", _call(before), _call(after))
-    ended = player.over.is_set()
-    told, tells = _reply(bundle.reply), _reply(now.reply)
-    if ended:  # the caller left, or this gateway went further than the recording
-        tells = tells[: len(told)]
-    found += _differing("The client is told something else.", told, tells)
-    if not ended:
+    told, tells = _told(bundle.reply), _told(now.reply)
+    if player.over.is_set():  # the caller left, or this gateway went further: what both told must be the same
+        known = min(len(told), len(tells))
+        if not (bundle.reply.status and now.reply.status):
+            return found
+    else:
+        known = max(len(told), len(tells))
         found += _differing("Notes or repairs are not the same.", _account(bundle), _account(now))
-    return found
+    replies = _reply(bundle.reply, told[:known]), _reply(now.reply, tells[:known])
+    return found + _differing("The client is told something else.", *replies)
 
 
 async def _played(bundle: Bundle, player: Player) -> Bundle:
@@ -151,14 +153,17 @@ def _call(call: Call | None) -> list[str]:
     return [f"{call.method} {call.url}", *_headers(call.headers), "", *_lines(bytes_of(call.body))]
 
 
-def _reply(reply: Reply) -> list[str]:
-    """Without pings: they tell of time, and of nothing else."""
+def _told(reply: Reply) -> bytes:
+    """The body without pings, which tell of time only, and without the request's id, which is new each time."""
     headers = dict(reply.headers)
-    own = next((headers[name] for name in _OWN if name in headers), "")
-    rows = [row for row in reply.headers if row[1] != own]
     body = bytes_of(reply.body).replace(PING, b"")
-    body = body.replace(own.encode(), b"req_") if own else body
-    rows = [row for row in rows if row[0] != "content-length"]
+    own = next((headers[name] for name in _OWN if name in headers), "")
+    return body.replace(own.encode(), b"(id)") if own else body
+
+
+def _reply(reply: Reply, body: bytes) -> list[str]:
+    own = next((name for name in _OWN if name in dict(reply.headers)), "")
+    rows = [row for row in reply.headers if row[0] not in (own, "content-length")]
     return [f"status {reply.status}", *_headers(rows), "", *_lines(body)]
 
 

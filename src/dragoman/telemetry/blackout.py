@@ -1,4 +1,4 @@
-"""What keeps keys out of a bundle. Bytes keep their length, so that a body can be cut again where it was cut.
+"""What keeps keys out of a bundle: `sk-Abc12` becomes `xx-Xxx00`, so that a body can be cut where it was cut.
 
 A key is known by its value (those of the configuration, of the caller's headers and of our calls), by the header that
 carries it, and by its shape. What is found by shape in one place is then blacked out everywhere, so that both sides of
@@ -12,8 +12,6 @@ from urllib.parse import quote
 
 from dragoman.telemetry.redaction import BLACKED, SHORTEST, suspects
 
-_FILLING = b"redacted-"  # letters that are legal in names, too
-
 _CREDENTIAL = re.compile(r"auth|key|token(?!s)|secret|cookie|credential|password|signature")
 _ACCOUNT = re.compile(r"organization|project|account")
 _HARMLESS = frozenset(
@@ -23,6 +21,19 @@ _HARMLESS = frozenset(
 _HARMLESS_PREFIXES = ("anthropic-", "x-stainless-", "x-claude-code-")
 _KEY = re.compile(r"[A-Za-z0-9._~+/=-]+")
 _LONG = 16  # characters of a header's value that may be a key, although nothing says so
+_COVER = (
+    bytes(
+        ord("0")
+        if chr(byte).isdigit()
+        else ord("X")
+        if chr(byte).isupper()
+        else ord("x")
+        if chr(byte).isalpha()
+        else byte
+        for byte in range(128)
+    )
+    + b"x" * 128
+)
 _USER = re.compile(r"//[^/@?#]*@")
 
 
@@ -36,7 +47,7 @@ class Blackout:
 
     def body(self, raw: bytes) -> bytes:
         """The same number of bytes."""
-        return raw if self._values is None else self._values.sub(_fill, raw)
+        return raw if self._values is None else self._values.sub(_covered, raw)
 
     def text(self, text: str) -> str:
         return self.body(text.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
@@ -98,6 +109,6 @@ def _forms(value: str) -> set[str]:
     return {value, *escaped, *(each.replace("/", "\\/") for each in escaped), quote(value), quote(value, safe="")}
 
 
-def _fill(found: re.Match[bytes]) -> bytes:
-    length = len(found[0])
-    return (_FILLING * (length // len(_FILLING) + 1))[:length]
+def _covered(found: re.Match[bytes]) -> bytes:
+    """In the same form, so that it is as many tokens: the gateway's estimate is part of what it tells."""
+    return found[0].translate(_COVER)
