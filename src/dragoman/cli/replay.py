@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import difflib
+import re
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ LARGEST = 128 * 1024 * 1024  # bytes of a file: four bodies, as JSON or in base6
 LONGEST = 200  # lines of one difference that are shown
 _OWN = ("x-dragoman-request-id", "request-id")  # the gateway's own id is in the first of these that is there
 _FRAMING = ("host", "content-length", "transfer-encoding")  # of a request; they are made again
+_ESTIMATE = re.compile(rb'("input_tokens":)[0-9]+')
 
 Difference = tuple[str, list[str]]
 
@@ -72,7 +74,7 @@ async def replay(bundle: Bundle) -> list[Difference]:
     for number in range(max(len(bundle.calls), len(now.calls))):
         before, after = (each.calls[number] if number < len(each.calls) else None for each in (bundle, now))
         found += _differing(f"Upstream call {number + 1} is not the same.", _call(before), _call(after))
-    told, tells = _told(bundle.reply), _told(now.reply)
+    told, tells = (_told(reply, estimate=not bundle.keys_inside) for reply in (bundle.reply, now.reply))
     if player.over.is_set():  # the caller left, or this gateway went further: what both told must be the same
         known = min(len(told), len(tells))
         if not (bundle.reply.status and now.reply.status):
@@ -153,10 +155,14 @@ def _call(call: Call | None) -> list[str]:
     return [f"{call.method} {call.url}", *_headers(call.headers), "", *_lines(bytes_of(call.body))]
 
 
-def _told(reply: Reply) -> bytes:
-    """The body without pings, which tell of time only, and without the request's id, which is new each time."""
+def _told(reply: Reply, *, estimate: bool) -> bytes:
+    """The body without pings, which tell of time only, and without the request's id, which is new each time.
+
+    `estimate`: with the number of tokens that went in.
+    """
     headers = dict(reply.headers)
     body = bytes_of(reply.body).replace(PING, b"")
+    body = body if estimate else _ESTIMATE.sub(rb"\1(estimate)", body)
     own = next((headers[name] for name in _OWN if name in headers), "")
     return body.replace(own.encode(), b"(id)") if own else body
 

@@ -1,9 +1,11 @@
 """Whom the gateway works with. The rooms themselves are chosen where the application is put together."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping, Sequence
+from time import monotonic
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from dragoman.config.settings import Server
 from dragoman.dialects.contract import Dialect, Target
@@ -96,6 +98,6 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     upstream: UpstreamLike
     signer: SignerLike
     watch: Callable[[Record], None]
-    new_id: Callable[[], str]
-    clock: Callable[[], float]
-    mended: Memory
+    new_id: Callable[[], str] = lambda: os.urandom(12).hex()
+    clock: Callable[[], float] = monotonic
+    mended: Memory = field(default_factory=dict)

@@ -203,16 +203,8 @@ def build(
         if out is not None:
             await asyncio.to_thread(out.close)
 
-    surroundings = Surroundings(
-        router=router,
-        upstream=sending,
-        signer=signer,
-        watch=watch,
-        new_id=lambda: os.urandom(12).hex(),
-        clock=time.monotonic,
-        mended={},
-    )
-    gateway = _gateway(change(surroundings), settings)
+    around = Surroundings(router=router, upstream=sending, signer=signer, watch=watch)
+    gateway = _gateway(change(around), settings)
     intake = Intake(settings.body_limit, settings.bytes_in_flight)
     door = Door(settings.host, settings.auth_token)
     credentials = door.credentials if _asks_with_callers_keys(config) else nobodys

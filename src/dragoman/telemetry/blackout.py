@@ -1,4 +1,4 @@
-"""What keeps keys out of a bundle: `sk-Abc12` becomes `xx-Xxx00`, so that a body can be cut where it was cut.
+"""What keeps keys out of a bundle. Bytes keep their length, so that a body can be cut again where it was cut.
 
 A key is known by its value (those of the configuration, of the caller's headers and of our calls), by the header that
 carries it, and by its shape. What is found by shape in one place is then blacked out everywhere, so that both sides of
@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 from dragoman.telemetry.redaction import BLACKED, SHORTEST, suspects
 
+_FILLING = b"redacted-"  # letters that are legal in names, too
+
 _CREDENTIAL = re.compile(r"auth|key|token(?!s)|secret|cookie|credential|password|signature")
 _ACCOUNT = re.compile(r"organization|project|account")
 _HARMLESS = frozenset(
@@ -21,19 +23,6 @@ _HARMLESS = frozenset(
 _HARMLESS_PREFIXES = ("anthropic-", "x-stainless-", "x-claude-code-")
 _KEY = re.compile(r"[A-Za-z0-9._~+/=-]+")
 _LONG = 16  # characters of a header's value that may be a key, although nothing says so
-_COVER = (
-    bytes(
-        ord("0")
-        if chr(byte).isdigit()
-        else ord("X")
-        if chr(byte).isupper()
-        else ord("x")
-        if chr(byte).isalpha()
-        else byte
-        for byte in range(128)
-    )
-    + b"x" * 128
-)
 _USER = re.compile(r"//[^/@?#]*@")
 
 
@@ -110,5 +99,5 @@ def _forms(value: str) -> set[str]:
 
 
 def _covered(found: re.Match[bytes]) -> bytes:
-    """In the same form, so that it is as many tokens: the gateway's estimate is part of what it tells."""
-    return found[0].translate(_COVER)
+    length = len(found[0])
+    return (_FILLING * (length // len(_FILLING) + 1))[:length]

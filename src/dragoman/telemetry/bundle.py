@@ -120,6 +120,7 @@ class Bundle(Struct, kw_only=True):
     recorded: str  # ISO 8601, UTC
     request_id: str
     gaps: list[str] = []
+    keys_inside: bool = False  # there were keys in the conversation: without them it is not as many tokens
     settings: dict[str, float] = {}  # those of `server:` that decide about a request
     request: Request
     route: Route | None = None

@@ -206,16 +206,21 @@ class Recorder:
         with contextlib.suppress(OSError, ValueError):  # nobody reads what we tell
             self._tell(told)
 
-    def _bundle(self, recording: Recording) -> Bundle:
-        raw = self._unpacked(recording)
+    def _blackout(self, recording: Recording, raw: bytes) -> Blackout:
+        """Of every key that is configured, or found. `raw`: the body of the request."""
+        request = recording.request
         bodies = [raw, *(body for _, body in recording.calls), *(bytes(body) for _, body in recording.answers)]
-        bodies.append(bytes(recording.told))
-        rows = [recording.request.headers, *(call.headers for call, _ in recording.calls)]
+        bodies += [bytes(recording.told), f"?{request.query}".encode()]
+        bodies += [f"?{target.query}".encode() for target in recording.targets]
+        rows = [request.headers, *(call.headers for call, _ in recording.calls)]
         rows += [list(target.headers) for target in recording.targets]
         found = [value for each in rows for value in secrets_in(each)]
         found += [value for body in bodies for value in found_in(body)]
-        found += [value for target in recording.targets for value in found_in(b"?" + target.query.encode())]
-        black = Blackout((*self._secrets, *found))
+        return Blackout((*self._secrets, *found))
+
+    def _bundle(self, recording: Recording) -> Bundle:
+        raw = self._unpacked(recording)
+        black = self._blackout(recording, raw)
 
         def kept(body: bytes | bytearray) -> Body:
             clean = black.body(bytes(body))
@@ -234,6 +239,7 @@ class Recorder:
             recorded=datetime.now(UTC).isoformat(timespec="milliseconds"),
             request_id=request_id,
             gaps=recording.gaps,
+            keys_inside=black.body(raw) != raw,
             settings=self._settings,
             request=request,
             route=recording.route,
