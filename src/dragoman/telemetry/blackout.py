@@ -23,7 +23,7 @@ _HARMLESS = frozenset(
 _HARMLESS_PREFIXES = ("anthropic-", "x-stainless-", "x-claude-code-")
 _KEY = re.compile(r"[A-Za-z0-9._~+/=-]+")
 _LONG = 16  # characters of a header's value that may be a key, although nothing says so
-_USER = re.compile(r"//[^/@?#]*@")
+_USER = re.compile(r"//[^/@?#\s\"']+@")
 
 
 class Blackout:
@@ -39,11 +39,9 @@ class Blackout:
         return raw if self._values is None else self._values.sub(_covered, raw)
 
     def text(self, text: str) -> str:
+        """A URL in it loses its user and password, too."""
+        text = _USER.sub("//", text)
         return self.body(text.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
-
-    def url(self, url: str) -> str:
-        """Without a user and a password, too."""
-        return self.text(_USER.sub("//", url, count=1))
 
     def asked(self, rows: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         """Headers of a request or a call: only what is known to be harmless keeps its value."""

@@ -259,7 +259,7 @@ class Recorder:
             route.requested = black.text(route.requested)
             route.steps = [black.text(step) for step in route.steps]
         for call, body in recording.calls:
-            call.url = black.url(call.url)
+            call.url = black.text(call.url)
             call.headers = black.asked(call.headers)
             call.body = kept(body)
         for answer, came in recording.answers:
@@ -352,7 +352,7 @@ def _target(target: Target, black: Blackout) -> dict[str, Any]:
     """It holds no key, but its address and its headers may."""
     changed = msgspec.structs.replace(target, headers=(), other=None)
     found: dict[str, Any] = msgspec.json.decode(black.body(msgspec.json.encode(changed)))
-    found["base_url"] = black.url(target.base_url)
+    found["base_url"] = black.text(target.base_url)
     found["headers"] = black.asked(target.headers)
     found["other"] = None if target.other is None else _target(target.other, black)
     return found

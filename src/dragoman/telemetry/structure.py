@@ -51,6 +51,7 @@ class _Walk:
         self._depth = 0
         self._private = 0  # depth of the object that is the conversation's own; 0: not in one
         self._key = b""
+        self._listed = False  # whether a list has begun since the key
 
     def over(self, text: bytes) -> bytes:
         parts = []
@@ -63,11 +64,14 @@ class _Walk:
         return b"".join(parts)
 
     def _bracket(self, bracket: bytes) -> bytes:
-        if bracket in b"{[":
+        if bracket == b"[":
             self._depth += 1
-            if bracket == b"{" and not self._private and self._key in _PRIVATE:
+            self._listed = True
+        elif bracket == b"{":
+            self._depth += 1
+            if not self._private and not self._listed and self._key in _PRIVATE:
                 self._private = self._depth
-            self._key = self._key if bracket == b"[" else b""
+            self._key = b""
         else:
             if self._depth == self._private:
                 self._private = 0
@@ -78,7 +82,7 @@ class _Walk:
     def _string(self, found: re.Match[bytes]) -> bytes:
         content, quote, colon = found[1], found[2], found[3] or b""
         if colon:
-            self._key = content
+            self._key, self._listed = content, False
         kept = bool(colon) or (self._key in _KEPT and bool(quote) and _NAME.fullmatch(content) is not None)
         if self._private or not kept:
             content = _LETTER.sub(_covered, content)
