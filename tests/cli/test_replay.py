@@ -297,6 +297,34 @@ async def test_a_call_that_nobody_recorded(tmp_path: Path) -> None:
     assert "The client is told something else." not in said  # nobody can know
 
 
+async def test_a_request_that_was_refused_and_is_not_any_more(tmp_path: Path) -> None:
+    await record(tmp_path, plays(), b"{")
+    path, bundle = await lab.recorded(tmp_path)
+    bundle.request.body = form.body_of(json.dumps(BODY).encode())
+    path.write_bytes(form.encode(bundle))
+    done = await lab.replayed(path)
+    assert (done.exit_code, "-status 400" in done.output) == (1, True)
+
+
+async def test_a_token_that_is_fetched_again(tmp_path: Path) -> None:
+    """As a gateway that fetches tokens does after a refusal, and one with a key does not."""
+    await record(tmp_path, refuses("401 Unauthorized", b"{}"))
+    path, bundle = await lab.recorded(tmp_path)
+    assert (await lab.replayed(path)).exit_code == 0
+    assert bundle.route is not None
+    bundle.route.targets[0]["auth"] = "entra"
+    path.write_bytes(form.encode(bundle))
+    done = await lab.replayed(path)
+    assert (done.exit_code, "It made one more call" in done.output) == (1, True)
+
+
+async def test_a_long_difference_is_cut(tmp_path: Path) -> None:
+    def change(bundle: form.Bundle) -> None:
+        bundle.reply.body = form.body_of(b"a\n" * 300)
+
+    assert "lines more" in await changed(tmp_path, change)
+
+
 async def test_an_answer_that_is_read_further(tmp_path: Path) -> None:
     def change(bundle: form.Bundle) -> None:
         answer = bundle.calls[0].answer
@@ -328,7 +356,13 @@ async def test_files_that_are_no_bundles(tmp_path: Path) -> None:
         ("format", 99, "It has format 99, and this version of dragoman reads format 1."),
         ("gaps", ["it has more than 16 MB"], "It was not recorded whole: it has more than 16 MB."),
         ("settings", {"retries": 99}, "This version of dragoman does not know what is in it"),
-        ("request", {"method": "POST", "path": "/v2", "query": "", "headers": [["origin", "http://x"]]}, "at the door"),
+        ("request", {"method": "POST", "path": "/v1/files", "query": "", "headers": []}, "no request to /v1/messages"),
+        ("request", {"method": "GET", "path": "/v1/messages", "query": "", "headers": []}, "no request to"),
+        (
+            "request",
+            {"method": "POST", "path": "/v1/messages", "query": "", "headers": [["origin", "http://x"]]},
+            "door",
+        ),
     ],
 )
 async def test_bundles_that_cannot_be_replayed(name: str, value: Any, said: str, tmp_path: Path) -> None:

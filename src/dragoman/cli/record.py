@@ -12,6 +12,7 @@ from dragoman.cli import configuration, serve
 from dragoman.cli.terminal import say, strong
 from dragoman.config.settings import Config, Secrets, Server
 from dragoman.gateway.collaborators import Surroundings
+from dragoman.server.paths import canonical
 from dragoman.telemetry.blackout import secrets_in
 from dragoman.telemetry.bundle import Folder
 from dragoman.telemetry.recorder import Asgi, Recorder
@@ -76,7 +77,6 @@ def command(  # noqa: PLR0917 - click calls it with keywords
 def recording(found: Config, keys: Secrets, *, folder: Folder, texts: bool) -> Asgi:
     """The gateway with a recorder around it."""
     from dragoman.server.application import MESSAGES, build  # noqa: PLC0415 - imported by the process that serves
-    from dragoman.server.paths import canonical  # noqa: PLC0415 - likewise
 
     recorder = Recorder(
         folder.keep,

@@ -19,6 +19,7 @@ from dragoman.cli.terminal import bad, faint, good, say, strong
 from dragoman.config.settings import Secrets
 from dragoman.gateway.collaborators import Surroundings
 from dragoman.messages.sse import PING
+from dragoman.server.paths import canonical
 from dragoman.telemetry import bundle as form
 from dragoman.telemetry.blackout import is_credential
 from dragoman.telemetry.bundle import Bundle, Call, Reply, Rows, bytes_of
@@ -42,6 +43,8 @@ def command(bundle_file: Path) -> None:
         raise Failure(f"{bundle_file} is over {LARGEST // 1024 // 1024} MB, and no bundle is.", USAGE)
     try:
         bundle = form.decode(bundle_file.read_bytes())
+        if bundle.request.method != "POST" or canonical(bundle.request.path) != "/v1/messages":
+            raise ValueError("It is no request to /v1/messages.")  # others could reach a real upstream
         if bundle.gaps:
             raise ValueError("It was not recorded whole: " + "; ".join(bundle.gaps) + ".")
         differences = asyncio.run(replay(bundle))

@@ -8,7 +8,8 @@ import re
 _LINE = re.compile(rb"[^\r\n]*[\r\n]*")
 _FIELD = re.compile(rb"(?:data|event|id|retry)?:")
 _STRING = re.compile(rb'"((?:[^"\\]|\\.)*)("?)(\s*:)?|[{}\[\]]', re.DOTALL)
-_LETTER = re.compile(rb"\\u[0-9a-fA-F]{4}|\\.|[A-Za-z0-9\x80-\xff]", re.DOTALL)
+_RUN = re.compile(rb"\\u[0-9a-fA-F]{4}|\\.|\\|[^\\]+", re.DOTALL)
+_COVER = bytes(ord("x") if byte >= 128 or chr(byte).isalnum() else byte for byte in range(256))
 _PLAIN = re.compile(rb"\b(?:true|false|null|-?[0-9][0-9.eE+-]*)\b|[A-Za-z0-9\x80-\xff]")
 _NAME = re.compile(rb"[A-Za-z0-9_.:/-]{1,100}")
 _DONE = re.compile(rb"\s*\[DONE\]\s*")
@@ -40,7 +41,7 @@ def without_texts(raw: bytes) -> bytes:
         elif field[0] == b"event:" and _NAME.fullmatch(rest.strip()):
             parts.append(rest)
         else:
-            parts.append(_LETTER.sub(_covered, rest))
+            parts.append(_RUN.sub(_covered, rest))
     return b"".join(parts)
 
 
@@ -85,7 +86,7 @@ class _Walk:
             self._key, self._listed = content, False
         kept = bool(colon) or (self._key in _KEPT and bool(quote) and _NAME.fullmatch(content) is not None)
         if self._private or not kept:
-            content = _LETTER.sub(_covered, content)
+            content = _RUN.sub(_covered, content)
         return b'"' + content + quote + colon
 
 
@@ -93,7 +94,7 @@ def _covered(found: re.Match[bytes]) -> bytes:
     text = found[0]
     if text[:2] == b"\\u":
         return b"\\u0078"
-    return text if text[:1] == b"\\" else b"x"
+    return text if text[:1] == b"\\" else text.translate(_COVER)
 
 
 def _unless_plain(found: re.Match[bytes]) -> bytes:
