@@ -68,14 +68,37 @@ def test_the_token_and_what_is_left_out(tmp_path: Path) -> None:
     assert not loaded(tmp_path, row("mine", model="gpt-x"), more="general_settings: {master_key: }\n").server.auth_token
 
 
+def test_what_only_litellm_reaches_goes_there_with_the_variables_that_rows_name(tmp_path: Path) -> None:
+    rows = (
+        row("one", model="replicate/meta/llama", api_key="os.environ/REPLICATE_API_KEY"),
+        row(
+            "two", model="x", custom_llm_provider="sagemaker", aws_access_key_id="os.environ/AWS_ACCESS_KEY_ID", rpm="3"
+        ),
+        row("three", model="litellm/bytez/y"),
+    )
+    found = loaded(tmp_path, *rows, REPLICATE_API_KEY=CANARY)
+    assert dict(found.models) == {
+        "one": ("litellm/replicate/meta/llama",),
+        "two": ("litellm/sagemaker/x",),
+        "three": ("litellm/bytez/y",),
+    }
+    sidecar = found.providers["litellm"].sidecar
+    assert sidecar is not None
+    # A key that is not there keeps nobody else from theirs.
+    assert [name for name, _ in sidecar.keys] == ["REPLICATE_API_KEY"]
+    assert found.providers["litellm"].why == "run: dragoman install litellm"
+    assert found.sources[0].endswith("(not used: litellm_params.rpm)")
+    assert CANARY not in repr(found)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("model_list: 3\n", "1: model_list: expected a list, found a whole number."),
         ("model_list:\n- {model_name: x}\n", "2: model_list[0]: needs `model_name`, and `model`"),
         (
-            "model_list:\n" + row("x", model="sagemaker/y"),
-            "2: model_list[0].litellm_params.model: LiteLLM's provider sagemaker has no way of its own here",
+            "model_list:\n" + row("x", model="sagemaker/y", api_key=CANARY),
+            "2: model_list[0].litellm_params.api_key: for LiteLLM the key must be in the variable that it knows",
         ),
     ],
 )
@@ -83,4 +106,5 @@ def test_problems(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "config.yaml").write_text(text, "utf-8")
     with pytest.raises(ConfigError) as caught:
         config.load(path=tmp_path / "config.yaml", environ={}, folder=tmp_path, home=tmp_path)
+    assert CANARY not in str(caught.value)
     assert str(caught.value).startswith(f"{tmp_path / 'config.yaml'}:{told}")

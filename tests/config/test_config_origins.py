@@ -74,6 +74,19 @@ CASES: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {  # name -> file
     "bedrock": ("", {}, {"AWS_BEARER_TOKEN_BEDROCK": KEY, "AWS_REGION": "eu-west-1"}),
     "local": ("", {}, {"OLLAMA_HOST": "0.0.0.0:11111"}),
     "thinker": ("providers: {openai: {api_key: k}}\nthinker: [openai/o3, openai/o1]", {}, {}),
+    "litellm": (
+        """
+        model_list:
+        - {model_name: one, litellm_params: {model: openai/q, api_base: "http://10.0.0.1/v1", api_key: os.environ/MINE}}
+        - {model_name: one, litellm_params: {model: groq/r, api_key: os.environ/MINE, rpm: 3}}
+        - {model_name: two, litellm_params: {model: azure/s, api_base: "https://r.openai.azure.com",
+           api_version: "2024-10-21", api_key: os.environ/NONE}}
+        - {model_name: three, litellm_params: {model: replicate/t/u, api_key: os.environ/REPLICATE_API_KEY}}
+        general_settings: {master_key: os.environ/LITELLM_MASTER_KEY}
+        """,
+        {"REPLICATE_API_KEY": KEY + "1", "LITELLM_MASTER_KEY": KEY + "2"},
+        {"MINE": KEY},
+    ),
     "older": ("", {}, {"OPENAI_API_KEY": KEY, "BIG_MODEL": "gpt-4.1", "SMALL_MODEL": "gpt-5", "THINKER_MODEL": "o3"}),
 }
 
@@ -112,7 +125,7 @@ def test_one_file_says_the_same(name: str, tmp_path: Path) -> None:
     before, secrets, origins = loaded(tmp_path, environ, text)
     made = as_yaml(origins)
     assert KEY not in made
-    named = {key: value for key, value in {**local, **environ}.items() if f"${{{key}" in made}
+    named = {key: value for key, value in {**local, **environ}.items() if f"${{{key}" in made or f"  - {key}\n" in made}
     for variable, path in origins.invented.items():
         tree: Any = yaml.safe_load(text)
         for step in path.split("."):
@@ -164,3 +177,4 @@ def test_a_server_beside_the_gateway_keeps_the_names_of_its_variables(tmp_path: 
     made = as_yaml(origins)
     assert KEY not in made
     assert yaml.safe_load(made)["providers"]["litellm"] == {"environment": ["REPLICATE_API_KEY"]}
+    assert "# Keep in the environment or in .env: REPLICATE_API_KEY\n" in made

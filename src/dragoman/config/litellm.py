@@ -1,6 +1,7 @@
 """A LiteLLM proxy's `config.yaml` -> the same in dragoman.yaml's form. https://docs.litellm.ai/docs/proxy/configs
 
 What is taken: `model_list` with `litellm_params`, and `general_settings.master_key`. What is not is told, by name.
+A row of a provider that has no way of its own here goes to LiteLLM beside dragoman.
 """
 
 import re
@@ -19,8 +20,9 @@ _OPENAI = frozenset({"openai", "custom_openai", "openai_like", "text-completion-
 _PRESETS = {  # LiteLLM's name of a provider -> ours, where it is another one
     "ai21_chat": "ai21", "azure_ai": "foundry", "dashscope": "dashscope", "fireworks_ai": "fireworks",
     "hosted_vllm": "vllm", "lm_studio": "lmstudio", "ollama_chat": "ollama", "together_ai": "together",
-    "vercel_ai_gateway": "vercel", "vertex_ai": "vertex",
+    "litellm_proxy": "litellm-proxy", "vercel_ai_gateway": "vercel", "vertex_ai": "vertex",
 }  # fmt: skip
+_BESIDE = "litellm"  # the preset of LiteLLM beside dragoman
 
 
 def translated(sheet: Sheet, root: Node) -> tuple[Node, tuple[str, ...]]:
@@ -52,6 +54,7 @@ class _Reader:
         self._sheet = sheet
         self._places: dict[str, tuple[Node, list[str]]] = {}  # model_name -> its first line, and destinations
         self._made: dict[tuple[object, ...], str] = {}  # what makes a provider -> its name
+        self._asked: list[str] = []  # variables that LiteLLM beside dragoman needs
         self.providers: dict[str, Node] = {}
         self.unused: list[str] = []
 
@@ -77,8 +80,11 @@ class _Reader:
             self._sheet.refuse(node, path, "needs `model_name`, and `model` under `litellm_params`, both texts.")
             return
         self.unused += [f"{MARK}.{each}" for each in fields if each not in ("model_name", "litellm_params")]
-        self.unused += [f"litellm_params.{each}" for each in params if each not in _OWN]
         place = self._provider(node, path, params, model.value)
+        more = [each for each in params if each not in _OWN]
+        if place is not None and place.startswith(f"{_BESIDE}/"):
+            more = [each for each in more if not _variable(params[each])]
+        self.unused += [f"litellm_params.{each}" for each in more]
         if place is not None:
             self._places.setdefault(name.value, (name, []))[1].append(place)
 
@@ -96,11 +102,9 @@ class _Reader:
         preset: str | None = _PRESETS.get(vendor, vendor)
         if preset in _OPENAI:
             preset = _at(url) if url else "openai"
-        elif preset not in presets():
-            text = f"LiteLLM's provider {vendor[:60]} has no way of its own here; add `api_base` if it speaks OpenAI's."
+        elif preset not in presets() or preset == _BESIDE:
             if not url:
-                self._sheet.refuse(node, f"{path}.litellm_params.model", text)
-                return None
+                return self._beside(node, path, params, f"{vendor}/{rest}")
             preset = _at(url)
         fields: dict[str, Node] = {} if preset is None else {"preset": Node(node.line, preset)}
         for ours, theirs in (("base_url", "api_base"), ("api_key", "api_key"), ("api_version", "api_version")):
@@ -113,6 +117,20 @@ class _Reader:
             self.providers[self._made[key]] = Node(node.line, fields)
         return f"{self._made[key]}/{rest}"
 
+    def _beside(self, node: Node, path: str, params: dict[str, Node], model: str) -> str | None:
+        """`litellm/provider/model`: LiteLLM itself is asked, with the variables that the row names."""
+        key = params.get("api_key")
+        if key is not None and key.value is not None and not _variable(key):
+            text = "for LiteLLM the key must be in the variable that it knows: write `os.environ/NAME`."
+            self._sheet.refuse(node, f"{path}.litellm_params.api_key", text)
+            return None
+        self._asked += filter(None, map(_variable, params.values()))
+        # One process serves all rows: a key that is not there must not keep it from those that have theirs.
+        there = [name for name in self._asked if self._sheet.variables.get(name)] or self._asked
+        environment = tree(list(dict.fromkeys(there)))
+        self.providers[_BESIDE] = Node(node.line, {"environment": Node(node.line, environment.value)})
+        return f"{_BESIDE}/{model.removeprefix(f'{_BESIDE}/')}"
+
     def _name(self, wanted: str) -> str:
         count = sum(name == wanted or name.startswith(f"{wanted}-") for name in self.providers)
         return f"{wanted}-{count + 1}" if count else wanted
@@ -120,8 +138,14 @@ class _Reader:
 
 def _reference(node: Node) -> Node:
     """`os.environ/NAME` as `${NAME:-}`: without the variable there is no key, and that is told where it matters."""
+    name = _variable(node)
+    return node if name is None else Node(node.line, f"${{{name}:-}}")
+
+
+def _variable(node: Node) -> str | None:
+    """The name in `os.environ/NAME`; None for anything else."""
     found = _VARIABLE.fullmatch(node.value) if isinstance(node.value, str) else None
-    return node if found is None else Node(node.line, f"${{{found[1]}:-}}")
+    return None if found is None else found[1]
 
 
 def _at(url: str) -> str | None:

@@ -9,8 +9,9 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from dragoman.config import addresses
+from dragoman.config import addresses, litellm
 from dragoman.config.document import Node
+from dragoman.config.fields import Sheet
 from dragoman.config.loading import OVERRIDES, Read
 from dragoman.config.settings import CALLER, Config, Provider, Secrets
 from dragoman.config.variables import expand, first, names
@@ -41,7 +42,8 @@ class Origins:
         self._secrets = secrets
         self._read = read
         self._variables = read.variables
-        self._root = _children(read.root)
+        root = read.root and litellm.translated(Sheet("", read.variables, []), read.root)[0]
+        self._root = _children(root)
         self.invented: dict[str, str] = {}
         """Variables that are not there yet -> the setting whose key they shall hold."""
 
@@ -191,7 +193,8 @@ def as_yaml(origins: Origins) -> str:
             place = place.setdefault(name, {})
         place.setdefault(found.path[-1], {} if found.value == {} else found.value)
     body = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=100) if tree else ""
-    needed = [name for name in dict.fromkeys(names(body)) if name not in origins.invented]
+    handed = [name for provider in tree.get("providers", {}).values() for name in provider.get("environment", [])]
+    needed = [name for name in dict.fromkeys([*names(body), *handed]) if name not in origins.invented]
     head = ["# What is in effect, as one file. All settings: docs/configuration.md"]
     if needed:
         head.append(f"# Keep in the environment or in .env: {', '.join(needed)}")

@@ -85,7 +85,8 @@ class Logs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     older proxy, see docs/migrating.md."""
 
     level: Literal["error", "info", "debug"] = "info"
-    """`error`, `info` or `debug`."""
+    """`error`: only what failed with a status of 500 and over. `info`: a line for each request. `debug`: also a line
+    for each attempt, and one for what was left out without any effect."""
 
 
 class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
