@@ -12,7 +12,7 @@ from msgspec import structs
 from dragoman.cli.main import main
 from dragoman.cli.record import recording
 from dragoman.config import settings
-from dragoman.config.settings import Config, Provider, Secrets
+from dragoman.config.settings import Config, Leads, Provider, Secrets
 from dragoman.dialects.contract import Target
 from dragoman.providers.presets import QUIRKS
 from dragoman.telemetry import bundle as form
@@ -25,7 +25,7 @@ GATEWAY_TOKEN = "canary-gateway-4712"
 CALLER_KEY = "canary-caller-4713"
 COOKIE = "canary-cookie-4714"
 CANARIES = (UPSTREAM_KEY, GATEWAY_TOKEN, CALLER_KEY, COOKIE)
-KEYS = Secrets({"LAB_KEY": UPSTREAM_KEY})
+KEYS = Secrets({"LAB_KEY": UPSTREAM_KEY, "OTHER_KEY": "canary-other-4715"})
 
 
 def target(port: int, dialect: str = "chat", **more: Any) -> Target:
@@ -48,7 +48,9 @@ def configuration(*targets: Target, **server: Any) -> Config:
         template = structs.replace(each, provider=name)
         providers[name] = Provider(name=name, title=name, ready=True, why="", big="small", template=template)
     route = tuple(f"{name}/small" for name in providers)
-    return Config(server=settings.Server(**({"retries": 0} | server)), providers=providers, models=(("sonnet", route),))
+    return Config(
+        server=settings.Server(**({"retries": 0} | server)), providers=providers, models=(("sonnet", Leads.to(*route)),)
+    )
 
 
 @contextlib.asynccontextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from cli import recorded as lab
 from cli.recorded import (
@@ -144,6 +145,21 @@ async def test_another_target_after_one_that_is_not_there(tmp_path: Path) -> Non
     assert done.exit_code == 0, done.output
 
 
+async def test_another_key_after_one_that_has_no_more(tmp_path: Path) -> None:
+    """The lot that chose the key falls the same again."""
+    async with Server(refuses("429 Too Many Requests", REFUSAL), plays(TEXT)) as upstream:
+        config = lab.configuration(lab.target(upstream.port))
+        provider = structs.replace(config.providers["lab"], keys=("LAB_KEY", "OTHER_KEY"))
+        async with lab.running(structs.replace(config, providers={"lab": provider}), tmp_path) as port:
+            assert (await ask(port, "POST", "/v1/messages", STREAM)).status == 200
+            path, bundle = await lab.recorded(tmp_path)
+    assert len(bundle.calls) == 2
+    assert bundle.route is not None
+    assert {each["key"] for each in bundle.route.groups[0][0].slots} == {"LAB_KEY", "OTHER_KEY"}
+    done = await lab.replayed(path)
+    assert done.exit_code == 0, done.output
+
+
 async def test_an_answer_that_breaks_in_its_middle(tmp_path: Path) -> None:
     reply = await record(tmp_path, plays(BEGIN, cut=True))
     assert b"event: error" in reply.body
@@ -183,7 +199,8 @@ async def test_an_upstream_that_falls_silent(script: Play, tmp_path: Path) -> No
 async def test_a_stream_that_was_opened_by_silence(tmp_path: Path) -> None:
     async def late(connection: Connection) -> None:
         await connection.request()
-        await opened.wait()
+        async with asyncio.timeout(20):
+            await opened.wait()
         await connection.answer(REFUSAL, status="429 Too Many Requests")
 
     opened = asyncio.Event()
@@ -215,7 +232,8 @@ async def test_a_caller_that_leaves(script: Play, tmp_path: Path) -> None:
         reader, writer = await connect(port)
         raw = json.dumps(STREAM).encode()
         writer.write(head("POST", "/v1/messages", raw, {}) + raw)
-        await came.wait()
+        async with asyncio.timeout(20):
+            await came.wait()
         if script is silent_after_the_beginning:
             await reader.readuntil(b"text_delta")
         writer.close()

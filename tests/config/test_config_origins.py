@@ -88,6 +88,18 @@ CASES: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {  # name -> file
         {"MINE": KEY},
     ),
     "older": ("", {}, {"OPENAI_API_KEY": KEY, "BIG_MODEL": "gpt-4.1", "SMALL_MODEL": "gpt-5", "THINKER_MODEL": "o3"}),
+    "older server": ("", {"SERVER_HOST": "localhost"}, {"SERVER_PORT": "8082", "AUTH_TOKEN": KEY, "VERBOSE": "true"}),
+    "upstream": (
+        "",
+        {},
+        {
+            "UPSTREAM_BASE_URL": "http://10.0.0.1/v1",
+            "UPSTREAM_API_KEY": KEY,
+            "UPSTREAM_MODEL": "m",
+            "OPENAI_API_KEY": KEY,
+        },
+    ),
+    "upstream alone": ("", {}, {"UPSTREAM_BASE_URL": "http://127.0.0.1:9"}),
 }
 
 
@@ -160,6 +172,48 @@ def test_every_kind_of_origin(tmp_path: Path) -> None:
     assert told["providers", "openai", "big"].origin == "preset openai"
     assert told["models", "opus"].origin == f"{file}:7"
     assert told["server", "port"].value == 9
+
+
+def test_older_variables_are_origins_too(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SERVER_PORT=8082\nBIG_MODEL=gpt-4.1\nTHINKER_MODEL=o3\n", "utf-8")
+    environ = {
+        "SERVER_HOST": "localhost",
+        "AUTH_TOKEN": KEY,
+        "VERBOSE": "yes",
+        "OPENAI_API_KEY": KEY + "2",
+        "UPSTREAM_BASE_URL": "http://127.0.0.1:9/v1",
+        "UPSTREAM_API_KEY": KEY + "3",
+        "UPSTREAM_MODEL": "some-model",
+    }
+    told = {value.path: value for value in loaded(tmp_path, environ)[2].values()}
+    assert told["server", "host"].origin == "SERVER_HOST in the environment"
+    assert told["server", "port"].origin == "SERVER_PORT in .env"
+    assert told["server", "auth_token"].origin == "AUTH_TOKEN in the environment"
+    assert told["server", "auth_token"].value == "${AUTH_TOKEN}"
+    assert told["logs", "level"].origin == "VERBOSE in the environment"
+    assert told["logs", "format"].origin == "default"
+    assert told["thinker",].origin == "THINKER_MODEL in .env"
+    upstream = "providers", "upstream"
+    assert told[upstream].origin == "UPSTREAM_BASE_URL in the environment"
+    assert told[*upstream, "base_url"].value == "http://127.0.0.1:9/v1"
+    assert told[*upstream, "api_key"].origin == "UPSTREAM_API_KEY in the environment"
+    assert told[*upstream, "models"].value == ["some-model"]
+    assert told[*upstream, "models"].origin == "UPSTREAM_MODEL in the environment"
+
+
+def test_older_variables_stand_below_all_others(tmp_path: Path) -> None:
+    text = "server: {port: 1}\nthinker: openai/o1\n"
+    environ = {
+        "SERVER_PORT": "2",
+        "SERVER_HOST": "a",
+        "DRAGOMAN_HOST": "b",
+        "THINKER_MODEL": "o3",
+        "OPENAI_API_KEY": KEY,
+    }
+    told = {value.path: value for value in loaded(tmp_path, environ, text)[2].values()}
+    assert (told["server", "port"].value, told["server", "port"].origin) == (1, f"{tmp_path / 'dragoman.yaml'}:1")
+    assert (told["server", "host"].value, told["server", "host"].origin) == ("b", "DRAGOMAN_HOST in the environment")
+    assert (told["thinker",].value, told["thinker",].origin) == ("openai/o1", f"{tmp_path / 'dragoman.yaml'}:2")
 
 
 def test_a_new_variable_never_has_the_name_of_another(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from dragoman.config import with_demo
-from dragoman.config.settings import Config, Logs, Provider, Secrets, Server
+from dragoman.config.settings import Config, Leads, Logs, Provider, Secrets, Server
 from dragoman.demo.application import build as build_demo
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
@@ -35,7 +35,7 @@ def configuration(port: int, **server: Any) -> Config:
         provider="lab", dialect="chat", base_url=f"http://127.0.0.1:{port}/v1", model="", quirks=Quirks(), key="LAB_KEY"
     )
     lab = Provider(name="lab", title="Lab", ready=True, why="LAB_KEY is set", big="small", template=target)
-    return Config(server=Server(**server), providers={"lab": lab}, models=(("sonnet", ("lab/small",)),))
+    return Config(server=Server(**server), providers={"lab": lab}, models=(("sonnet", Leads.to("lab/small")),))
 
 
 class Indiscreet:

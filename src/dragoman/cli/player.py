@@ -17,7 +17,8 @@ from dragoman.dialects.contract import Target
 from dragoman.gateway.collaborators import AnswerLike, Surroundings
 from dragoman.messages.errors import ApiError
 from dragoman.messages.sse import PING
-from dragoman.routing.route import Route
+from dragoman.routing.route import Choice, Group, Route
+from dragoman.telemetry import bundle as form
 from dragoman.telemetry.bundle import Answer, Bundle, bytes_of, error_of, target_of
 
 AT_ONCE = 0.01  # seconds
@@ -42,8 +43,9 @@ class Player:
         self._ahead = 0.0  # seconds that the recording is ahead of the real time
         self._began = time.monotonic()
         try:
-            targets = bundle.route.targets if bundle.route is not None else []
-            self._targets = tuple(target_of(each) for each in targets)
+            route = bundle.route if bundle.route is not None else form.Route(requested="")
+            self._targets = tuple(target_of(each) for each in route.targets)
+            self._groups, self._overflow = _groups(route.groups), _groups(route.overflow)
             self._answers = [bytes_of(each.answer.body) for each in bundle.calls if each.answer is not None]
             self.config = self._configuration()
         except (KeyError, TypeError, msgspec.ValidationError) as error:
@@ -68,7 +70,14 @@ class Player:
             raise ApiError("internal", "The recorded request did not come this far.")
         if route.error is not None:
             raise error_of(route.error)
-        return Route(requested=name, targets=self._targets, steps=tuple(route.steps), notes=tuple(route.notes))
+        return Route(
+            requested=name,
+            targets=self._targets,
+            groups=self._groups,
+            overflow=self._overflow,
+            steps=tuple(route.steps),
+            notes=tuple(route.notes),
+        )
 
     # In place of the signer
 
@@ -136,7 +145,14 @@ class Player:
         calls = self._bundle.calls
         if any(each.answer.end == "silent" if each.answer is not None else each.error is None for each in calls):
             settings = structs.replace(settings, ping_every=AT_ONCE)  # so that the gateway looks at its clock
-        return Config(server=settings, providers={each.provider: _provider(each) for each in self._targets})
+        targets = [*self._targets, *(slot for group in self._overflow for one in group for slot in one.slots)]
+        return Config(server=settings, providers={each.provider: _provider(each) for each in targets})
+
+
+def _groups(written: list[list[form.Choice]]) -> tuple[Group, ...]:
+    return tuple(
+        tuple(Choice(tuple(target_of(each) for each in one.slots), one.weight) for one in group) for group in written
+    )
 
 
 def _provider(target: Target) -> Provider:

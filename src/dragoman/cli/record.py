@@ -1,9 +1,7 @@
 """`dragoman record`: the gateway, which writes a bundle of each request: both sides, without keys."""
 
-from collections.abc import MutableMapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 from msgspec import structs
@@ -22,25 +20,6 @@ SETTINGS = ("body_limit", "bytes_in_flight", "open_after", "ping_every", "read_i
 """Settings of the server that decide what becomes of a request."""
 
 WARNING = "Bundles hold whole conversations; only keys are taken out. Read one before you give it to anybody."
-
-
-class Forgetful(MutableMapping[Any, Any]):
-    """A memory of repairs that keeps none: what an earlier request taught the gateway would be in no bundle."""
-
-    def __getitem__(self, key: Any) -> Any:
-        raise KeyError(key)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        """Forgotten at once."""
-
-    def __delitem__(self, key: Any) -> None:
-        raise KeyError(key)
-
-    def __iter__(self) -> Any:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
 
 
 @click.command("record")
@@ -97,7 +76,7 @@ def watched(recorder: Recorder, around: Surroundings) -> Surroundings:
         upstream=recorder.upstream(around.upstream),
         watch=recorder.watch(around.watch),
         new_id=recorder.new_id(around.new_id),
-        mended=Forgetful(),
+        remembers=False,
     )
 
 

@@ -1,19 +1,25 @@
 """A LiteLLM proxy's `config.yaml` -> the same in dragoman.yaml's form. https://docs.litellm.ai/docs/proxy/configs
 
-What is taken: `model_list` with `litellm_params`, and `general_settings.master_key`. What is not is told, by name.
+What is taken: `model_list` with `litellm_params`, `general_settings.master_key`, and fallbacks. What is not is told, by
+name. Rows of one name share the work: https://docs.litellm.ai/docs/proxy/load_balancing
 A row of a provider that has no way of its own here goes to LiteLLM beside dragoman.
 """
 
 import re
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from dragoman.config.addresses import trimmed
 from dragoman.config.document import Node
-from dragoman.config.fields import Sheet
+from dragoman.config.fields import NOTHING, Sheet
 from dragoman.config.predecessors import tree
 from dragoman.providers import presets
 
 MARK = "model_list"
-_OWN = ("model", "custom_llm_provider", "api_base", "api_key", "api_version")
+_WEIGHTS = ("weight", "rpm", "tpm")  # of a row among those of its name, strongest first
+_OWN = ("model", "custom_llm_provider", "api_base", "api_key", "api_version", *_WEIGHTS)
+_FALLBACKS = ("fallbacks", "context_window_fallbacks")
 _VARIABLE = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
 _PUNCTUATION = re.compile(r"[^A-Za-z0-9]+")
 _OPENAI = frozenset({"openai", "custom_openai", "openai_like", "text-completion-openai"})
@@ -37,29 +43,55 @@ def translated(sheet: Sheet, root: Node) -> tuple[Node, tuple[str, ...]]:
         rows = []
     for number, row in enumerate(rows):
         reader.row(row, f"{MARK}[{number}]")
-    found = {
-        "providers": Node(sections[MARK].line, reader.providers),
-        "models": Node(sections[MARK].line, reader.models()),
-    }
+    found = {"providers": Node(sections[MARK].line, reader.providers)}
     for name, node in sections.items():
         if name == "general_settings":
             found |= reader.general(node)
+        elif name in ("router_settings", "litellm_settings"):
+            reader.fallbacks(node, name)
         elif name != MARK:
             reader.unused.append(name)
+    found["models"] = Node(sections[MARK].line, reader.models())
     return Node(root.line, found), tuple(dict.fromkeys(reader.unused))
 
 
 class _Reader:
     def __init__(self, sheet: Sheet) -> None:
         self._sheet = sheet
-        self._places: dict[str, tuple[Node, list[str]]] = {}  # model_name -> its first line, and destinations
+        self._places: dict[str, tuple[Node, dict[str, float]]] = {}  # model_name -> its first line, and destinations
+        self._after: dict[str, dict[str, list[str]]] = {kind: {} for kind in _FALLBACKS}  # model_name -> others
         self._made: dict[tuple[object, ...], str] = {}  # what makes a provider -> its name
         self._asked: list[str] = []  # variables that LiteLLM beside dragoman needs
         self.providers: dict[str, Node] = {}
         self.unused: list[str] = []
 
     def models(self) -> dict[str, Node]:
-        return {name: Node(node.line, tree(places).value) for name, (node, places) in self._places.items()}
+        return {name: Node(node.line, tree(self._value(name)).value) for name, (node, _) in self._places.items()}
+
+    def _value(self, name: str) -> Any:
+        """The destinations of a name, in our form. Names that stand in lead where they do on their own."""
+        behind, longer = ([self._shared(each) for each in self._after[kind].get(name, ())] for kind in _FALLBACKS)
+        targets = [self._shared(name), *behind]
+        return {"targets": targets, "overflow": longer} if longer else targets
+
+    def _shared(self, name: str) -> Any:
+        places = self._places[name][1]
+        return places if len(places) > 1 else next(iter(places))
+
+    def fallbacks(self, node: Node, path: str) -> None:
+        """`fallbacks: [{name: [others]}]` of `router_settings`, or of `litellm_settings`."""
+        for name, child in self._sheet.mapping(node, path).items():
+            if name not in _FALLBACKS:
+                self.unused.append(f"{path}.{name}")
+                continue
+            rows = self._sheet.value(child, list[dict[str, list[str]]], f"{path}.{name}")
+            for asked, others in ((key, row[key]) for row in ([] if rows is NOTHING else rows) for key in row):
+                if asked in self._places:
+                    known = [each for each in others if each in self._places and each != asked]
+                    self._after[name].setdefault(asked, []).extend(known)
+                    self.unused += [f"{path}.{name}: {each[:60]}" for each in others if each not in self._places]
+                else:
+                    self.unused.append(f"{path}.{name}: {asked[:60]}")
 
     def general(self, node: Node) -> dict[str, Node]:
         """`general_settings`: the key that callers present."""
@@ -86,7 +118,15 @@ class _Reader:
             more = [each for each in more if not _variable(params[each])]
         self.unused += [f"litellm_params.{each}" for each in more]
         if place is not None:
-            self._places.setdefault(name.value, (name, []))[1].append(place)
+            places = self._places.setdefault(name.value, (name, {}))[1]
+            places[place] = places.get(place, 0.0) + self._weight(params, f"{path}.litellm_params")
+
+    def _weight(self, params: dict[str, Node], path: str) -> float:
+        for name in _WEIGHTS:
+            if name in params and params[name].value is not None:
+                found = self._sheet.value(params[name], Annotated[float, Meta(gt=0)], f"{path}.{name}")
+                return 1.0 if found is NOTHING else float(found)
+        return 1.0
 
     def _provider(self, node: Node, path: str, params: dict[str, Node], model: str) -> str | None:
         """`provider/model` for a row; the provider is made when it is new."""

@@ -1,14 +1,15 @@
 """Whom the gateway works with. The rooms themselves are chosen where the application is put together."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from time import monotonic
 from typing import Protocol
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from dragoman.config.settings import Server
 from dragoman.dialects.contract import Dialect, Target
+from dragoman.gateway.health import Change, Health
 from dragoman.gateway.record import Record
 from dragoman.routing.route import Route
 
@@ -74,10 +75,6 @@ class Mended(Struct, frozen=True):
     repairs: tuple[str, ...]
 
 
-Memory = MutableMapping[tuple[str, str], Mended]
-"""By provider and model; an optimisation, bounded by whoever fills it."""
-
-
 class Collaborators(Struct, frozen=True, kw_only=True):
     """Everything that a journey needs and does not own."""
 
@@ -88,7 +85,9 @@ class Collaborators(Struct, frozen=True, kw_only=True):
     watch: Callable[[Record], None]
     new_id: Callable[[], str]
     clock: Callable[[], float]
-    mended: Memory
+    health: Health
+    tell: Callable[[Change], None]  # what people should know about targets and keys
+    mended: dict[tuple[str, str], Mended]  # by provider and model; an optimisation, bounded by whoever fills it
 
 
 class Surroundings(Struct, frozen=True, kw_only=True):
@@ -100,4 +99,4 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     watch: Callable[[Record], None]
     new_id: Callable[[], str] = lambda: os.urandom(12).hex()
     clock: Callable[[], float] = monotonic
-    mended: Memory = field(default_factory=dict)
+    remembers: bool = True  # whether one request teaches the gateway for the next one

@@ -3,13 +3,20 @@
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
+from msgspec import structs
+
 from dragoman.config.settings import Server
 from dragoman.dialects.contract import Dialect
-from dragoman.gateway.collaborators import Collaborators, Memory, RouterLike, SignerLike, UpstreamLike
+from dragoman.gateway.collaborators import Collaborators, RouterLike, SignerLike, UpstreamLike
+from dragoman.gateway.health import Change, Health
 from dragoman.gateway.journey import Journey
 from dragoman.gateway.pursuit import relays
 from dragoman.gateway.record import Record
 from dragoman.messages.request import Request
+
+
+def nobody(_change: Change) -> None:
+    """Nobody wants to know how targets are."""
 
 
 class Gateway:
@@ -17,7 +24,7 @@ class Gateway:
 
     `signer` gives the headers that carry a target's key or token. `watch` gets the record of
     every journey when it is over; what it raises is counted in `watch_failures`. `new_id`: a random legal id, without
-    prefix. `clock`: seconds, only ever going forward. `mended`: where repairs that worked are remembered.
+    prefix. `clock`: seconds, only ever going forward. `tell` hears of targets and keys that rest, or serve again.
     """
 
     def __init__(
@@ -31,7 +38,7 @@ class Gateway:
         watch: Callable[[Record], None],
         new_id: Callable[[], str],
         clock: Callable[[], float] = monotonic,
-        mended: Memory | None = None,
+        tell: Callable[[Change], None] = nobody,
     ) -> None:
         self.watch_failures = 0
         self._router = router
@@ -44,7 +51,9 @@ class Gateway:
             watch=watch,
             new_id=new_id,
             clock=clock,
-            mended={} if mended is None else mended,
+            health=Health(),
+            tell=tell,
+            mended={},
         )
 
     def begin(self, request: Request, request_id: str, caller: Sequence[tuple[str, str]] = ()) -> Journey:
@@ -68,3 +77,11 @@ class Gateway:
 
     def _count_watch_failure(self) -> None:
         self.watch_failures += 1
+
+
+class Forgetful(Gateway):
+    """Begins every journey as the first one: what earlier requests taught it would be in no record of this one."""
+
+    def begin(self, request: Request, request_id: str, caller: Sequence[tuple[str, str]] = ()) -> Journey:
+        self._collaborators = structs.replace(self._collaborators, health=Health(), mended={})
+        return super().begin(request, request_id, caller)

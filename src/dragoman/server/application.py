@@ -16,7 +16,8 @@ from dragoman.dialects import DIALECTS
 from dragoman.gateway.collaborators import Surroundings
 from dragoman.gateway.counting import UpstreamCount
 from dragoman.gateway.forwarding import Forwarding, destination
-from dragoman.gateway.gateway import Gateway
+from dragoman.gateway.gateway import Forgetful, Gateway
+from dragoman.gateway.health import Change, words
 from dragoman.gateway.record import Record
 from dragoman.gateway.signing import Signing
 from dragoman.messages import estimate
@@ -206,7 +207,9 @@ def build(
             await asyncio.to_thread(out.close)
 
     around = Surroundings(router=router, upstream=sending, signer=signer, watch=watch)
-    gateway = _gateway(change(around), settings)
+    gateway = _gateway(
+        change(around), settings, lambda rest: log.note("info" if not rest.seconds else "error", words(rest))
+    )
     intake = Intake(settings.body_limit, settings.bytes_in_flight)
     door = Door(settings.host, settings.auth_token)
     credentials = door.credentials if _asks_with_callers_keys(config) else nobodys
@@ -232,8 +235,8 @@ def build(
     )
 
 
-def _gateway(around: Surroundings, settings: Server) -> Gateway:
-    return Gateway(
+def _gateway(around: Surroundings, settings: Server, tell: Callable[[Change], None]) -> Gateway:
+    return (Gateway if around.remembers else Forgetful)(
         router=around.router,
         dialects=DIALECTS,
         upstream=around.upstream,
@@ -242,7 +245,7 @@ def _gateway(around: Surroundings, settings: Server) -> Gateway:
         watch=around.watch,
         new_id=around.new_id,
         clock=around.clock,
-        mended=around.mended,
+        tell=tell,
     )
 
 

@@ -51,11 +51,20 @@ class Request(Struct, kw_only=True):
     body: Body = Body()
 
 
+class Choice(Struct):
+    """One destination among those that share the work: a target, once with the name of each of its keys."""
+
+    slots: list[dict[str, Any]]
+    weight: float
+
+
 class Route(Struct, kw_only=True, omit_defaults=True):
     """Where it could go, and why."""
 
     requested: str
     targets: list[dict[str, Any]] = []
+    groups: list[list[Choice]] = []
+    overflow: list[list[Choice]] = []
     steps: list[str] = []
     notes: list[Note] = []
     error: Failure | None = None  # there is no such model

@@ -22,7 +22,19 @@ from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
 from dragoman.telemetry import bundle as form
 from dragoman.telemetry.blackout import Blackout, found_in, secrets_in
-from dragoman.telemetry.bundle import Answer, Body, Bundle, Call, Outcome, Reply, Request, Route, body_of, failure_of
+from dragoman.telemetry.bundle import (
+    Answer,
+    Body,
+    Bundle,
+    Call,
+    Choice,
+    Outcome,
+    Reply,
+    Request,
+    Route,
+    body_of,
+    failure_of,
+)
 from dragoman.telemetry.structure import without_texts
 
 Message = MutableMapping[str, Any]
@@ -38,6 +50,19 @@ PACKED_ANSWER = "an upstream packed its answer, which was left out"
 _PACKINGS = ("", "identity")
 
 
+class Chosen(Protocol):
+    """`routing.route.Choice`."""
+
+    @property
+    def slots(self) -> tuple[Target, ...]: ...
+
+    @property
+    def weight(self) -> float: ...
+
+
+Groups = Sequence[Sequence[Chosen]]
+
+
 class Routed(Protocol):
     """`routing.route.Route`."""
 
@@ -46,6 +71,12 @@ class Routed(Protocol):
 
     @property
     def targets(self) -> tuple[Target, ...]: ...
+
+    @property
+    def groups(self) -> Groups: ...
+
+    @property
+    def overflow(self) -> Groups: ...
 
     @property
     def steps(self) -> tuple[str, ...]: ...
@@ -92,7 +123,7 @@ class Recording:
         self.request = request
         self.raw = bytearray()
         self.route: Route | None = None
-        self.targets: tuple[Target, ...] = ()
+        self.routed: Routed | None = None
         self.calls: list[tuple[Call, bytes]] = []
         self.answers: list[tuple[Answer, bytearray]] = []
         self.reply = Reply()
@@ -102,6 +133,15 @@ class Recording:
         self.request_id = ""
         self.gaps: list[str] = []
         self._left = form.LIMIT
+
+    @property
+    def targets(self) -> list[Target]:
+        """All that it could go to."""
+        found = self.routed
+        if found is None:
+            return []
+        shared = (each for group in (*found.groups, *found.overflow) for choice in group for each in choice.slots)
+        return [*found.targets, *shared]
 
     @property
     def ms(self) -> float:
@@ -254,8 +294,11 @@ class Recorder:
         request, reply, outcome, route = recording.request, recording.reply, recording.outcome, recording.route
         request.path, request.query = black.text(request.path), black.text("?" + request.query)[1:]
         request.headers = black.asked(request.headers)
+        routed = recording.routed
+        if route is not None and routed is not None:
+            route.targets = [_target(target, black) for target in routed.targets]
+            route.groups, route.overflow = _groups(routed.groups, black), _groups(routed.overflow, black)
         if route is not None:
-            route.targets = [_target(target, black) for target in recording.targets]
             route.requested = black.text(route.requested)
             route.steps = [black.text(step) for step in route.steps]
         for call, body in recording.calls:
@@ -358,6 +401,10 @@ def _target(target: Target, black: Blackout) -> dict[str, Any]:
     return found
 
 
+def _groups(groups: Groups, black: Blackout) -> list[list[Choice]]:
+    return [[Choice([_target(each, black) for each in one.slots], one.weight) for one in group] for group in groups]
+
+
 class _Router:
     def __init__(self, inner: Routes, current: ContextVar[Recording | None]) -> None:
         self._inner = inner
@@ -373,7 +420,7 @@ class _Router:
         except ApiError as error:
             recording.route.error = failure_of(error)
             raise
-        recording.targets = found.targets
+        recording.routed = found
         recording.route.steps, recording.route.notes = list(found.steps), list(found.notes)
         return found
 
