@@ -17,7 +17,7 @@ from dragoman.gateway.collaborators import Surroundings
 from dragoman.gateway.counting import UpstreamCount
 from dragoman.gateway.forwarding import Forwarding, destination
 from dragoman.gateway.gateway import Forgetful, Gateway
-from dragoman.gateway.health import Change, words
+from dragoman.gateway.health import words
 from dragoman.gateway.record import Record
 from dragoman.gateway.signing import Signing
 from dragoman.messages import estimate
@@ -207,9 +207,7 @@ def build(
             await asyncio.to_thread(out.close)
 
     around = Surroundings(router=router, upstream=sending, signer=signer, watch=watch)
-    gateway = _gateway(
-        change(around), settings, lambda rest: log.note("info" if not rest.seconds else "error", words(rest))
-    )
+    gateway = _gateway(change(around), settings, log)
     intake = Intake(settings.body_limit, settings.bytes_in_flight)
     door = Door(settings.host, settings.auth_token)
     credentials = door.credentials if _asks_with_callers_keys(config) else nobodys
@@ -235,7 +233,7 @@ def build(
     )
 
 
-def _gateway(around: Surroundings, settings: Server, tell: Callable[[Change], None]) -> Gateway:
+def _gateway(around: Surroundings, settings: Server, log: Log) -> Gateway:
     return (Gateway if around.remembers else Forgetful)(
         router=around.router,
         dialects=DIALECTS,
@@ -245,7 +243,7 @@ def _gateway(around: Surroundings, settings: Server, tell: Callable[[Change], No
         watch=around.watch,
         new_id=around.new_id,
         clock=around.clock,
-        tell=tell,
+        tell=lambda rest: log.note("info" if not rest.seconds else "error", words(rest)),
     )
 
 
