@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test clients sidecar install check fix coverage laws mutants bench docs release stop clean
+.PHONY: help run test clients sidecar install check fix coverage laws mutants bench failover docs release stop clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -62,6 +62,9 @@ bench: $(READY) ## CPU per request and per event, beside plain nginx
 # Offline, and strict: a link or an anchor that leads nowhere fails. With --quiet it would not: then no warning is counted.
 docs: .build/docs/.ready ## the documentation as a site, in .build/site (make docs ARGS=serve shows it while you write)
 	@NO_MKDOCS_2_WARNING=1 .build/docs/bin/mkdocs $(or $(ARGS),build --strict --site-dir .build/site)
+
+failover: $(READY) ## kill one of two upstreams under load and show what callers notice
+	@$(BIN)/python bench/failover.py $(ARGS)
 
 # hatchling, which builds, is in uv's cache since `make install`. No package is fetched for any of this.
 release: $(READY) ## wheel and sdist in dist/, with checksums and a list of all parts (CycloneDX)

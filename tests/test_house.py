@@ -42,7 +42,7 @@ LIBRARIES = {
     "routing": {"msgspec"},
     "gateway": {"msgspec"},
     "telemetry": {"msgspec"},
-    "server": {"msgspec", "starlette", "uvicorn", "uvloop"},
+    "server": {"msgspec", "starlette", "uvicorn", "httptools", "uvloop"},
     "demo": {"msgspec", "starlette", "uvicorn", "uvloop"},
     "cli": {"msgspec", "click", "rich", "uvloop"},
 }

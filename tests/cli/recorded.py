@@ -10,11 +10,12 @@ from click.testing import CliRunner, Result
 from msgspec import structs
 
 from dragoman.cli.main import main
-from dragoman.cli.record import recording
+from dragoman.cli.record import Recording
 from dragoman.config import settings
 from dragoman.config.settings import Config, Leads, Provider, Secrets
 from dragoman.dialects.contract import Target
 from dragoman.providers.presets import QUIRKS
+from dragoman.server.application import build
 from dragoman.telemetry import bundle as form
 from dragoman.telemetry.bundle import Bundle, Folder
 from server_fixture import BODY, Reply, ask, listening
@@ -56,7 +57,8 @@ def configuration(*targets: Target, **server: Any) -> Config:
 @contextlib.asynccontextmanager
 async def running(config: Config, folder: Path, *, texts: bool = True, limit: int = 20) -> AsyncIterator[int]:
     """The port of a gateway that records into `folder`."""
-    application = recording(config, KEYS, folder=Folder(folder, limit), texts=texts)
+    recording = Recording(Folder(folder, limit), texts=texts)
+    application = recording.outside(build(config, KEYS, change=recording.change(config, KEYS)))
     async with listening(application, config.server) as (port, _, _):
         yield port
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dragoman.config.settings import Server
-from dragoman.server import serving
+from dragoman.server import protocol, serving
 from dragoman.server.serving import bind, loop_factory, serve
 from server_fixture import ask, listening
 
@@ -171,13 +171,13 @@ async def test_bodies_come_whole_however_they_are_cut() -> None:
 async def test_a_head_goes_out_with_its_body_or_alone_when_nothing_follows(monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = asyncio.Event()
     together: list[int] = []
-    flush = serving._Gathered._flush
+    flush = protocol._Gathered._flush
 
-    def flushed(self: serving._Gathered) -> None:
+    def flushed(self: protocol._Gathered) -> None:
         together.append(len(self._head))
         flush(self)
 
-    monkeypatch.setattr(serving._Gathered, "_flush", flushed)
+    monkeypatch.setattr(protocol._Gathered, "_flush", flushed)
 
     async def slow(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":

@@ -1,5 +1,6 @@
 """`dragoman record`: the gateway, which writes a bundle of each request: both sides, without keys."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import click
 from msgspec import structs
 
 from dragoman.cli import configuration, serve
+from dragoman.cli.reading import Around, Reading
 from dragoman.cli.terminal import say, strong
 from dragoman.config.settings import Config, Secrets, Server
 from dragoman.gateway.collaborators import Surroundings
@@ -16,6 +18,7 @@ from dragoman.telemetry.bundle import Folder
 from dragoman.telemetry.recorder import Asgi, Recorder
 
 BUNDLES = "bundles"
+MESSAGES = "/v1/messages"
 SETTINGS = ("body_limit", "bytes_in_flight", "open_after", "ping_every", "read_idle", "retries")
 """Settings of the server that decide what becomes of a request."""
 
@@ -49,23 +52,27 @@ def command(  # noqa: PLR0917 - click calls it with keywords
     say(f"Each request is written to {folder.path}. `dragoman replay FILE` runs one again.", error=True)
     if not without_texts:
         say(strong(WARNING) + " --without-texts leaves the texts out.", error=True)
-    make = partial(recording, folder=folder, texts=not without_texts)
-    serve.start(file, make, verbose=verbose, host=host, port=port, workers=1)
+    reading = Reading(place=configuration.here(), file=file, host=host, port=port, workers=1, verbose=verbose)
+    serve.start(reading, Recording(folder, texts=not without_texts))
 
 
-def recording(found: Config, keys: Secrets, *, folder: Folder, texts: bool) -> Asgi:
-    """The gateway with a recorder around it."""
-    from dragoman.server.application import MESSAGES, build  # noqa: PLC0415 - imported by the process that serves
+class Recording(Around):
+    """A recorder around the gateway."""
 
-    recorder = Recorder(
-        folder.keep,
-        covers=lambda path: canonical(path) == MESSAGES,
-        secrets=secrets_of(found, keys),
-        settings=settings_of(found.server),
-        texts=texts,
-        tell=lambda text: say(text, error=True),
-    )
-    return recorder.application(build(found, keys, change=partial(watched, recorder)))
+    def __init__(self, folder: Folder, *, texts: bool) -> None:
+        self._recorder = Recorder(
+            folder.keep,
+            covers=lambda path: canonical(path) == MESSAGES,
+            texts=texts,
+            tell=lambda text: say(text, error=True),
+        )
+
+    def change(self, found: Config, keys: Secrets) -> Callable[[Surroundings], Surroundings]:
+        self._recorder.know(secrets_of(found, keys), settings_of(found.server))
+        return partial(watched, self._recorder)
+
+    def outside(self, application: Asgi) -> Asgi:
+        return self._recorder.application(application)
 
 
 def watched(recorder: Recorder, around: Surroundings) -> Surroundings:

@@ -14,7 +14,7 @@ import msgspec
 from dragoman import __version__
 from dragoman.cli.failure import FAILED, USAGE, Failure
 from dragoman.cli.player import Player
-from dragoman.cli.record import watched
+from dragoman.cli.record import MESSAGES, watched
 from dragoman.cli.terminal import bad, faint, good, say, strong
 from dragoman.config.settings import Secrets
 from dragoman.gateway.collaborators import Surroundings
@@ -43,7 +43,7 @@ def command(bundle_file: Path) -> None:
         raise Failure(f"{bundle_file} is over {LARGEST // 1024 // 1024} MB, and no bundle is.", USAGE)
     try:
         bundle = form.decode(bundle_file.read_bytes())
-        if bundle.request.method != "POST" or canonical(bundle.request.path) != "/v1/messages":
+        if bundle.request.method != "POST" or canonical(bundle.request.path) != MESSAGES:
             raise ValueError("It is no request to /v1/messages.")  # others could reach a real upstream
         if bundle.gaps:
             raise ValueError("It was not recorded whole: " + "; ".join(bundle.gaps) + ".")

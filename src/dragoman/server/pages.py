@@ -14,6 +14,7 @@ from dragoman.routing.router import Router as Models
 from dragoman.server import models
 from dragoman.server.claude import ClaudeModels
 from dragoman.server.door import Door
+from dragoman.server.exchange import DRAINING
 
 OPEN = frozenset(
     (
@@ -43,11 +44,14 @@ class Pages:
     async def health(self, _request: Request) -> Response:
         return _json({"status": "ok"})
 
-    async def ready(self, _request: Request) -> Response:
+    async def ready(self, request: Request) -> Response:
         """Whether there is an upstream to call. It is not called: a probe must not cost money."""
         providers = {name: provider.ready for name, provider in self._config.providers.items()}
         ready = self._config.demo or any(providers.values())
-        return _json({"status": "ready" if ready else "not ready", "providers": providers}, 200 if ready else 503)
+        status = "ready" if ready else "not ready"
+        if DRAINING in request.scope.get("extensions", {}):
+            ready, status = False, "draining"
+        return _json({"status": status, "providers": providers}, 200 if ready else 503)
 
     async def auth_token(self, request: Request) -> Response:
         """The token, for a person at this machine."""

@@ -182,11 +182,17 @@ class Recorder:
         self.failures = 0
         self._keep = keep
         self._covers = covers
-        self._secrets = tuple(secrets)
-        self._settings = dict(settings or {})
+        self._secrets: set[str] = set()
+        self._settings: dict[str, float] = {}
+        self.know(secrets, settings or {})
         self._texts = texts
         self._tell = tell
         self._current: ContextVar[Recording | None] = ContextVar("recording", default=None)
+
+    def know(self, secrets: Iterable[str], settings: Mapping[str, float]) -> None:
+        """The configuration changed. Keys of before may still be in what comes."""
+        self._secrets |= set(secrets)
+        self._settings = dict(settings)
 
     def application(self, inner: Asgi) -> Asgi:
         """The client's side."""
@@ -235,8 +241,8 @@ class Recorder:
 
     async def _finish(self, recording: Recording) -> None:
         reply = recording.reply
-        if recording.route is None and reply.status in (401, 403):
-            return  # who may not come in must not fill the folder either
+        if recording.route is None and reply.status in (401, 403, 529):
+            return  # who may not come in must not fill the folder, and who finds no place tells nothing
         try:
             kept = await asyncio.to_thread(lambda: self._keep(self._bundle(recording)))
             told = f"Recorded: {kept}"
