@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test clients sidecar install check fix coverage laws mutants bench failover docs release stop clean
+.PHONY: help run test clients sidecar install check fix coverage laws mutants chaos soak fuzz bench failover docs release stop clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -55,6 +55,15 @@ laws: $(READY) ## the laws with 10,000 examples each (slow; make laws PROFILE=ci
 
 mutants: $(READY) ## put known bugs back in and show that the tests notice
 	@$(BIN)/python tests/mutants.py
+
+chaos: $(READY) ## everything that an upstream and a network can do, with a table of what callers saw
+	@CHAOS_TABLE=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/chaos $(ARGS)
+
+soak: $(READY) ## many streams for many minutes, with callers that leave and an upstream that fails (make soak ARGS="--minutes 1")
+	@$(BIN)/python bench/soak.py $(ARGS)
+
+fuzz: $(READY) ## odd requests, odd upstreams, odd bytes, for some minutes (make fuzz MINUTES=10)
+	@FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -n 2 tests/fuzz $(ARGS)
 
 bench: $(READY) ## CPU per request and per event, beside plain nginx
 	@$(BIN)/python bench/run.py $(ARGS)

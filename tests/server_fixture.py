@@ -88,7 +88,13 @@ class Script:
         self.headers: tuple[tuple[str, str], ...] = ()  # of the upstream, where its answer is passed on
         self.closed: Callable[[Journey], None] = lambda _journey: None
 
-    def begin(self, request: Request, request_id: str, caller: Sequence[tuple[str, str]] = ()) -> Journey:
+    def begin(
+        self,
+        request: Request,
+        request_id: str,
+        caller: Sequence[tuple[str, str]] = (),
+        route: object = None,
+    ) -> Journey:
         assert request_id.startswith("req_")
         if self.refuse:
             raise self.refuse

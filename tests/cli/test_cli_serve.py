@@ -178,6 +178,44 @@ def test_off_loopback_a_token_is_made_kept_and_shown_once(tmp_path: Path) -> Non
         assert token not in again.said()
 
 
+@pytest.mark.failure(138)
+def test_in_kubernetes_no_token_is_made(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each replica would have another one."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    for known in ("", "dev-local"):
+        monkeypatch.setenv("LITELLM_MASTER_KEY", known)
+        result = run("serve", "--host", "0.0.0.0", "--port", "0")
+        assert result.exit_code == 3
+        assert "Secret" in result.output
+        assert "DRAGOMAN_AUTH_TOKEN" in result.output
+    assert not list(tmp_path.rglob("token"))
+    place = configuration.here()
+    for server in (Server(), Server(host="0.0.0.0", auth_token="mounted"), Server(host="0.0.0.0", open=True)):
+        assert reading.with_token(Config(server=server), place) == (Config(server=server), None)
+
+
+@pytest.mark.failure(138)
+def test_an_open_door_is_told_at_every_start(tmp_path: Path) -> None:
+    (tmp_path / "dragoman.yaml").write_text("server: {open: true}\n", "utf-8")
+    for _ in range(2):
+        with served(tmp_path, "--host", "0.0.0.0", "--port", "0") as running:
+            assert get(running.url(), "/v1/messages", {}, ASK)[0] == 200
+            assert get(running.url(), "/auth-token")[1] == (
+                b'{"auth_token":"","note":"No token is set: callers need none."}'
+            )
+            page = {"origin": "https://page.example", "host": "gateway.example"}
+            assert get(running.url(), "/v1/messages", page, ASK)[0] == 403
+            assert "THE DOOR IS OPEN" in running.said()
+            running.process.terminate()
+            assert running.process.wait(20) == 0
+        first = json.loads((tmp_path / "stdout").read_text("utf-8").splitlines()[0])
+        assert (first["level"], first["event"]) == ("warning", "note")
+        assert "server.open" in first["message"]
+        assert not list(tmp_path.rglob("token"))
+        (tmp_path / "stdout").unlink()
+        running.errors.unlink()
+
+
 def test_ends_with_its_parent(tmp_path: Path) -> None:
     with served(tmp_path, "--port", "0", "--with-parent", stdin=subprocess.PIPE) as running:
         running.url()

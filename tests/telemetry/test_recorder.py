@@ -12,7 +12,7 @@ from msgspec import Struct
 from dragoman.messages.errors import ApiError
 from dragoman.telemetry import bundle as form
 from dragoman.telemetry.bundle import Bundle, bytes_of
-from dragoman.telemetry.recorder import PACKED_ANSWER, PACKED_REQUEST, TOO_LARGE, Message, Recorder
+from dragoman.telemetry.recorder import OWN_ENDPOINT, PACKED_ANSWER, PACKED_REQUEST, TOO_LARGE, Message, Recorder
 
 pytestmark = [pytest.mark.anyio, pytest.mark.failure(166)]
 
@@ -41,7 +41,7 @@ class Upstream:
     def __init__(self, *answers: Answer) -> None:
         self._answers = list(answers)
 
-    async def send(self, *_: Any) -> Answer:
+    async def send(self, *_: Any, **__: Any) -> Answer:
         return self._answers.pop(0)
 
 
@@ -120,14 +120,14 @@ async def test_a_packed_answer_is_not_kept() -> None:
     answer = found.bundle.calls[0].answer
     assert answer is not None
     assert (answer.body, answer.pieces, answer.end) == (form.Body(), [], "complete")
-    assert found.bundle.gaps == [PACKED_ANSWER]
+    assert found.bundle.gaps == [PACKED_ANSWER, OWN_ENDPOINT]
 
 
 async def test_a_bundle_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(form, "LIMIT", 10)
     found = house()
     await found.ask(Answer(b"1234", b"56789"), Answer(b"0"), body=b"{}")
-    assert found.bundle.gaps == [TOO_LARGE]
+    assert found.bundle.gaps == [TOO_LARGE, OWN_ENDPOINT]
     assert [bytes_of(each.body) for each in found.bundle.calls] == [b"up", b""]
     assert bytes_of(found.bundle.reply.body) == b""
 

@@ -97,9 +97,15 @@ class Player:
     # In place of the upstream
 
     async def send(
-        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes | AsyncIterator[bytes]
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes | AsyncIterator[bytes],
+        *,
+        public: bool = False,
     ) -> AnswerLike:
-        del method, url, headers, body  # a recorder around this player writes them down
+        del method, url, headers, body, public  # a recorder around this player writes them down
         call = next(self._calls, None)
         if call is None:
             self.further = "It made one more call than the recorded gateway, whose answer nobody knows."

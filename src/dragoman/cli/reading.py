@@ -98,7 +98,7 @@ class Service(Struct, frozen=True):
 
 def with_token(found: Config, place: configuration.Place) -> tuple[Config, str | None]:
     """Off loopback a token is required, and one that everybody knows is none. Returns it when it was made just now."""
-    if is_loopback(found.server.host) or found.server.auth_token not in ("", config.KNOWN_TOKEN):
+    if found.server.open or is_loopback(found.server.host) or found.server.auth_token not in ("", config.KNOWN_TOKEN):
         return found, None
     value, fresh = configuration.token(place)
     return configuration.with_server(found, auth_token=value), value if fresh else None

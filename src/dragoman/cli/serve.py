@@ -119,6 +119,9 @@ def with_demo(service: Service) -> Service:
 
 def announce(found: Config, url: str, token: str | None) -> None:
     """Tell people everything and programs one line. Standard output stays with the log."""
+    if found.server.open:
+        for line in banner.open_lines(url):
+            say(line, error=True)
     lacking = lacks.lines(found)
     if sys.stderr.isatty():
         for line in banner.full(url, found, [row[:3] for row in rows(Router(found).table())], token, lacking):

@@ -39,6 +39,15 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     auth_token: str = ""
     """What callers must send as `Authorization: Bearer`, `x-api-key` or `x-dragoman-token`. Empty on loopback: open."""
 
+    open: bool = False
+    """Lets everybody in without a token, on every address. Whoever reaches the gateway uses its keys: only for networks
+    where that is meant. Every start warns. Goes not with a token."""
+
+    endpoints: tuple[str, ...] | Literal["none"] = ()
+    """Further hosts that callers may choose by the header `a2o-endpoint`, as `host` or `host:port`; those of the
+    presets are allowed already. `http://` and addresses that are not public are for these only. `none` refuses the
+    header. See docs/security.md."""
+
     open_after: Seconds = 15.0
     """Seconds of upstream silence after which a stream is opened with status 200 and pings."""
 

@@ -22,10 +22,12 @@ from dragoman.gateway.signing import Signing
 from dragoman.messages import estimate
 from dragoman.messages.errors import ApiError
 from dragoman.providers.credentials import Credentials
+from dragoman.routing.endpoints import Endpoints
 from dragoman.routing.router import Router
 from dragoman.server.admission import Admission
 from dragoman.server.claude import ClaudeModels
 from dragoman.server.door import Door
+from dragoman.server.endpoint import OwnEndpoint
 from dragoman.server.exchange import CLIENT_LEFT, Exchange
 from dragoman.server.forwarding import Forward, covers
 from dragoman.server.intake import Gone, Intake
@@ -48,6 +50,7 @@ _LIBRARIES = ("uvicorn", "asyncio", "aiohttp")  # loggers whose lines become our
 MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
 
+OPEN_DOOR = "The door is open (server.open): whoever reaches this gateway uses its keys."
 STOPPING = "dragoman is stopping. Try again."
 
 
@@ -187,7 +190,7 @@ def build(
     The lines of the log go to `write`, or to `out`, which stays open; without both to standard output. `admission` is
     that of an application which this one will replace. `change` may put something between the gateway and what stands
     around it.
-    Raises ValueError for a bind address off loopback without a token.
+    Raises ValueError for a bind address off loopback without a token, unless it is open on purpose.
     """
     settings = config.server
     redact = Redactor((*secrets.values(), settings.auth_token))
@@ -210,21 +213,17 @@ def build(
     around = Surroundings(router=router, upstream=sending, signer=signer, watch=_watching(log))
     gateway = _gateway(change(around), settings, log)
     intake = Intake(settings.body_limit, settings.bytes_in_flight)
-    door = Door(settings.host, settings.auth_token)
+    door = _door(settings, log)
+    chosen = OwnEndpoint(Endpoints(settings.endpoints, strict=config.strict), door.credentials)
     credentials = door.credentials if _asks_with_callers_keys(config) else nobodys
     admission = admission or Admission()
     admission.allow(settings.concurrent, settings.queue, settings.queue_timeout)
     hot: dict[str, Endpoint] = {
-        MESSAGES: admission.around(Messages(gateway, intake, credentials)),
-        COUNT_TOKENS: Counting(router, intake, estimate.tokens, exact, credentials),
+        MESSAGES: admission.around(Messages(gateway, intake, credentials, chosen)),
+        COUNT_TOKENS: Counting(router, intake, estimate.tokens, exact, credentials, own=chosen),
     }
-    where = destination(config, DIALECTS)
-    forwarding: Forwarding | ApiError
-    if isinstance(where, ApiError):
-        forwarding, claude = where, None
-    else:
-        forwarding = Forwarding(where, DIALECTS, upstream, signer, idle=settings.read_idle)
-        claude = ClaudeModels(forwarding, router, credentials)
+    forwarding = _forwarding(config, upstream, signer)
+    claude = None if isinstance(forwarding, ApiError) else ClaudeModels(forwarding, router, credentials)
     return Application(
         door=door,
         hot=hot,
@@ -249,6 +248,20 @@ def _gateway(around: Surroundings, settings: Server, log: Log) -> Gateway:
         clock=around.clock,
         tell=lambda rest: log.note("info" if not rest.seconds else "error", words(rest)),
     )
+
+
+def _forwarding(config: Config, upstream: Upstream, signer: Signing) -> Forwarding | ApiError:
+    """The way of what is forwarded; the error says what is missing."""
+    where = destination(config, DIALECTS)
+    if isinstance(where, ApiError):
+        return where
+    return Forwarding(where, DIALECTS, upstream, signer, idle=config.server.read_idle)
+
+
+def _door(settings: Server, log: Log) -> Door:
+    if settings.open:
+        log.note("warning", OPEN_DOOR)
+    return Door(settings.host, settings.auth_token, everybody=settings.open)
 
 
 def _log(config: Config, redact: Redactor, write: Callable[[str], None] | None, out: outlet.Outlet | None) -> Log:

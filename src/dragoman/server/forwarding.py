@@ -19,7 +19,7 @@ from dragoman.messages.headers import passed_on as meaningful
 from dragoman.server.exchange import CLIENT_LEFT, Exchange, passed_on
 from dragoman.server.headers import FORM, PassedOn, as_text
 from dragoman.server.intake import Gone
-from dragoman.server.messages import Credentials, nobodys
+from dragoman.server.messages import ENDPOINT, Credentials, nobodys
 from dragoman.server.paths import canonical
 from dragoman.server.presence import Presence
 
@@ -50,6 +50,9 @@ class Forward:
         """Raises ApiError and Gone while the caller was told nothing."""
         forwarding = self._forwarding
         path = _path(exchange)
+        if ENDPOINT in exchange.headers:
+            text = "The header `a2o-endpoint` is for messages and their token counts; leave it out here."
+            raise ApiError("invalid_request", f"{path}: {text}")
         if isinstance(forwarding, ApiError):
             raise ApiError(forwarding.kind, f"{path}: {forwarding.message}", should_retry=forwarding.should_retry)
         exchange.provider = forwarding.target.provider

@@ -91,6 +91,7 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.flow = self._flow = _Flow(transport, self.pipeline)
         self._extensions: dict[str, Any] = {CUT: transport.abort}
+        self._open = _Open(transport)
         self.timeout_keep_alive_task = self.loop.call_later(KEEP_ALIVE, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -183,7 +184,7 @@ class Protocol(HttpToolsProtocol):
         self._received = self._body = self._body_before = 0
         self.scope["extensions"] = self._extensions
         super().on_headers_complete()
-        self.cycle.transport = _Gathered(self.cycle, self.loop)  # type: ignore[assignment]
+        self.cycle.transport = _Gathered(self.cycle, self._open, self.loop)  # type: ignore[assignment]
         if self._state.draining:
             self._extensions[DRAINING] = True
             self.cycle.keep_alive = False
@@ -395,6 +396,29 @@ class _Flow(FlowControl):
         return waited
 
 
+class _Open:
+    """A transport that may be written to after it was closed: uvloop raises then, where asyncio says nothing.
+
+    Who answers is told of the end a moment after the transport was closed, and may be writing just then.
+    """
+
+    __slots__ = ("_write", "_writelines", "close", "is_closing")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._write = transport.write
+        self._writelines = transport.writelines
+        self.close = transport.close
+        self.is_closing = transport.is_closing
+
+    def write(self, piece: bytes) -> None:
+        if not self.is_closing():
+            self._write(piece)
+
+    def writelines(self, pieces: tuple[bytes, ...]) -> None:
+        if not self.is_closing():
+            self._writelines(pieces)
+
+
 class _Gathered:
     """Stands for the transport of one answer until its head is written: the head waits for what comes with it.
 
@@ -403,8 +427,7 @@ class _Gathered:
 
     __slots__ = ("_cycle", "_head", "_loop", "_transport", "is_closing")
 
-    def __init__(self, cycle: RequestResponseCycle, loop: asyncio.AbstractEventLoop) -> None:
-        transport = cycle.transport
+    def __init__(self, cycle: RequestResponseCycle, transport: _Open, loop: asyncio.AbstractEventLoop) -> None:
         self._cycle = cycle
         self._loop = loop
         self._transport = transport
@@ -413,7 +436,7 @@ class _Gathered:
 
     def write(self, piece: bytes) -> None:
         if self._head:
-            self._cycle.transport = self._transport
+            self._cycle.transport = self._transport  # type: ignore[assignment]
             self._transport.writelines((self._head, piece))
             self._head = b""
         else:
@@ -427,6 +450,6 @@ class _Gathered:
     def _flush(self) -> None:
         """Nothing came with it: the answer is a stream that has yet to begin."""
         if self._head:
-            self._cycle.transport = self._transport
+            self._cycle.transport = self._transport  # type: ignore[assignment]
             self._transport.write(self._head)
             self._head = b""

@@ -45,6 +45,7 @@ Asgi = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 NO_TEXTS = "the texts were left out"
 TOO_LARGE = "it has more than 16 MB"
 PACKED_REQUEST = "the request could not be unpacked"
+OWN_ENDPOINT = "its upstream was chosen by the header a2o-endpoint"
 PACKED_ANSWER = "an upstream packed its answer, which was left out"
 
 _PACKINGS = ("", "identity")
@@ -111,7 +112,13 @@ class Sends(Protocol):
     """`upstream.client.Upstream`."""
 
     async def send(
-        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes | AsyncIterator[bytes]
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes | AsyncIterator[bytes],
+        *,
+        public: bool = False,
     ) -> Answers: ...
 
 
@@ -241,7 +248,7 @@ class Recorder:
 
     async def _finish(self, recording: Recording) -> None:
         reply = recording.reply
-        if recording.route is None and reply.status in (401, 403, 529):
+        if recording.route is None and not recording.calls and reply.status in (401, 403, 529):
             return  # who may not come in must not fill the folder, and who finds no place tells nothing
         try:
             kept = await asyncio.to_thread(lambda: self._keep(self._bundle(recording)))
@@ -277,6 +284,8 @@ class Recorder:
         request.body = kept(raw)
         if not self._texts:
             recording.lack(NO_TEXTS)
+        if recording.route is None and recording.calls:
+            recording.lack(OWN_ENDPOINT)
         headers = dict(recording.reply.headers)
         request_id = recording.request_id or headers.get("request-id", "nobody")
         return Bundle(
@@ -437,15 +446,21 @@ class _Upstream:
         self._current = current
 
     async def send(
-        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes | AsyncIterator[bytes]
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes | AsyncIterator[bytes],
+        *,
+        public: bool = False,
     ) -> Answers:
         recording = self._current.get()
         if recording is None or not isinstance(body, bytes):
-            return await self._inner.send(method, url, headers, body)
+            return await self._inner.send(method, url, headers, body, public=public)
         call = Call(ms=recording.ms, method=method, url=url, headers=list(headers))
         recording.calls.append((call, body if recording.room_for(body) else b""))
         try:
-            answer = await self._inner.send(method, url, headers, body)
+            answer = await self._inner.send(method, url, headers, body, public=public)
         except ApiError as error:
             call.error, call.until = failure_of(error), recording.ms
             raise

@@ -6,6 +6,7 @@ than the whole translation of a small call. docs/decisions/0002-speed-against-ng
 https://docs.aiohttp.org/en/stable/client_reference.html
 """
 
+import ipaddress
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from dragoman import __version__
 from dragoman.messages.errors import ApiError
 from dragoman.upstream.answer import Answer
 from dragoman.upstream.proxies import proxy_for
+from dragoman.upstream.public import PublicResolver, is_public, refuse
 from dragoman.upstream.sending import Sending
 
 if TYPE_CHECKING:
@@ -80,8 +82,8 @@ class _Pool(aiohttp.TCPConnector):
     that for idempotent methods only, https://github.com/aio-libs/aiohttp/issues/7363
     """
 
-    def __init__(self, *, limit: int) -> None:
-        super().__init__(limit=limit, keepalive_timeout=KEEP_ALIVE, ttl_dns_cache=DNS_LIFE)
+    def __init__(self, *, limit: int, resolver: PublicResolver | None = None) -> None:
+        super().__init__(limit=limit, keepalive_timeout=KEEP_ALIVE, ttl_dns_cache=DNS_LIFE, resolver=resolver)
         self.fresh: WeakSet[ResponseHandler] = WeakSet()
 
     async def _create_connection(
@@ -116,42 +118,65 @@ class Upstream:
         self._no_proxy = no_proxy
         self._limit = limit
         self._pool: _Pool | None = None
+        self._public: _Pool | None = None  # connections to checked addresses; no other call makes or takes one
+        self._resolver: PublicResolver | None = None
         self._places: dict[str, _Place] = {}
 
     async def send(
-        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes | AsyncIterator[bytes]
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes | AsyncIterator[bytes],
+        *,
+        public: bool = False,
     ) -> Answer:
         """Send one call and wait for the head of its answer. Redirects are answers, and are not followed.
 
         A body in pieces is written as they come, in chunks unless `headers` tell its length. The answer may come before
         its end; then the rest goes on up while the answer is read. What the pieces raise breaks the call off.
 
+        `public`: the host must have addresses of the internet only; what was resolved is what is connected to. Behind
+        a proxy of the operator's own, the proxy resolves names, and decides.
+
         Raises ApiError: "timeout" without a connection in time, "unreachable" without an answer, "bad_answer" for an
-        answer that is not HTTP. Cancelling it closes the connection.
+        answer that is not HTTP, "permission" where it must be public and is not. Cancelling it closes the connection.
         """
         try:
             if not isinstance(body, bytes):
-                return await self._upload(url, method, headers, body)
+                return await self._upload(url, method, headers, body, public=public)
             place = self._places.get(url) or self._place(url)
-            return await self._exchange(place, method, headers, body)
+            return await self._exchange(place, method, headers, body, public=public)
         except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
             raise self._failure(error, url) from error
 
     async def close(self) -> None:
         """Close every connection. A later `send` opens new ones."""
         self._places.clear()
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            await pool.close()
+        pools = self._pool, self._public
+        self._pool = self._public = None
+        for pool in pools:
+            if pool is not None:
+                await pool.close()
+        resolver, self._resolver = self._resolver, None
+        if resolver is not None:
+            await resolver.close()
 
     def _open(self) -> _Pool:
         self._pool = _Pool(limit=self._limit)
         return self._pool
 
-    async def _exchange(self, place: _Place, method: str, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
+    def _open_public(self) -> _Pool:
+        self._resolver = PublicResolver()
+        self._public = _Pool(limit=self._limit, resolver=self._resolver)
+        return self._public
+
+    async def _exchange(
+        self, place: _Place, method: str, headers: Sequence[tuple[str, str]], body: bytes, *, public: bool
+    ) -> Answer:
         again = True
         while True:
-            connection, protocol, used = await self._connect(place)
+            connection, protocol, used = await self._connect(place, public=public)
             try:
                 _write(protocol, _head(place, method, headers, body), body, bare=method == "HEAD")
                 message, content = await _answered(protocol)
@@ -166,10 +191,10 @@ class Upstream:
                 raise
 
     async def _upload(
-        self, url: str, method: str, headers: Sequence[tuple[str, str]], body: AsyncIterator[bytes]
+        self, url: str, method: str, headers: Sequence[tuple[str, str]], body: AsyncIterator[bytes], *, public: bool
     ) -> Answer:
         place = self._place(url, alone=True)
-        connection, protocol, _ = await self._connect(place)
+        connection, protocol, _ = await self._connect(place, public=public)
         sending = None
         try:
             _write(protocol, _head(place, method, headers, None), b"", bare=method == "HEAD")
@@ -185,9 +210,13 @@ class Upstream:
                 raise sending.failure from None
             raise
 
-    async def _connect(self, place: _Place) -> tuple[Connection, ResponseHandler, bool]:
+    async def _connect(self, place: _Place, *, public: bool) -> tuple[Connection, ResponseHandler, bool]:
         """A connection, its protocol, and whether it was used before."""
         pool = self._pool or self._open()
+        if public and place.where.proxy is None:
+            if _is_address(place.host) and not is_public(place.host):  # never resolved
+                raise refuse(place.host)
+            pool = self._public or self._open_public()
         try:
             connection = await pool.connect(place.where, [], self._timeout)
         except TimeoutError as error:
@@ -317,6 +346,14 @@ async def _answered(protocol: ResponseHandler) -> "tuple[RawResponseMessage, Str
         message, content = await protocol.read()
         if message.code >= 200 or message.code == 101:
             return message, content
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _name(url: str) -> str:
