@@ -18,14 +18,13 @@ _END = 64  # bytes at the end of a beginning that are compared before all others
 _PIECES = 32  # texts that a beginning is made of, before they become one
 _VALUES = 6  # values of one beginning that are kept
 _COPIES = 3  # of a text: itself, and what two upstreams are sent of it
-_MARK = b'"cache_control"'
 _TURN = 1024  # bytes that a decoded turn takes beside its text, about
 
 
 class Beginning:
     """The first turns of a conversation. They end with a turn of the assistant."""
 
-    __slots__ = ("_before", "_end", "_pieces", "_values", "cost", "marked", "names", "size", "turns")
+    __slots__ = ("_before", "_end", "_pieces", "_values", "cost", "names", "size", "turns")
 
     def __init__(
         self, pieces: tuple[memoryview, ...], turns: list[Turn], names: frozenset[str], before: "Beginning | None"
@@ -41,8 +40,6 @@ class Beginning:
         self.names = names
         self.size: int = sum(map(len, pieces))  # bytes of JSON
         self.cost: int = self.size * _COPIES + len(turns) * _TURN  # bytes of memory, about
-        self.marked: bool = (before is not None and before.marked) or _MARK in bytes(pieces[-1])
-        """Whether there may be a cache breakpoint in it."""
 
     @classmethod
     def of(cls, text: memoryview, turns: list[Turn]) -> "Beginning":
@@ -64,17 +61,15 @@ class Beginning:
             start += len(piece)
         return True
 
-    def value(self, key: object, made: Callable[[int, Value | None], Value]) -> Value:
+    def value(self, key: object, made: Callable[[Value | None], Value]) -> Value:
         """What follows from the turns and from `key`, remembered. Nobody may change it.
 
-        `made` makes it of the value of a shorter beginning and of the turns from a number on, else of (0, None).
+        `made` makes it of the value of a shorter beginning, or of None.
         """
         kept = self.kept(key)
         if kept is None:
-            before = self._before
-            shorter = before.kept(key) if before is not None else None
-            found = made(len(before.turns), shorter[0]) if before is not None and shorter is not None else made(0, None)
-            kept = (found,)
+            shorter = self._before.kept(key) if self._before is not None else None
+            kept = (made(None if shorter is None else shorter[0]),)
             self._values = (*self._values[1 - _VALUES :], (key, kept))
         value: Value = kept[0]
         return value

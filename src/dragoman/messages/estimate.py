@@ -106,7 +106,7 @@ def tokens(body: Body) -> int:
     measured = 0
     if beginning is not None:
         known, measured = beginning.turns, _groups(beginning.turns)
-        sum_.units, sum_.size = beginning.value("units", lambda first, sum_: _sum_of(known, first, sum_))
+        _, sum_.units, sum_.size = beginning.value("units", lambda before: _sum_of(known, before))
     sum_.turns(body.messages[measured:])
     if isinstance(body.system, str):
         sum_.add([body.system], [], [])
@@ -173,13 +173,13 @@ def _groups(turns: list[Turn]) -> int:
     return len(turns) // _GROUP * _GROUP
 
 
-def _sum_of(turns: list[Turn], first: int, before: tuple[int, int] | None) -> tuple[int, int]:
-    """Units and characters of all full groups, where those in the first turns are known."""
+def _sum_of(turns: list[Turn], before: tuple[int, int, int] | None) -> tuple[int, int, int]:
+    """How many turns are in full groups, their units and characters; `before`: the same of fewer turns."""
     sum_ = _Sum()
-    if before is not None:
-        sum_.units, sum_.size = before
-    sum_.turns(turns[_groups(turns[:first]) : _groups(turns)])
-    return sum_.units, sum_.size
+    done, sum_.units, sum_.size = before or (0, 0, 0)
+    measured = _groups(turns)
+    sum_.turns(turns[done:measured])
+    return measured, sum_.units, sum_.size
 
 
 def output_tokens(text: str) -> int:
