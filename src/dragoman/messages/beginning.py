@@ -24,7 +24,7 @@ _TURN = 1024  # bytes that a decoded turn takes beside its text, about
 class Beginning:
     """The first turns of a conversation. They end with a turn of the assistant."""
 
-    __slots__ = ("_before", "_end", "_pieces", "_values", "cost", "names", "size", "turns")
+    __slots__ = ("_before", "_pieces", "_values", "cost", "end", "end_at", "names", "size", "turns")
 
     def __init__(
         self, pieces: tuple[memoryview, ...], turns: list[Turn], names: frozenset[str], before: "Beginning | None"
@@ -34,11 +34,12 @@ class Beginning:
         """
         self._before = before
         self._pieces = pieces if len(pieces) <= _PIECES else (memoryview(b"".join(pieces)),)
-        self._end = bytes(pieces[-1][-_END:])
         self._values: tuple[tuple[object, tuple[Any]], ...] = ()
         self.turns = turns
         self.names = names
         self.size: int = sum(map(len, pieces))  # bytes of JSON
+        self.end = bytes(pieces[-1][-_END:])  # of its text
+        self.end_at: int = self.size - len(self.end)
         self.cost: int = self.size * _COPIES + len(turns) * _TURN  # bytes of memory, about
 
     @classmethod
@@ -53,8 +54,6 @@ class Beginning:
 
     def begins(self, raw: bytes, start: int) -> bool:
         """Whether its text stands at `start`."""
-        if not raw.startswith(self._end, start + self.size - len(self._end)):
-            return False
         for piece in self._pieces:
             if not raw.startswith(piece, start):
                 return False
@@ -122,7 +121,7 @@ class Beginnings:
     def find(self, raw: bytes, start: int) -> Beginning | None:
         """The beginning whose text stands at `start`; the one that was met last is tried first."""
         for beginning in reversed(list(self._kept)):
-            if beginning.begins(raw, start):
+            if raw.startswith(beginning.end, start + beginning.end_at) and beginning.begins(raw, start):
                 self._kept[beginning] = self._kept.pop(beginning)
                 return beginning
         return None

@@ -105,8 +105,8 @@ def tokens(body: Body) -> int:
     beginning = beginning_of(body.messages)
     measured = 0
     if beginning is not None:
-        known, measured = beginning.turns, _groups(beginning.turns)
-        _, sum_.units, sum_.size = beginning.value("units", lambda before: _sum_of(known, before))
+        known = beginning.turns
+        measured, sum_.units, sum_.size = beginning.value("units", lambda before: _sum_of(known, before))
     sum_.turns(body.messages[measured:])
     if isinstance(body.system, str):
         sum_.add([body.system], [], [])
@@ -168,16 +168,11 @@ class _Sum:
         self.units += round(_cost(text, step) + _cost(literal, step, escaped=True) + _cost(raw, step))
 
 
-def _groups(turns: list[Turn]) -> int:
-    """Turns that are in full groups."""
-    return len(turns) // _GROUP * _GROUP
-
-
 def _sum_of(turns: list[Turn], before: tuple[int, int, int] | None) -> tuple[int, int, int]:
     """How many turns are in full groups, their units and characters; `before`: the same of fewer turns."""
     sum_ = _Sum()
     done, sum_.units, sum_.size = before or (0, 0, 0)
-    measured = _groups(turns)
+    measured = len(turns) // _GROUP * _GROUP
     sum_.turns(turns[done:measured])
     return measured, sum_.units, sum_.size
 

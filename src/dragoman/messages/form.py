@@ -25,14 +25,14 @@ class Form(Struct, frozen=True):
     more: Any = None
     """What else of it the dialect needs to go on."""
 
-    def longer(
-        self, items: list[Any], open_: Open, settling: list[Note], notes: list[Note], ids: list[str], more: Any = None
+    def followed_by(
+        self, items: list[Any], left: Open, settling: list[Note], notes: list[Note], *, ids: list[str], more: Any = None
     ) -> "Form":
-        """The same, and what the turns behind it became."""
+        """The same, with what the turns behind it became, and what they leave open."""
         pieces = (*self.items, Raw(json.encode(items)[1:-1])) if items else self.items
         if len(pieces) > _PIECES:
             pieces = (Raw(b",".join(pieces)),)
-        return Form(pieces, open_, (*self.settling, *settling), (*self.notes, *notes), (*self.ids, *ids), more)
+        return Form(pieces, left, (*self.settling, *settling), (*self.notes, *notes), (*self.ids, *ids), more)
 
 
 NO_FORM = Form()

@@ -53,10 +53,12 @@ def write(body: Body, target: Target, names: Names, notes: list[Note], *, instru
     """
     known = _known(body.messages, target, names)
     found: list[Note] = []
-    written = _written(body, target, names, found, instruction, known) if known is not None else None
+    written = None
+    if known is not None:
+        written = _written(body, target, names, found, instruction=instruction, known=known)
     if written is None:
         found = []
-        written = _written(body, target, names, found, instruction, NO_FORM)
+        written = _written(body, target, names, found, instruction=instruction, known=NO_FORM)
     if written is None:
         raise ApiError("invalid_request", "messages: at least one message with content is required")
     notes += found
@@ -64,7 +66,7 @@ def write(body: Body, target: Target, names: Names, notes: list[Note], *, instru
 
 
 def _written(
-    body: Body, target: Target, names: Names, notes: list[Note], instruction: str | None, known: Form
+    body: Body, target: Target, names: Names, notes: list[Note], *, instruction: str | None, known: Form
 ) -> Written | None:
     """The same. `known`: what the conversation began with. None when nothing is said behind it."""
     quirks: Quirks = target.quirks
@@ -109,7 +111,7 @@ def _longer(known: list[Turn], before: Form, target: Target, names: Names) -> Fo
     turns.add(settled)
     if not settled or settled[-1].role != "assistant" or turns.is_marked:
         return None
-    return before.longer(turns.messages, left, settling, notes, turns.ids)
+    return before.followed_by(turns.messages, left, settling, notes, ids=turns.ids)
 
 
 def echo(target: Target) -> str:
