@@ -4,6 +4,7 @@ A dialect takes part with an encoder (abstract answer -> its bytes) and a view o
 """
 
 import copy
+import itertools
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -25,13 +26,15 @@ from dialects.responses.encoder_responses import ResponsesEncoder
 from dialects.responses.view_responses import ResponsesView
 from dragoman.dialects import DIALECTS
 from dragoman.dialects.contract import Call
+from dragoman.messages import decoding
+from dragoman.messages.beginning import Beginnings
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import Event
 from dragoman.messages.fold import fold
 from dragoman.messages.request import decode
 from dragoman.messages.writer import MessageWriter
 from grammar import check
-from histories import bodies, growing
+from histories import bodies, conversations, growing
 from relayed import played, typed
 
 ENCODERS = {
@@ -159,6 +162,45 @@ def test_append_only(name: str, pair: tuple[dict[str, Any], dict[str, Any]]) -> 
     before, after = (VIEWS[name](call_for(name, body).body) for body in pair)
     assert after.items[: len(before.history)] == before.history
     assert after.around == before.around
+
+
+# Where the form of a turn depends on more than the turn.
+QUIRKS: dict[str, list[dict[str, Any]]] = {
+    "chat": [
+        {},
+        {"cache": "cache_control", "content": "parts"},
+        {"mid_system": "fold"},
+        {"reasoning_echo": "required"},
+    ],
+    "responses": [{}, {"cache": "breakpoints"}, {"mid_system": "fold"}],
+    "gemini": [{}, {"system": "user"}],
+}
+
+
+def answered(name: str, body: dict[str, Any], quirks: dict[str, Any]) -> Call | tuple[str, str]:
+    """The call, or what the caller is told."""
+    try:
+        return DIALECTS[name].call(decode(msgspec.json.encode(body)), ENCODERS[name].call().target.quirked(**quirks))
+    except ApiError as error:
+        return error.kind, error.message
+
+
+@translating
+@slow
+@given(data=st.data(), talks=st.lists(conversations(), min_size=1, max_size=2))
+def test_a_memory_changes_nothing(name: str, data: st.DataObject, talks: list[list[dict[str, Any]]]) -> None:
+    """Conversations that grow, one beside the other: each request gives the call that it gives without a memory."""
+    quirks = data.draw(st.sampled_from(QUIRKS[name]))
+    bodies_ = [body for row in itertools.zip_longest(*talks) for body in row if body is not None]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "_LARGE", 0)
+        patch.setattr(decoding, "_BEGINNINGS", Beginnings(0))
+        without = [answered(name, body, quirks) for body in bodies_]
+        patch.setattr(decoding, "_LEAST", 1)
+        patch.setattr(decoding, "_BEGINNINGS", Beginnings(data.draw(st.sampled_from([20_000, 2**20]))))
+        assert [answered(name, body, quirks) for body in bodies_] == without
+        again = data.draw(st.permutations(range(len(bodies_))))
+        assert [answered(name, bodies_[index], quirks) for index in again] == [without[index] for index in again]
 
 
 JSON = st.recursive(
