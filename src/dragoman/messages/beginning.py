@@ -6,7 +6,7 @@ their text, and made longer as the conversation grows. The same text gives the s
 but time changes.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -115,8 +115,12 @@ class Beginnings:
     def __init__(self, limit: int) -> None:
         """`limit`: bytes of memory, about."""
         self.limit = limit
-        self._kept: dict[Beginning, None] = {}  # the one that was met last is the last
+        self._kept: dict[Beginning, None] = {}
         self._cost = 0
+
+    def __iter__(self) -> Iterator[Beginning]:
+        """The one that was met last is the last."""
+        return iter(self._kept)
 
     def find(self, raw: bytes, start: int) -> Beginning | None:
         """The beginning whose text stands at `start`; the one that was met last is tried first."""
