@@ -224,6 +224,7 @@ def result(id_: str, **more: Any) -> dict[str, Any]:
 
 
 _SHORT = Names.of(["odd.name"], limit=64).out("odd.name")
+_BLANK = {"role": "user", "content": [{"type": "text", "text": " ", "cache_control": {"type": "ephemeral"}}]}
 _BEGUN = [said("a"), called("t1", "odd.name"), result("t1")]
 _THOUGHT = {name: pack(name, ENCODERS[name].call().target.state_scope, {"e": "x", "t": "x"}) for name in ENCODERS}
 
@@ -237,6 +238,7 @@ GROWN: dict[str, list[list[dict[str, Any]]]] = {
         [said("a"), wrote("b"), said(" "), wrote("d"), said("e")],
         [said("a"), wrote("b"), said(" "), wrote("d"), said("f"), wrote("g"), said("h")],
     ],
+    "nothing said, with a breakpoint": [[said("a"), wrote("b"), _BLANK, wrote("d"), said(text)] for text in "ef"],
     "an empty answer": [
         [said("a"), wrote(" "), said("c")],
         [said("a"), wrote(" "), said("c"), called("t1"), result("t1")],

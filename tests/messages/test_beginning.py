@@ -111,6 +111,8 @@ def test_a_text_is_not_known_by_its_bytes_alone() -> None:
     for forged in ("\0turns", ["\0turns"]):
         raw = json.dumps({"model": "m", "max_tokens": 1, "messages": turns, "x": forged}).encode()
         assert decode(raw).body.messages == body_of(turns).messages
+    with pytest.raises(ApiError, match=r"messages\.0: Expected `object`, got `str`"):
+        decode(json.dumps({**elsewhere, "messages": ["\0turns", asked(7)]}).encode())
     raw = json.dumps({"model": "m", "max_tokens": 1, "messages": turns}).encode()
     for odd in (b'"mess\\u0061ges":', b'"messages" :\n'):
         assert decode(raw.replace(b'"messages":', odd)).body.messages == body_of(turns).messages
