@@ -8,7 +8,7 @@ import pytest
 
 from dragoman.messages import decoding, estimate
 from dragoman.messages.beginning import Beginning, Beginnings, KnownTurns, beginning_of
-from dragoman.messages.body import Body, Turn
+from dragoman.messages.body import Body, KnownTools, Turn
 from dragoman.messages.errors import ApiError
 from dragoman.messages.request import decode
 
@@ -181,3 +181,16 @@ def test_tokens_do_not_depend_on_what_is_known(memory: Beginnings, monkeypatch: 
     bodies = [body_of([*talk(rounds), asked(rounds)]) for rounds in range(4, 50)]
     assert not any(map(known, bodies))
     assert found == [estimate.tokens(body) for body in bodies]
+
+
+def test_tools_are_not_known_by_their_bytes_alone() -> None:
+    tools = [{"name": f"tool{number}", "description": WORDS, "input_schema": {"n": 8_731}} for number in range(9)]
+    raw = json.dumps({"model": "m", "max_tokens": 1, "messages": talk(1), "tools": tools}).encode()
+    assert len(decode(raw).body.tools or ()) == 9
+    assert decode(raw.replace(b'"tools": [', b'"tulip": [')).body.tools is None
+
+
+def test_a_very_long_list_of_tools_is_not_remembered() -> None:
+    tools = [{"name": "tool", "description": WORDS * 500, "input_schema": {"n": 1}}]
+    raw = json.dumps({"model": "m", "max_tokens": 1, "messages": talk(1), "tools": tools}).encode()
+    assert not isinstance(decode(raw).body.tools, KnownTools)

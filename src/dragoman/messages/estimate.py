@@ -108,12 +108,13 @@ def tokens(body: Body) -> int:
         known = beginning.turns
         measured, sum_.units, sum_.size = beginning.value("units", lambda before: _sum_of(known, before))
     sum_.turns(body.messages[measured:])
-    if isinstance(body.system, str):
-        sum_.add([body.system], [], [])
-    elif body.system:
-        sum_.blocks(body.system)
     texts: list[str] = []
+    literals: list[Raw] = []
     raws: list[Raw] = []
+    if isinstance(body.system, str):
+        texts.append(body.system)
+    elif body.system:
+        sum_.units += _blocks(body.system, texts, literals, raws) * UNIT
     if isinstance(body.tools, KnownTools) and (units := _known(body.tools.json)) is not None:
         sum_.units += units
     elif body.tools:
@@ -122,7 +123,7 @@ def tokens(body: Body) -> int:
         raws.append(body.output_config.format.schema)
     if body.output_format:
         raws.append(body.output_format.schema)
-    sum_.add(texts, [], raws)
+    sum_.add(texts, literals, raws)
     return round(sum_.units / UNIT)
 
 
@@ -150,22 +151,21 @@ class _Sum:
                     self.units += _blocks(content, texts, literals, raws) * UNIT
             self.add(texts, literals, raws)
 
-    def blocks(self, blocks: list[Block]) -> None:
-        texts: list[str] = []
-        literals: list[Raw] = []
-        raws: list[Raw] = []
-        self.units += _blocks(blocks, texts, literals, raws) * UNIT
-        self.add(texts, literals, raws)
-
     def add(self, texts: list[str], literals: list[Raw], raws: list[Raw]) -> None:
         """What stands together. The more was measured before, the smaller is the part of it that is measured."""
         text, literal, raw = "".join(texts), b"".join(literals), b"".join(raws)
         if len(text) < _SLICE * 8:  # names of tools, mostly
             text, raw = "", raw + text.encode("utf-8", "surrogatepass")
         size = len(text) + len(literal) + len(raw)
+        if not size:
+            return
         self.size += size
         step = max(_SLICE, min(self.size * _SLICE // _SAMPLE, size // _SLICES))
-        self.units += round(_cost(text, step) + _cost(literal, step, escaped=True) + _cost(raw, step))
+        self.units += round(
+            (_cost(text, step) if text else 0)
+            + (_cost(literal, step, escaped=True) if literal else 0)
+            + (_cost(raw, step) if raw else 0)
+        )
 
 
 def _sum_of(turns: list[Turn], before: tuple[int, int, int] | None) -> tuple[int, int, int]:
