@@ -107,10 +107,12 @@ def tokens(body: Body) -> int:
     if beginning is not None:
         known = beginning.turns
         measured, sum_.units, sum_.size = beginning.value("units", lambda before: _sum_of(known, before))
-    sum_.turns(body.messages[measured:])
     texts: list[str] = []
     literals: list[Raw] = []
     raws: list[Raw] = []
+    full = len(body.messages) // _GROUP * _GROUP
+    sum_.groups(body.messages[measured:full])
+    sum_.gather(body.messages[full:], texts, literals, raws)
     if isinstance(body.system, str):
         texts.append(body.system)
     elif body.system:
@@ -136,20 +138,24 @@ class _Sum:
         self.units = 0
         self.size = 0
 
-    def turns(self, turns: list[Turn]) -> None:
-        """Turns from the first of a group on."""
-        self.units += _TURN * UNIT * len(turns)
+    def groups(self, turns: list[Turn]) -> None:
+        """Turns of full groups."""
         for first in range(0, len(turns), _GROUP):
             texts: list[str] = []
             literals: list[Raw] = []
             raws: list[Raw] = []
-            for turn in turns[first : first + _GROUP]:
-                content = turn.content
-                if isinstance(content, str):
-                    texts.append(content)
-                elif content:
-                    self.units += _blocks(content, texts, literals, raws) * UNIT
+            self.gather(turns[first : first + _GROUP], texts, literals, raws)
             self.add(texts, literals, raws)
+
+    def gather(self, turns: list[Turn], texts: list[str], literals: list[Raw], raws: list[Raw]) -> None:
+        """Finds what is text in turns, and adds what is none."""
+        self.units += _TURN * UNIT * len(turns)
+        for turn in turns:
+            content = turn.content
+            if isinstance(content, str):
+                texts.append(content)
+            elif content:
+                self.units += _blocks(content, texts, literals, raws) * UNIT
 
     def add(self, texts: list[str], literals: list[Raw], raws: list[Raw]) -> None:
         """What stands together. The more was measured before, the smaller is the part of it that is measured."""
@@ -173,7 +179,7 @@ def _sum_of(turns: list[Turn], before: tuple[int, int, int] | None) -> tuple[int
     sum_ = _Sum()
     done, sum_.units, sum_.size = before or (0, 0, 0)
     measured = len(turns) // _GROUP * _GROUP
-    sum_.turns(turns[done:measured])
+    sum_.groups(turns[done:measured])
     return measured, sum_.units, sum_.size
 
 
