@@ -1,7 +1,9 @@
 """A server on a raw socket, scripted byte by byte: what no well-behaved HTTP server would send."""
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
@@ -121,8 +123,9 @@ class Connection:
 
     def reset(self) -> None:
         """Break the connection with a TCP reset."""
-        transport = self._writer.transport
-        transport.abort()
+        kept = self._writer.get_extra_info("socket")
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # else it may end politely
+        self._writer.transport.abort()
 
 
 Script = Callable[[Connection], Awaitable[None]]

@@ -221,6 +221,8 @@ class Connection(asyncio.Protocol):
         self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if not self._parser.get_http_version().startswith("1."):
+            raise Garbled("another version")
         status = self._parser.get_status_code()
         if status < 200:
             self._interim += 1

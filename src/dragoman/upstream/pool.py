@@ -11,6 +11,8 @@ from dragoman.upstream.place import Place
 KEEP_ALIVE = 55.0  # seconds an idle connection is kept; load balancers drop theirs after 60
 WAITING_LIMIT = 1000  # calls that wait for a connection to one upstream
 
+CLOSED = "The connections to upstreams are closed."
+
 Key = tuple[object, ...]
 
 
@@ -47,6 +49,7 @@ class Pool:
         self._shelves: dict[Key, _Shelf] = {}
         self._homes: dict[Connection, _Shelf] = {}  # every connection that is open
         self._sweep: asyncio.TimerHandle | None = None
+        self._closed = False
         self._empty: asyncio.Future[None] | None = None
 
     def kept(self, place: Place) -> Connection | None:
@@ -78,6 +81,10 @@ class Pool:
         except BaseException:
             self._free(shelf)
             raise
+        if self._closed:
+            connection.abort()
+            self._free(shelf)
+            raise ApiError("unreachable", CLOSED)
         if connection.gone:
             self._free(shelf)
         else:
@@ -87,12 +94,13 @@ class Pool:
 
     async def close(self) -> None:
         """Close every connection, and wait until they are closed. Calls that wait for one fail."""
+        self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
         for shelf in self._shelves.values():
             for waiter in shelf.waiting:
                 if not waiter.turn.done():
-                    waiter.turn.set_exception(ApiError("unreachable", "The connections to upstreams are closed."))
+                    waiter.turn.set_exception(ApiError("unreachable", CLOSED))
             shelf.waiting.clear()
         if self._homes:
             self._empty = asyncio.get_running_loop().create_future()
