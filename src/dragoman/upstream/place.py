@@ -50,6 +50,9 @@ class Place(Struct, frozen=True):
     names: frozenset[str]  # of these, in lower case
     lines: str  # of these
 
+    def __repr__(self) -> str:
+        return f"Place({self.name})"
+
     def head(self, method: str, headers: Sequence[tuple[str, str]], length: int | None) -> bytes:
         """Request line and header fields. A field of the call replaces one that every call has. `length` of the body
         in bytes; None: unknown.
