@@ -254,6 +254,39 @@ async def test_a_lookup_outlives_a_call_that_went_away(monkeypatch: pytest.Monke
     assert first.cancelled()
 
 
+async def test_closing_ends_a_lookup_that_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = asyncio.Event()
+
+    async def slow(_host: str, _port: int) -> list[dialling.Address]:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        raise AssertionError
+
+    monkeypatch.setattr(dialling, "resolve", slow)
+    client = Upstream(connect_timeout=0.01, proxies={}, no_proxy=())
+    assert (await refusal(client, "http://model.test/")).kind == "timeout"
+    await client.close()
+    await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_closing_ends_a_call_whose_name_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = asyncio.Event()
+
+    async def slow(_host: str, _port: int) -> list[dialling.Address]:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(dialling, "resolve", slow)
+    async with upstream() as client:
+        call = asyncio.ensure_future(refusal(client, "http://model.test/"))
+        await asked.wait()
+        await client.close()
+        assert (await call).kind == "unreachable"
+
+
 async def test_families_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [(socket.AF_INET6, "a"), (socket.AF_INET6, "b"), (socket.AF_INET, "c"), (socket.AF_INET6, "d")]
     monkeypatch.setattr(
@@ -375,7 +408,9 @@ def tunnel(port: int, seen: list[str]) -> Script:
     async def script(connection: Connection) -> None:
         received = await connection.request()
         seen.append(received.head.decode())
-        await connection.send(b"HTTP/1.1 200 Connection established\r\nvia: 1.1 proxy\r\n\r\n")
+        await connection.send(b"HTTP/1.1 200 Connection established\r\n")
+        await asyncio.sleep(0.01)
+        await connection.send(b"via: 1.1 proxy\r\n\r\n")
         await connection.splice(port)
 
     return script

@@ -9,6 +9,7 @@ from dragoman.messages.errors import ApiError
 from dragoman.upstream import pool as pool_
 from dragoman.upstream.client import Upstream
 from dragoman.upstream.connection import Connection as Connection_
+from dragoman.upstream.place import Place
 from dragoman.upstream.pool import Pool
 from upstream.test_upstream_client import echo, upstream
 from upstream.wire import Connection, Server
@@ -43,6 +44,15 @@ class Gate:
             self.asked.append(received.body)
             await self.turns.acquire()
             await connection.answer(received.body)
+
+
+async def twice(client: Upstream, url: str, gate: Gate) -> None:
+    """Two calls at the same time, so that there are two connections."""
+    calls = [asyncio.ensure_future(say(client, url, b"x")) for _ in range(2)]
+    await until(lambda: len(gate.asked) == 2)
+    gate.turns.release()
+    gate.turns.release()
+    await asyncio.gather(*calls)
 
 
 async def test_the_connection_that_was_used_last_is_used_next() -> None:
@@ -85,12 +95,9 @@ async def test_idle_connections_are_closed_after_a_while(monkeypatch: pytest.Mon
 
 
 async def test_younger_connections_are_looked_at_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with Server(echo) as server, upstream() as client:
-        answers = [await client.send("POST", server.url, (), b"x") for _ in range(2)]
-        for answer in answers:
-            await answer.whole(10)
-        if server.connections == 1:  # the first had ended before the second was asked for
-            return
+    gate = Gate()
+    async with Server(gate) as server, upstream() as client:
+        await twice(client, server.url, gate)
         shelf = next(iter(client._pool._shelves.values()))
         first, second = shelf.idle
         monkeypatch.setattr(pool_, "KEEP_ALIVE", 50.0)
@@ -98,6 +105,33 @@ async def test_younger_connections_are_looked_at_later(monkeypatch: pytest.Monke
         client._pool._close_idle()
         assert (first.gone, second.gone) == (True, False)
         assert client._pool._sweep is not None
+
+
+async def test_a_kept_connection_that_is_about_to_close_is_passed_over() -> None:
+    gate = Gate()
+    async with Server(gate) as server, upstream() as client:
+        await twice(client, server.url, gate)
+        for connection in next(iter(client._pool._shelves.values())).idle:
+            connection.transport.abort()
+        gate.turns.release()
+        assert await say(client, server.url, b"y") == b"y"
+        assert server.connections == 3
+
+
+async def test_a_connection_that_was_lost_before_it_was_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Server(echo) as server, upstream() as client:
+        dial = client._pool._dial
+
+        async def lose(place: Place) -> Connection_:
+            made = await dial(place)
+            made.abort()
+            return made
+
+        monkeypatch.setattr(client._pool, "_dial", lose)
+        with pytest.raises(ApiError) as caught:
+            await say(client, server.url, b"x")
+        assert caught.value.kind == "unreachable"
+        assert client._pool._shelves == {}
 
 
 async def test_a_connection_that_died_in_the_pool_is_forgotten() -> None:
@@ -255,24 +289,71 @@ async def test_who_needs_a_new_connection_gets_it_for_a_kept_one() -> None:
         assert server.connections == 4
 
 
+async def test_calls_that_need_new_connections_do_not_hold_up_others() -> None:
+    async def pieces():  # type: ignore[no-untyped-def]
+        yield b"2"
+
+    gate = Gate()
+    headers = [("content-length", "1")]
+    async with Server(gate) as server, upstream(connections=2) as client:
+        await twice(client, server.url, gate)
+        upload = asyncio.ensure_future(client.send("POST", server.url, headers, pieces()))
+        await until(lambda: waiting(client) == 1)
+        gate.turns.release()
+        assert await asyncio.wait_for(say(client, server.url, b"3"), 5) == b"3"
+        gate.turns.release()
+        assert await (await upload).whole(10) == b"2"
+        assert server.connections == 3
+
+
+async def test_a_wait_that_was_given_up_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_, "WAITING_LIMIT", 1)
+    gate = Gate()
+    async with Server(gate) as server, upstream(connections=1) as client:
+        first = asyncio.ensure_future(say(client, server.url, b"1"))
+        await until(lambda: len(gate.asked) == 1)
+        for _ in range(3):
+            call = asyncio.ensure_future(say(client, server.url, b"2"))
+            await until(lambda: waiting(client) == 1)
+            call.cancel()
+            await until(call.done)
+        assert waiting(client) == 0
+        gate.turns.release()
+        assert await first == b"1"
+
+
 async def test_closing_ends_every_wait_and_every_connection() -> None:
     gate = Gate()
     async with Server(gate) as server, upstream(connections=1) as client:
         calls = [asyncio.ensure_future(say(client, server.url, b"x")) for _ in range(2)]
-        await until(lambda: waiting(client) == 1)
+        await until(lambda: waiting(client) == 1 and len(gate.asked) == 1)
         pool = client._pool
         await client.close()
         ends = await asyncio.gather(*calls, return_exceptions=True)
         assert [isinstance(end, ApiError) and end.kind for end in ends] == ["unreachable", "unreachable"]
         assert (pool._homes, pool._shelves) == ({}, {})
+        gate.turns.release()
         await until(lambda: server.open == 0)
 
 
-async def test_a_connection_that_is_made_while_the_client_closes_is_closed_too() -> None:
+async def test_a_connection_that_is_made_while_the_client_closes_is_closed_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with Server(echo) as server, upstream() as client:
+        dialled, go = asyncio.Event(), asyncio.Event()
+        dial = client._pool._dial
+
+        async def slow(place: Place) -> Connection_:
+            made = await dial(place)
+            dialled.set()
+            await go.wait()
+            return made
+
+        monkeypatch.setattr(client._pool, "_dial", slow)
         call = asyncio.ensure_future(say(client, server.url, b"x"))
-        await asyncio.sleep(0)
+        await dialled.wait()
         await client.close()
+        go.set()
         with pytest.raises(ApiError) as caught:
             await call
         assert caught.value.kind == "unreachable"

@@ -11,6 +11,7 @@ import pytest
 from dragoman.messages.errors import ApiError
 from dragoman.upstream.answer import Answer
 from dragoman.upstream.client import Upstream
+from dragoman.upstream.sending import Sending
 from upstream.test_upstream_client import upstream
 from upstream.wire import Connection, Server
 
@@ -375,3 +376,14 @@ async def test_an_upstream_that_dies_while_nobody_reads_its_answer(paused: bool)
             await answer.read()
         assert raised.value.kind == "truncated"
         assert body.taken <= 2  # the rest is not asked for
+
+
+async def test_a_connection_that_is_about_to_close_takes_no_more() -> None:
+    async with Server(echo) as server, upstream() as client:
+        made = await client._dialler.dial(client._place(server.url))
+        made.transport.abort()
+        body = Pieces(b"x", b"y")
+        sending = Sending(made, body, chunked=True)
+        while not sending.over:
+            await asyncio.sleep(0)
+        assert (body.taken, sending.failure) == (1, None)

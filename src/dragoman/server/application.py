@@ -40,7 +40,7 @@ from dragoman.upstream.client import Upstream
 
 Endpoint = Callable[[Exchange], Awaitable[None]]
 
-_LIBRARIES = ("uvicorn", "asyncio", "aiohttp")  # loggers whose lines become ours
+_LIBRARIES = ("uvicorn", "asyncio")  # loggers whose lines become ours
 _THRESHOLDS = (50_000, 50, 50)  # of the garbage collector: fewer walks over what never dies
 
 MESSAGES = "/v1/messages"

@@ -71,6 +71,7 @@ class Upstream:
         self._places.clear()
         pool, self._pool = self._pool, Pool(self._dialler.dial, limit=self._connections)
         await pool.close()
+        self._dialler.close()
 
     async def _exchange(self, place: Place, head: bytes, body: bytes, *, bare: bool) -> Answer:
         """A used connection may have been closed while nobody looked; then the call is sent once more, on a new one.

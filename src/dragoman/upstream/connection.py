@@ -103,15 +103,11 @@ class Connection(asyncio.Protocol):
         self._bare = bare
         self._alone = alone
         self._reset()
-        gone = self.gone or self.transport.is_closing()
-        if not gone and body:
-            self.transport.writelines((head, body))
-        elif not gone:
-            self.transport.write(head)
+        there = self.write((head, body) if body else (head,))
         if self._early:
             early, self._early = self._early, b""
             self.data_received(early)
-        if gone:
+        if not there:
             self._lose()
 
     def take(self) -> bytes:
@@ -137,10 +133,15 @@ class Connection(asyncio.Protocol):
         self._lose(ConnectionAbortedError())
         self.abort()
 
+    def write(self, parts: tuple[bytes, ...]) -> bool:
+        """Write more of the call. False when nobody reads any more."""
+        if self.gone or self.transport.is_closing():
+            return False
+        self.transport.writelines(parts)
+        return True
+
     async def drained(self) -> None:
-        """Wait until the other side has taken most of what was written. Raises Lost."""
-        if self.gone:
-            raise Lost(heard=False)
+        """Wait until the other side has taken most of what was written, or is gone."""
         if self._drained is not None:
             await self._drained
 
@@ -190,9 +191,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.gone = True
         self._lose(exc)
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_exception(Lost(heard=False))
-            self._drained.exception()  # nobody has to wait for it
+        self.resume_writing()
         self._parser = cast("HttpResponseParser", None)  # which holds this connection
         if self.keeper is not None:
             self.keeper.lost(self)
@@ -265,7 +264,8 @@ class Connection(asyncio.Protocol):
             self._early += data
 
     def _end(self, listener: Listener, error: Exception | None) -> None:
-        rest = self.take() if self.parts else b""
+        rest = b"".join(self.parts)
+        self.parts.clear()
         self._listener = None
         # An answer that came before the call was sent whole: nobody knows what the upstream still reads.
         keep = error is None and self._keep and not self._alone and self.transport.get_write_buffer_size() == 0

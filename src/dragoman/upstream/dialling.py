@@ -5,6 +5,7 @@ Addresses of both families race, each next one a quarter of a second later (RFC 
 """
 
 import asyncio
+import errno
 import re
 import socket
 import ssl
@@ -52,6 +53,12 @@ class Dialler:
         except (OSError, ssl.CertificateError) as error:
             raise _unreachable(place, error) from error
         return connection
+
+    def close(self) -> None:
+        """Forget the names; nobody waits for those that are still looked up."""
+        for name in self._names.values():
+            name.lookup.cancel()
+        self._names.clear()
 
     async def _reach(self, place: Place) -> socket.socket:
         try:
@@ -106,7 +113,7 @@ class Dialler:
     async def _wrap(self, transport: asyncio.Transport, connection: Connection, host: str) -> None:
         loop = asyncio.get_running_loop()
         secured = await loop.start_tls(transport, connection, self._context(), server_hostname=host.rstrip("."))
-        if secured is None:  # it was lost meanwhile: https://github.com/python/cpython/issues/97078
+        if secured is None:  # it was lost meanwhile
             raise ConnectionResetError
         connection.connection_made(secured)
 
@@ -136,7 +143,13 @@ class Dialler:
             lookup = loop.create_task(resolve(host, port))
             lookup.add_done_callback(lambda task: task.cancelled() or task.exception())  # maybe nobody waits for it
             known = self._names[host, port] = _Name(lookup, loop.time() + NAME_LIFE)
-        return await asyncio.shield(known.lookup)  # others may wait for it too
+        try:
+            return await asyncio.shield(known.lookup)  # others may wait for it too
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if known.lookup.cancelled() and task is not None and not task.cancelling():
+                raise ConnectionAbortedError(errno.ECONNABORTED, "closed") from None  # by `close`, not our caller
+            raise
 
 
 async def resolve(host: str, port: int) -> list[Address]:

@@ -55,18 +55,14 @@ class Pool:
     def kept(self, place: Place) -> Connection | None:
         """A connection that was used before and is free: the last one used, which is the likeliest to be alive."""
         shelf = self._shelves.get(place.key)
-        if shelf is None or shelf.waiting:
-            return None
-        while shelf.idle:
+        while shelf is not None and shelf.idle:  # those who wait, if any, need one that was never used
             connection, _ = shelf.idle.popitem()
             if not connection.gone and not connection.transport.is_closing():
                 return connection
         return None
 
     async def take(self, place: Place, *, fresh: bool) -> Connection:
-        """A connection, maybe after a wait; `fresh`: one that was never used. Raises ApiError."""
-        if not fresh and (connection := self.kept(place)) is not None:
-            return connection
+        """A connection when none is `kept`, maybe after a wait; `fresh`: one that was never used. Raises ApiError."""
         shelf = self._shelves.get(place.key)
         if shelf is None:
             shelf = self._shelves[place.key] = _Shelf(place.key)
@@ -114,11 +110,11 @@ class Pool:
         shelf = self._homes[connection]
         while shelf.waiting:
             waiter = shelf.waiting[0]
-            if waiter.turn.done():
+            if waiter.turn.done():  # cancelled just now
                 shelf.waiting.popleft()
                 continue
             if waiter.fresh:
-                connection.abort()  # `lost` lets it make its own
+                connection.abort()  # as above
             else:
                 shelf.waiting.popleft()
                 waiter.turn.set_result(connection)
@@ -141,12 +137,15 @@ class Pool:
             raise ApiError("overloaded", text)
         waiter = _Waiter(fresh=fresh)
         shelf.waiting.append(waiter)
-        if shelf.idle:  # kept, and of no use to this one
-            next(iter(shelf.idle)).abort()
+        useless = next((connection for connection in shelf.idle if not connection.gone), None)
+        if useless is not None:  # kept, and not what this one needs: `lost` lets it make its own
+            useless.abort()
         try:
             return await waiter.turn
         except asyncio.CancelledError:
-            if waiter.turn.done() and not waiter.turn.cancelled() and waiter.turn.exception() is None:
+            if waiter in shelf.waiting:
+                shelf.waiting.remove(waiter)
+            elif not waiter.turn.cancelled() and waiter.turn.exception() is None:
                 self._pass_on(shelf, waiter.turn.result())
             raise
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-from dragoman.upstream.connection import Connection, Lost
+from dragoman.upstream.connection import Connection
 
 
 class Sending:
@@ -42,15 +42,9 @@ class Sending:
 
     async def _write(self, parts: tuple[bytes, ...]) -> bool:
         """False when nobody reads any more. Why is told by the answer, or by its missing."""
-        connection = self._connection
-        if connection.gone or connection.transport.is_closing():
-            return False
-        connection.transport.writelines(parts)
-        try:
-            await connection.drained()
-        except Lost:
-            return False
-        return True
+        written = self._connection.write(parts)
+        await self._connection.drained()
+        return written
 
     def _over(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():
