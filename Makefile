@@ -5,14 +5,14 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 READY := .venv/.ready
 PINS := tests/clients/pins
-CLIENTS := python-2 python-0 node claude litellm
+CLIENTS := python-2 python-0 node claude litellm shipping
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 export UV_PYTHON_DOWNLOADS := never
 # An environment that is switched on in the shell is not ours.
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test clients sidecar install check fix coverage laws mutants bench release stop clean
+.PHONY: help run test clients sidecar install check fix coverage laws mutants bench docs release stop clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -28,7 +28,7 @@ test: $(READY) ## set everything up and run the tests (make test ARGS="tests/mes
 
 install: $(READY) ## set everything up in .venv, and start nothing
 
-clients: $(CLIENTS:%=.clients/%/.ready) ## install the real clients and LiteLLM, which tests drive, each in an environment of its own
+clients: $(CLIENTS:%=.clients/%/.ready) ## install what tests drive, each in an environment of its own: real clients, LiteLLM, Helm and the like
 
 sidecar: $(READY) ## write the lock of LiteLLM's environment again
 	@cd src/dragoman/sidecar && { echo "# LiteLLM's proxy and all that it needs, with hashes. Made by: make sidecar"; \
@@ -58,6 +58,10 @@ mutants: $(READY) ## put known bugs back in and show that the tests notice
 
 bench: $(READY) ## CPU per request and per event, beside plain nginx
 	@$(BIN)/python bench/run.py $(ARGS)
+
+# Offline, and strict: a link or an anchor that leads nowhere fails. With --quiet it would not: then no warning is counted.
+docs: .build/docs/.ready ## the documentation as a site, in .build/site (make docs ARGS=serve shows it while you write)
+	@NO_MKDOCS_2_WARNING=1 .build/docs/bin/mkdocs $(or $(ARGS),build --strict --site-dir .build/site)
 
 # hatchling, which builds, is in uv's cache since `make install`. No package is fetched for any of this.
 release: $(READY) ## wheel and sdist in dist/, with checksums and a list of all parts (CycloneDX)
@@ -90,6 +94,11 @@ $(READY): pyproject.toml uv.lock
 
 .clients/litellm/.ready: src/dragoman/sidecar/litellm.txt | $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" XDG_DATA_HOME=$(CURDIR)/$(@D) $(BIN)/dragoman install litellm
+	@touch $@
+
+.clients/shipping/.ready .build/docs/.ready: uv.lock | $(READY)
+	@echo "Installing $(@D)"
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(@D) $(BIN)/uv sync --quiet --locked --only-group $(notdir $(@D))
 	@touch $@
 
 .clients/%/.ready: $(PINS)/%/package-lock.json $(PINS)/%/package.json

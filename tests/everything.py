@@ -5,10 +5,13 @@ https://platform.claude.com/docs/en/api/messages
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from dialects.chat.asking import IMAGE, PDF, Json, text, user
+from dragoman.dialects.contract import Call
+from dragoman.messages import unknown
+from dragoman.messages.request import Request
 
 EVERYTHING: Json = {
     "max_tokens": 4242,
@@ -146,6 +149,21 @@ EVERYTHING: Json = {
     ],
 }
 
+ELSEWHERE = {
+    "stop_sequences.0": "matched by the writer",
+    "thinking.type": "becomes an effort",
+    "tools.*.defer_loading": "a tool that is not deferred, or one that a note says is hidden",
+    "messages.2.content.*.tool_use_id": "calls of servers and their results stand beside each other",
+    "messages.2.content.6.is_error": "no error",
+    "messages.2.content.3.id": "see tool_use_id",
+    "messages.2.content.5.id": "see tool_use_id",
+    "output_config.effort": "the last system turn's holds",
+    "*.type": "the shape of what is there",
+    "system.0.text": "means nothing to other models",
+    "messages.1.output_config.effort": "becomes an effort, with a note on output_config.effort",
+}
+"""Leaves that are neither in the body nor in a note, in no language, and why."""
+
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """The path and value of everything in `value` that is no object and no list."""
@@ -165,6 +183,32 @@ def matches(path: str, patterns: Iterable[str]) -> bool:
         "".join(".*" if part == "*" else re.escape(part) for part in re.split(r"(\*)", each)) for each in patterns
     )
     return any(re.fullmatch(each, path) for each in spelled)
+
+
+def untold(
+    request: Request,
+    made: Call,
+    *,
+    elsewhere: Mapping[str, str],
+    anywhere: Mapping[str, str],
+    everything: Json = EVERYTHING,
+) -> list[str]:
+    """Paths whose value is neither in the body of the call nor in a note.
+
+    `elsewhere`: those that need not be, besides `ELSEWHERE`, and why. `anywhere`: codes of notes that speak of more
+    than one place, and of which leaves.
+    """
+    found = [*made.notes, *unknown.fields(request.raw)]
+
+    def is_told(path: str) -> bool:
+        return matches(path, (*ELSEWHERE, *elsewhere)) or any(
+            re.search(anywhere[note.code], path)
+            if note.code in anywhere
+            else path == note.place or path.startswith(f"{note.place}.")
+            for note in found
+        )
+
+    return missing(made.body.decode().replace("\\", ""), is_told, everything)
 
 
 def missing(body: str, is_told: Callable[[str], bool], everything: Json = EVERYTHING) -> list[str]:

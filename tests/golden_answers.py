@@ -22,6 +22,7 @@ from dragoman.messages.errors import ApiError
 from dragoman.messages.events import Event
 from dragoman.messages.sse import encode
 from dragoman.messages.writer import MessageWriter
+from reading import writer_for
 from relayed import played
 
 CASES = Path(__file__).parent / "cases"
@@ -50,19 +51,7 @@ class GoldenAnswers:
         recall = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
         call = self._encoder.call(recall=recall, facts=options.get("facts"), **options.get("quirks", {}))
         call = structs.replace(call, stream=not whole)
-        known = call.recall
-        writer = MessageWriter(
-            message_id="msg_golden",
-            model=known.model,
-            input_tokens=known.input_tokens,
-            stop_sequences=known.stop_sequences,
-            names=known.names,
-            ids=known.ids,
-            show_thinking=known.show_thinking,
-            omit_thinking=known.omit_thinking,
-            asked_thinking=known.asked_thinking,
-            output_tool=known.output_tool,
-        )
+        writer = writer_for(call, "msg_golden")
         reader = self._dialect.reader(call, writer)
         events: list[Event] = []
         try:

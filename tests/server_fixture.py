@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dragoman.config.settings import Config, Server
+from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
-from dragoman.messages.request import Body, Request
+from dragoman.messages.request import Request
 from dragoman.server.application import Application, Endpoint
 from dragoman.server.door import Door
 from dragoman.server.intake import Intake

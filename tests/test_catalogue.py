@@ -58,23 +58,26 @@ def coverage() -> dict[int, list[str]]:
     return found
 
 
+def told(tests: list[str]) -> str:
+    """The tests' names; more than two are folded up, where a page can do that."""
+    names = ", ".join(f"`{test}`" for test in tests)
+    if len(tests) <= 2:
+        return names
+    folded = "".join(f"<br><code>{test}</code>" for test in tests)
+    return f"<details><summary>{len(tests)} tests</summary>{folded}</details>"
+
+
 def page(found: dict[str, Any], tests: dict[int, list[str]]) -> str:
-    lines = [
-        "# Known failures, and the tests that guard against them",
-        "",
-        "How gateways of this kind have failed, by number, and the tests that show that dragoman does not.",
-        "This page is written by `UPDATE_DOCS=1 pytest tests/test_catalogue.py` from `tests/failures.toml`.",
-    ]
+    lines = [found["introduction"].strip()]
     for section, title in found["titles"].items():
         lines += ["", f"## {section}. {title}", "", "| number | what happens | tests |", "|---|---|---|"]
         for number, text in cases(found)[section].items():
-            proof = ", ".join(f"`{test.removeprefix('tests/')}`" for test in tests.get(number, []))
+            proof = told([test.removeprefix("tests/") for test in tests.get(number, [])])
             if not proof:
                 where = found["documented"].get(str(number))
                 proof = f"see [{where}]({where.removeprefix('docs/')})" if where else ""
             if not proof:
-                section_reason = "needs the Gemini language" if section == "B" else "not yet"
-                proof = found["not_yet"].get(str(number), section_reason)
+                proof = found["not_yet"].get(str(number), "not yet")
             lines.append(f"| {number} | {text} | {proof} |")
     return "\n".join(lines) + "\n"
 

@@ -8,21 +8,21 @@ Every request has a golden for every dialect, or a line with the reason in `WITH
 """
 
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 import pytest
 
-from dialects.anthropic import golden_requests as anthropic_requests
 from dialects.anthropic.encoder_anthropic import AnthropicEncoder
-from dialects.chat import golden_requests
+from dialects.anthropic.golden_requests import REQUESTS as ANTHROPIC
 from dialects.chat.encoder_chat import ChatEncoder
-from dialects.gemini import golden_requests as gemini_requests
+from dialects.chat.golden_requests import REQUESTS as CHAT
 from dialects.gemini.encoder_gemini import GeminiEncoder
-from dialects.responses import golden_requests as responses_requests
+from dialects.gemini.golden_requests import REQUESTS as GEMINI
 from dialects.responses.encoder_responses import ResponsesEncoder
+from dialects.responses.golden_requests import REQUESTS as RESPONSES
 from dragoman.dialects import DIALECTS
 from golden_answers import GoldenAnswers, check
+from golden_calls import GoldenCalls
 
 CASES = Path(__file__).parent / "cases"
 
@@ -30,22 +30,22 @@ CASES = Path(__file__).parent / "cases"
 class Goldens(NamedTuple):
     """What translates a dialect's cases."""
 
-    requests: ModuleType
+    requests: GoldenCalls
     answers: GoldenAnswers
 
 
 GOLDENS = {
-    "chat": Goldens(golden_requests, GoldenAnswers(ChatEncoder())),
-    "responses": Goldens(responses_requests, GoldenAnswers(ResponsesEncoder())),
-    "gemini": Goldens(gemini_requests, GoldenAnswers(GeminiEncoder())),
-    "anthropic": Goldens(anthropic_requests, GoldenAnswers(AnthropicEncoder())),
+    "chat": Goldens(CHAT, GoldenAnswers(ChatEncoder())),
+    "responses": Goldens(RESPONSES, GoldenAnswers(ResponsesEncoder())),
+    "gemini": Goldens(GEMINI, GoldenAnswers(GeminiEncoder())),
+    "anthropic": Goldens(ANTHROPIC, GoldenAnswers(AnthropicEncoder())),
 }
 
 # (case, dialect) -> why there is no golden
 WITHOUT: dict[tuple[str, str], str] = {}
 
 
-def requests() -> list[tuple[str, str]]:
+def cases() -> list[tuple[str, str]]:
     names = sorted(path.stem for path in (CASES / "requests").glob("*.json") if ".golden" not in path.name)
     return [(name, dialect) for name in names for dialect in DIALECTS if (name, dialect) not in WITHOUT]
 
@@ -63,10 +63,10 @@ def name(value: object) -> str:
     return value.stem if isinstance(value, Path) else str(value)
 
 
-@pytest.mark.parametrize(("case", "dialect"), requests())
+@pytest.mark.parametrize(("case", "dialect"), cases())
 def test_request(case: str, dialect: str) -> None:
-    module = GOLDENS[dialect].requests
-    assert module.translated(case) == module.golden(case)
+    requests = GOLDENS[dialect].requests
+    assert requests.translated(case) == requests.golden(case)
 
 
 @pytest.mark.parametrize(("dialect", "case"), inputs("answers", ".sse"), ids=name)
@@ -87,4 +87,4 @@ def test_no_golden_is_left_over() -> None:
         if folder.name == "requests":
             stem = stem.rpartition(".")[0]
         assert any((folder / f"{stem}{suffix}").exists() for suffix in (".json", ".sse")), golden
-    assert all(case in {name for name, _ in requests()} for case, _ in WITHOUT)
+    assert all(case in {name for name, _ in cases()} for case, _ in WITHOUT)

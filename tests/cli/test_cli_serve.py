@@ -297,7 +297,7 @@ def provider(name: str, *, ready: bool) -> Provider:
     return Provider(name=name, title=name, ready=ready, why=f"reason of {name}", template=target)
 
 
-@pytest.mark.failure(162)
+@pytest.mark.failure(161, 162)
 def test_the_banner_tells_providers_models_and_how_to_connect() -> None:
     config = Config(
         providers={"late": provider("late", ready=False), "lab": provider("lab", ready=True)},
@@ -305,7 +305,9 @@ def test_the_banner_tells_providers_models_and_how_to_connect() -> None:
         no_proxy=("internal.example",),
     )
     rows = [["sonnet", "->", "lab/m", "why"]]
-    text = "\n".join(banner.full("http://127.0.0.1:8082", config, rows, None))
+    text = "\n".join(banner.full("http://127.0.0.1:8082", config, rows, None, ["lab/m has no web search"]))
+    assert "  lab/m has no web search" in text
+    assert 'curl http://127.0.0.1:8082/v1/models -H "x-dragoman-token: dragoman"' in text
     assert text.index("reason of lab") < text.index("reason of late")
     assert "lab/m" in text
     assert "ANTHROPIC_BASE_URL=http://127.0.0.1:8082" in text

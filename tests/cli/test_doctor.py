@@ -131,6 +131,29 @@ def test_conflicts_are_named_and_counted(run: Run, folder: Path, server: int, mo
     assert "secret-" not in result.output
 
 
+@pytest.mark.failure(158, 160, 161)
+def test_the_client_side_is_told(run: Run, folder: Path, server: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which layer wins, a line to try, and whether a login is to be expected."""
+    configure(folder, server)
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:1")
+    (folder / ".claude").mkdir()
+    (folder / ".claude" / "settings.json").write_text('{"env": {"ANTHROPIC_BASE_URL": "http://127.0.0.1:1"}}', "utf-8")
+    result = run("doctor")
+    assert result.exit_code == 0, result.output
+    file = folder / ".claude" / "settings.json"
+    assert f"ANTHROPIC_BASE_URL  counts from {file}  not from the shell" in result.output
+    assert 'try it: curl http://127.0.0.1:1/v1/models -H "x-dragoman-token: dragoman"' in result.output
+    assert "a new Claude Code begins with a login" in result.output
+    (Path.home() / ".claude.json").write_text('{"hasCompletedOnboarding": true}', "utf-8")
+    assert "begins with a login" not in run("doctor").output
+
+
+@pytest.mark.failure(164)
+def test_what_a_model_cannot_do_is_told(run: Run, folder: Path, server: int) -> None:
+    configure(folder, server, more="models: {sonnet: lab/good}\n")
+    assert "lab/good has no PDF, web search, web fetch, code execution" in run("doctor").output
+
+
 @pytest.mark.failure(150)
 def test_the_proxy_is_shown_without_its_password(
     run: Run, folder: Path, server: int, monkeypatch: pytest.MonkeyPatch

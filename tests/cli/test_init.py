@@ -47,8 +47,8 @@ def test_own_answers(run: Run, keyed: Path) -> None:
     assert result.output.count("Write provider/model, with one of: openai, deepseek.") == 2
     assert "Next: dragoman serve --config other.yaml" in result.output
     made = loaded(keyed, "other.yaml")
-    assert dict(made.models)["opus"] == ("deepseek/deepseek-v4-pro",)
-    assert dict(made.models)["sonnet"] == ("openai/gpt-5.5",)
+    assert dict(made.models)["opus"].names == ("deepseek/deepseek-v4-pro",)
+    assert dict(made.models)["sonnet"].names == ("openai/gpt-5.5",)
     assert made.server.port == 9000
 
 
@@ -90,7 +90,7 @@ def test_a_provider_without_known_models(run: Run, folder: Path, monkeypatch: py
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
     result = run("init", stdin="ollama/a\nollama/b\nollama/c\n\n\n")
     assert "none is known; write one" in result.output
-    assert dict(loaded(folder).models)["haiku"] == ("ollama/c",)
+    assert dict(loaded(folder).models)["haiku"].names == ("ollama/c",)
 
 
 def test_in_a_terminal(keyed: Path) -> None:

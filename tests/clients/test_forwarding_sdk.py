@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from clients.conftest import client
-from dragoman.config.settings import Config, Provider, Secrets, Server
+from dragoman.config.settings import Config, Leads, Provider, Secrets, Server
 from dragoman.dialects import DIALECTS
 from dragoman.dialects.anthropic import ANTHROPIC
 from dragoman.dialects.anthropic.quirks import Quirks
@@ -106,7 +106,7 @@ async def test_files_batches_and_models(version: str, monkeypatch: pytest.Monkey
         )  # fmt: skip
         provider = Provider(name="origin", title="Origin", ready=True, why="A_KEY is set", template=target)
         config = Config(
-            server=Server(), providers={"origin": provider}, models=(("claude-*", ("origin/claude-opus-5-5",)),)
+            server=Server(), providers={"origin": provider}, models=(("claude-*", Leads.to("origin/claude-opus-5-5")),)
         )
         built = application.build(config, Secrets({"A_KEY": KEY}), write=lambda _: None)
         async with listening(built) as (port, _, _):

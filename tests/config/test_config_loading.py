@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from dragoman import config
-from dragoman.config import Config, ConfigError, Secrets
+from dragoman.config import Config, ConfigError, Leads, Secrets
 from dragoman.config.settings import Logs, Server
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.responses import quirks as responses
@@ -71,7 +71,7 @@ def test_the_shape_that_is_documented(house: House) -> None:
     found, secrets = house.load(ISSUE, LAB_KEY=CANARY, GROQ_API_KEY="g")
     assert found.server == Server()
     assert list(found.providers) == ["deepseek", "lab", "cerebras", "groq"]
-    assert found.models[-1] == ("fast", ("cerebras/qwen-3-coder-480b", "groq/llama-4-maverick"))
+    assert found.models[-1] == ("fast", Leads.to("cerebras/qwen-3-coder-480b", "groq/llama-4-maverick"))
     assert [name for name, _ in found.models] == ["opus", "sonnet", "haiku", "claude-*", "fast"]
     lab = found.providers["lab"]
     assert lab.ready
@@ -408,7 +408,7 @@ models:
                 "providers: {azure: {entra: {client: c}}}\n",
                 "1: providers.azure.entra.client: there is no such setting. Did you mean `client_id`?",
             ),
-            ("models: {a: [1]}\n", "1: models.a: expected a text (numbers and dates in quotes) or a list, each a text"),
+            ("models: {a: [1]}\n", "1: models.a: expected a text (numbers and dates in quotes), found a whole number."),
             ("models: {a: ''}\n", "1: models.a: names nothing."),
             ("models: {a: []}\n", "1: models.a: names nothing."),
             ("models: {'': groq/x}\n", "1: models.: a name is missing."),
@@ -640,7 +640,7 @@ class TestLanguages(One):
 
 def test_a_bare_name_may_be_a_destination(house: House) -> None:
     found, _ = house.load("providers: {lab: {base_url: 'http://x', models: [m]}}\nmodels: {a: m, b: claude/lab/n}\n")
-    assert dict(found.models) == {"a": ("m",), "b": ("claude/lab/n",)}
+    assert dict(found.models) == {"a": Leads.to("m"), "b": Leads.to("claude/lab/n")}
 
 
 def test_secrets() -> None:
@@ -657,11 +657,11 @@ class TestDemo:
         assert demo.ready
         assert demo.models == ("echo", "think", "tools")
         assert dict(shown.models) == {
-            "opus": ("demo/think",),
-            "sonnet": ("demo/tools",),
-            "haiku": ("demo/echo",),
-            "fable": ("demo/think",),
-            "mythos": ("demo/think",),
+            "opus": Leads.to("demo/think"),
+            "sonnet": Leads.to("demo/tools"),
+            "haiku": Leads.to("demo/echo"),
+            "fable": Leads.to("demo/think"),
+            "mythos": Leads.to("demo/think"),
         }
         assert "simulated" in demo.title.lower()
         assert (demo.template.base_url, demo.template.auth) == ("http://127.0.0.1:5/v1", "none")

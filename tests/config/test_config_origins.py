@@ -74,7 +74,32 @@ CASES: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {  # name -> file
     "bedrock": ("", {}, {"AWS_BEARER_TOKEN_BEDROCK": KEY, "AWS_REGION": "eu-west-1"}),
     "local": ("", {}, {"OLLAMA_HOST": "0.0.0.0:11111"}),
     "thinker": ("providers: {openai: {api_key: k}}\nthinker: [openai/o3, openai/o1]", {}, {}),
+    "litellm": (
+        """
+        model_list:
+        - {model_name: one, litellm_params: {model: openai/q, api_base: "http://10.0.0.1/v1", api_key: os.environ/MINE}}
+        - {model_name: one, litellm_params: {model: groq/r, api_key: os.environ/MINE, rpm: 3}}
+        - {model_name: two, litellm_params: {model: azure/s, api_base: "https://r.openai.azure.com",
+           api_version: "2024-10-21", api_key: os.environ/NONE}}
+        - {model_name: three, litellm_params: {model: replicate/t/u, api_key: os.environ/REPLICATE_API_KEY}}
+        general_settings: {master_key: os.environ/LITELLM_MASTER_KEY}
+        """,
+        {"REPLICATE_API_KEY": KEY + "1", "LITELLM_MASTER_KEY": KEY + "2"},
+        {"MINE": KEY},
+    ),
     "older": ("", {}, {"OPENAI_API_KEY": KEY, "BIG_MODEL": "gpt-4.1", "SMALL_MODEL": "gpt-5", "THINKER_MODEL": "o3"}),
+    "older server": ("", {"SERVER_HOST": "localhost"}, {"SERVER_PORT": "8082", "AUTH_TOKEN": KEY, "VERBOSE": "true"}),
+    "upstream": (
+        "",
+        {},
+        {
+            "UPSTREAM_BASE_URL": "http://10.0.0.1/v1",
+            "UPSTREAM_API_KEY": KEY,
+            "UPSTREAM_MODEL": "m",
+            "OPENAI_API_KEY": KEY,
+        },
+    ),
+    "upstream alone": ("", {}, {"UPSTREAM_BASE_URL": "http://127.0.0.1:9"}),
 }
 
 
@@ -112,7 +137,7 @@ def test_one_file_says_the_same(name: str, tmp_path: Path) -> None:
     before, secrets, origins = loaded(tmp_path, environ, text)
     made = as_yaml(origins)
     assert KEY not in made
-    named = {key: value for key, value in {**local, **environ}.items() if f"${{{key}" in made}
+    named = {key: value for key, value in {**local, **environ}.items() if f"${{{key}" in made or f"  - {key}\n" in made}
     for variable, path in origins.invented.items():
         tree: Any = yaml.safe_load(text)
         for step in path.split("."):
@@ -149,6 +174,48 @@ def test_every_kind_of_origin(tmp_path: Path) -> None:
     assert told["server", "port"].value == 9
 
 
+def test_older_variables_are_origins_too(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SERVER_PORT=8082\nBIG_MODEL=gpt-4.1\nTHINKER_MODEL=o3\n", "utf-8")
+    environ = {
+        "SERVER_HOST": "localhost",
+        "AUTH_TOKEN": KEY,
+        "VERBOSE": "yes",
+        "OPENAI_API_KEY": KEY + "2",
+        "UPSTREAM_BASE_URL": "http://127.0.0.1:9/v1",
+        "UPSTREAM_API_KEY": KEY + "3",
+        "UPSTREAM_MODEL": "some-model",
+    }
+    told = {value.path: value for value in loaded(tmp_path, environ)[2].values()}
+    assert told["server", "host"].origin == "SERVER_HOST in the environment"
+    assert told["server", "port"].origin == "SERVER_PORT in .env"
+    assert told["server", "auth_token"].origin == "AUTH_TOKEN in the environment"
+    assert told["server", "auth_token"].value == "${AUTH_TOKEN}"
+    assert told["logs", "level"].origin == "VERBOSE in the environment"
+    assert told["logs", "format"].origin == "default"
+    assert told["thinker",].origin == "THINKER_MODEL in .env"
+    upstream = "providers", "upstream"
+    assert told[upstream].origin == "UPSTREAM_BASE_URL in the environment"
+    assert told[*upstream, "base_url"].value == "http://127.0.0.1:9/v1"
+    assert told[*upstream, "api_key"].origin == "UPSTREAM_API_KEY in the environment"
+    assert told[*upstream, "models"].value == ["some-model"]
+    assert told[*upstream, "models"].origin == "UPSTREAM_MODEL in the environment"
+
+
+def test_older_variables_stand_below_all_others(tmp_path: Path) -> None:
+    text = "server: {port: 1}\nthinker: openai/o1\n"
+    environ = {
+        "SERVER_PORT": "2",
+        "SERVER_HOST": "a",
+        "DRAGOMAN_HOST": "b",
+        "THINKER_MODEL": "o3",
+        "OPENAI_API_KEY": KEY,
+    }
+    told = {value.path: value for value in loaded(tmp_path, environ, text)[2].values()}
+    assert (told["server", "port"].value, told["server", "port"].origin) == (1, f"{tmp_path / 'dragoman.yaml'}:1")
+    assert (told["server", "host"].value, told["server", "host"].origin) == ("b", "DRAGOMAN_HOST in the environment")
+    assert (told["thinker",].value, told["thinker",].origin) == ("openai/o1", f"{tmp_path / 'dragoman.yaml'}:2")
+
+
 def test_a_new_variable_never_has_the_name_of_another(tmp_path: Path) -> None:
     text = (
         "providers: {lab: {base_url: 'http://127.0.0.1:9', api_key: literal}, 3d: {base_url: 'http://x', api_key: y}}"
@@ -164,3 +231,4 @@ def test_a_server_beside_the_gateway_keeps_the_names_of_its_variables(tmp_path: 
     made = as_yaml(origins)
     assert KEY not in made
     assert yaml.safe_load(made)["providers"]["litellm"] == {"environment": ["REPLICATE_API_KEY"]}
+    assert "# Keep in the environment or in .env: REPLICATE_API_KEY\n" in made

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dragoman import config
-from dragoman.config import Config, ConfigError
+from dragoman.config import Config, ConfigError, Leads
 
 CANARY = "sk-canary-0123456789"
 ALL = {"OPENAI_API_KEY": CANARY, "GEMINI_API_KEY": CANARY, "ANTHROPIC_API_KEY": CANARY}
@@ -24,7 +24,7 @@ def problems(folder: Path, text: str = "", **environ: str) -> str:
 
 
 def where(found: Config, name: str) -> tuple[str, ...]:
-    return dict(found.models)[name]
+    return dict(found.models)[name].names
 
 
 class TestModels:
@@ -85,21 +85,21 @@ class TestModels:
         assert told == "environment: PREFERRED_PROVIDER: expected one of `openai`, `google`, `azure`, `anthropic`."
 
     def test_the_thinker(self, tmp_path: Path) -> None:
-        assert loaded(tmp_path, **ALL, THINKER_MODEL="gpt-4o").thinker == ("openai/gpt-4o",)
-        assert loaded(tmp_path, **ALL, THINKER_MODEL="x", BIG_MODEL="passthrough").thinker == ()
-        assert loaded(tmp_path, "thinker: [openai/a, sonnet]", **ALL, THINKER_MODEL="x").thinker == (
+        assert loaded(tmp_path, **ALL, THINKER_MODEL="gpt-4o").thinker.names == ("openai/gpt-4o",)
+        assert loaded(tmp_path, **ALL, THINKER_MODEL="x", BIG_MODEL="passthrough").thinker.names == ()
+        assert loaded(tmp_path, "thinker: [openai/a, sonnet]", **ALL, THINKER_MODEL="x").thinker.names == (
             "openai/a",
             "sonnet",
         )
         found = loaded(tmp_path, "thinker: groq/a", GROQ_API_KEY=CANARY)
-        assert (found.thinker, found.models) == (("groq/a",), ())
+        assert (found.thinker.names, found.models) == (("groq/a",), ())
         assert "thinker: leads nowhere" in problems(tmp_path, "thinker: nowhere", **ALL)
-        assert "thinker: expected a text" in problems(tmp_path, "thinker: {a: b}", **ALL)
+        assert "thinker.a: expected a number" in problems(tmp_path, "thinker: {a: b}", **ALL)
 
     def test_the_file_is_stronger(self, tmp_path: Path) -> None:
         found = loaded(tmp_path, "models: {sonnet: openai/x}", **ALL, BIG_MODEL="y", THINKER_MODEL="z")
-        assert found.models == (("sonnet", ("openai/x",)),)
-        assert found.thinker == ()
+        assert found.models == (("sonnet", Leads.to("openai/x")),)
+        assert not found.thinker
         assert found.sources == (str(tmp_path / "dragoman.yaml"), "environment")
 
 

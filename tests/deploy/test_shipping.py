@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from clients.conftest import clean_environment, wait_for_url
+from clients.conftest import clean_environment, program, wait_for_url
 from dragoman import __version__
 from dragoman.config import load
 from dragoman.config.settings import Server
@@ -36,9 +37,18 @@ def uv(*arguments: str) -> str:
     return done.stdout
 
 
-def locked() -> list[str]:
-    """Names of the packages that a plain installation gets."""
-    arguments = ("--quiet", "--offline", "--locked", "--no-dev", "--no-emit-project", "--no-hashes", "--no-annotate")
+def locked(*more: str) -> list[str]:
+    """Names of the packages that an installation gets: a plain one, unless `more` says otherwise."""
+    arguments = (
+        "--quiet",
+        "--offline",
+        "--locked",
+        "--no-dev",
+        "--no-emit-project",
+        "--no-hashes",
+        "--no-annotate",
+        *more,
+    )
     lines = [line for line in uv("export", *arguments).splitlines() if line and line[0] not in "# "]
     return [line.partition("==")[0] for line in lines if "win32'" not in line or "!=" in line]
 
@@ -165,6 +175,20 @@ def test_dockerfile() -> None:
     assert f"uv=={re.findall(r'UV_VERSION := (.*)', makefile)[0]}" in DOCKERFILE
 
 
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_lock_has_wheels_for_both_kinds_of_processor(machine: str) -> None:
+    """So the image is built without a compiler, for which there is none in its base."""
+    lock = tomllib.loads((ROOT / "uv.lock").read_text("utf-8"))
+    wheels = {package["name"]: [wheel["url"] for wheel in package.get("wheels", ())] for package in lock["package"]}
+    version = re.findall(r"^FROM python:(\d+)\.(\d+)", DOCKERFILE, re.MULTILINE)[0]
+    python = rf"cp{''.join(version)}-cp{''.join(version)}|cp3\d+-abi3"
+    fits = re.compile(rf"-(?:py[23.py]*-none-any|(?:{python}|py3-none)-[\w.]*manylinux[\w.]*_{machine})")
+    names = [name for name in locked("--all-extras") if name != "dragoman"]
+    assert len(names) > 20
+    missing = [name for name in names if not any(fits.search(wheel) for wheel in wheels[name])]
+    assert not missing, missing
+
+
 def test_what_is_sent_to_the_builder_is_listed() -> None:
     lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     assert next(line for line in lines if not line.startswith("#")) == "*"
@@ -254,3 +278,15 @@ def test_the_unit_of_systemd() -> None:
     assert service["DynamicUser"] == service["NoNewPrivileges"] == "yes"
     assert service["StateDirectory"] == service["ConfigurationDirectory"] == "dragoman"
     assert float(service["TimeoutStopSec"]) > Server().stop_after
+
+
+@pytest.mark.parametrize(("old", "new", "says"), [("", "", ""), ("KillMode=", "KilMode=", "Unknown key 'KilMode'")])
+def test_systemd_knows_every_line_of_the_unit(tmp_path: Path, old: str, new: str, says: str) -> None:
+    """And notices one that it does not know. Another program stands in for the unit's, which is not installed here."""
+    text = (DEPLOY / "dragoman.service").read_text("utf-8").replace("/opt/dragoman/bin/dragoman", sys.executable)
+    file = tmp_path / "dragoman.service"
+    file.write_text(text.replace(old, new), "utf-8")
+    done = subprocess.run(
+        [program("systemd-analyze"), "verify", str(file)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode == 0 and not done.stderr) if not says else says in done.stderr, done.stderr

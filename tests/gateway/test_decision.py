@@ -4,7 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dragoman.gateway.decision import BUDGET, MOVES_ON, PATIENCE, Again, Mend, Next, Stop, decide, most_telling
+from dragoman.gateway.decision import (
+    AT_ONCE,
+    BUDGET,
+    MOVES_ON,
+    PATIENCE,
+    Again,
+    Mend,
+    Next,
+    Stop,
+    decide,
+    most_telling,
+)
 from dragoman.gateway.decision import pause_before as pause
 from dragoman.messages.errors import KINDS, ApiError
 
@@ -37,14 +48,38 @@ def test_what_another_target_may_do_better_moves_on_at_once(kind: str) -> None:
     assert after(kind, others=True) == Next()
 
 
+RETRYABLE = [kind for kind in KINDS if KINDS[kind].retryable]
+
+
 @pytest.mark.failure(122, 130)
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].retryable])
-def test_what_may_pass_is_tried_again_and_then_moves_on(kind: str) -> None:
-    assert after(kind, others=True) == Again(0.5)
-    assert after(kind, others=True, retried=1) == Again(1.0)
-    assert after(kind, others=True, retried=2) == Next()
+@pytest.mark.parametrize("kind", RETRYABLE)
+def test_what_may_pass_is_tried_again(kind: str) -> None:
+    assert after(kind) == Again(0.5)
+    assert after(kind, retried=1) == Again(1.0)
     assert after(kind, retried=2) == Stop()
     assert after(kind, retries=0) == Stop()
+
+
+@pytest.mark.failure(122, 130)
+@pytest.mark.parametrize("kind", [kind for kind in RETRYABLE if kind not in AT_ONCE])
+def test_with_others_at_hand_it_is_tried_again_once(kind: str) -> None:
+    assert after(kind, others=True) == Again(0.5)
+    assert after(kind, others=True, retried=1) == Next()
+    assert after(kind, others=True, retries=0) == Next()
+    assert after(kind, others=True, resting=True) == Next()
+
+
+@pytest.mark.failure(130)
+@pytest.mark.parametrize("kind", sorted(AT_ONCE))
+def test_with_others_at_hand_nobody_waits(kind: str) -> None:
+    assert after(kind, others=True) == Next()
+
+
+def test_a_conversation_that_is_too_long_goes_where_there_is_room() -> None:
+    assert after("context_overflow", overflow=True) == Next()
+    assert after("context_overflow", others=True) == Stop()
+    assert after("invalid_request", overflow=True) == Stop()
+    assert after("context_overflow", overflow=True, mendable=True) == Mend()
 
 
 def test_a_repair_comes_first() -> None:

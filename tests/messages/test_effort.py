@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from dragoman.messages.effort import LADDER, Wish, nearest, wish
+from dragoman.messages.effort import LADDER, Wish, last_effort, nearest, wish
 from dragoman.messages.notes import Note
 from dragoman.messages.request import decode
+from messages.conversations import body, system, user
 
 
 def wished(**fields: Any) -> tuple[Wish, list[Note]]:
@@ -60,3 +61,12 @@ def test_an_effort_wins_over_a_budget() -> None:
 )
 def test_the_nearest_effort_is_taken_and_thinking_stays_on(wanted: str, accepted: Any, got: str) -> None:
     assert nearest(wanted, accepted) == got
+
+
+def test_effort_of_the_last_system_turn_wins() -> None:
+    low, null = ({"output_config": {"effort": effort}} for effort in ("low", None))
+    assert last_effort(body()) is None
+    assert last_effort(body(output_config={})) is None
+    assert last_effort(body(output_config={"effort": "high"}, messages=[user("q"), system("s")])) == "high"
+    assert last_effort(body(output_config={"effort": "high"}, messages=[system("s", **low), user("q")])) == "low"
+    assert last_effort(body(messages=[system(**low), user("q"), system("s", **null)])) == "low"

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from corpus import truth
 from corpus.bodies import HALVES, Dice, bodies, session, written
 from dragoman.messages import estimate
-from dragoman.messages.request import Body, KnownTools, decode
+from dragoman.messages.body import Body, KnownTools
+from dragoman.messages.request import decode
 
 CORPUS = [(half, name, body) for half in HALVES for name, body in bodies(half)]
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
 from dragoman.messages.fields import ignore, person_hash, refuse, refuse_losses, session_hash, stop_sequences
 from dragoman.messages.notes import Note
-from dragoman.messages.request import Body, decode
+from dragoman.messages.request import decode
 
 
 def body(**fields: Any) -> Body:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from dragoman.messages import schema
+from dragoman.messages.body import NO_RAW
 from dragoman.messages.notes import Note
-from dragoman.messages.request import NO_RAW
 
 Json = dict[str, Any]
 

@@ -16,7 +16,6 @@ from playbook.transcript import (
     Leave,
     Playbook,
     Quiet,
-    Refused,
     Released,
     Said,
     Status,
@@ -197,7 +196,8 @@ async def test_retry_repair_and_fallback_in_one_journey(monkeypatch: pytest.Monk
         Playbook(target("lab"), target("other"), dialects={"lines": Mending()}, retries=1)
         >> Ask(stream=False)
         << Called("lab/small")
-        >> Refused()
+        >> Head(503)
+        >> End()
         << Called("lab/small", "small old unary")
         >> Head(400)
         >> Bytes(b"wrong field")
@@ -212,7 +212,7 @@ async def test_retry_repair_and_fallback_in_one_journey(monkeypatch: pytest.Monk
         << Got("Hi")
     )
     assert [(each.target, each.error, each.repair) for each in script.record.attempts] == [
-        ("lab/small", "unreachable", None),
+        ("lab/small", "overloaded", None),
         ("lab/small", "invalid_request", None),
         ("lab/small", "upstream_failed", "field.new"),
         ("other/small", None, None),

@@ -434,7 +434,7 @@ async def test_fallback_before_any_content() -> None:
         << Over()
     )
     assert (script.record.provider, script.record.upstream_model) == ("other", "large")
-    assert header(script.record.notes) == "route.note,lines.other,usage.estimated"
+    assert header(script.record.notes) == "route.note,lines.other,target.fallback,usage.estimated"
     assert script.answers[0].closed
 
 

@@ -14,6 +14,7 @@ import itertools
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, Self
 
 from msgspec import structs
@@ -21,11 +22,12 @@ from msgspec import structs
 from dragoman.config.settings import Server
 from dragoman.dialects.contract import Target
 from dragoman.gateway.gateway import Gateway
+from dragoman.gateway.health import Change
 from dragoman.gateway.record import Record
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
 from dragoman.messages.request import Request
-from dragoman.routing.route import Route
+from dragoman.routing.route import Group, Route
 from gateway.lines import Lines, target
 from gateway.relay import Relay
 
@@ -44,6 +46,7 @@ class Ask:
     stream: bool = True
     fields: dict[str, Any] = field(default_factory=dict)
     caller: tuple[tuple[str, str], ...] = ()  # headers with the caller's own credentials
+    session: str = "session"
 
 
 @dataclass
@@ -115,7 +118,7 @@ class Called:
 
     target: str = "lab/small"
     body: str | None = None
-    key: str | None = None  # by default the target's key
+    key: str | None = None  # by default the target's key; "any" is any
 
 
 @dataclass
@@ -194,9 +197,12 @@ class Playbook:
         mended: "Playbook | None" = None,
         watch: Callable[[Record], None] | None = None,
         signer: KeySigner | None = None,
+        groups: tuple[Group, ...] = (),
+        overflow: tuple[Group, ...] = (),
+        clock: Callable[[], float] = monotonic,
         **settings: Any,
     ) -> None:
-        """`mended`: an earlier playbook, whose gateway is used again."""
+        """`mended`: an earlier playbook, whose gateway is used again. `groups`, `overflow`: of the route."""
         self.steps: list[tuple[str, Step]] = []
         self.records: list[Record] = []
         self.answers: list[MemoryAnswer] = []
@@ -211,6 +217,9 @@ class Playbook:
         self.broken = False
         self.sends: list[bytes] = []
         self.targets = targets or (target(),)
+        self.groups = groups
+        self.overflow = overflow
+        self.changes: list[Change] = []
         if mended is not None:
             self.gateway = mended.gateway
             self.upstream = mended.upstream
@@ -226,6 +235,8 @@ class Playbook:
             settings=structs.replace(Server(), **settings),
             watch=watch or self.watch,
             new_id=lambda: f"{next(ids):06d}",
+            clock=clock,
+            tell=self.hear,
         )
 
     def __rshift__(self, step: Step) -> Self:
@@ -239,7 +250,18 @@ class Playbook:
     def route(self, name: str, *, thinking: bool = False) -> Route:
         if name == "nobody":
             raise ApiError("not_found", "No such model.")
-        return Route(requested=name, targets=self.targets, steps=("test",), notes=(Note("changed", "route.note"),))
+        script = self.upstream.playbook
+        return Route(
+            requested=name,
+            targets=script.targets,
+            steps=("test",),
+            groups=script.groups,
+            overflow=script.overflow,
+            notes=(Note("changed", "route.note"),),
+        )
+
+    def hear(self, change: Change) -> None:
+        self.upstream.playbook.changes.append(change)
 
     def watch(self, record: Record) -> None:
         self.upstream.playbook.records.append(record)
@@ -387,7 +409,7 @@ async def _out(playbook: Playbook, step: Step) -> None:
             sent = playbook.current = await playbook.calls.get()
             provider, model = step.target.split("/")
             assert sent.url.startswith(f"http://{provider}.test/"), sent.url
-            assert sent.headers["authorization"] == f"Bearer {step.key or provider.upper()}"
+            assert step.key == "any" or sent.headers["authorization"] == f"Bearer {step.key or provider.upper()}"
             assert (json.loads(sent.body)["model"] if sent.body.startswith("{") else sent.body.split()[0]) == model
             assert step.body is None or sent.body == step.body
         case Saw():
@@ -443,7 +465,7 @@ async def _caller(playbook: Playbook, ask: Ask) -> None:
     body |= ask.fields
     if ask.stream:
         body["stream"] = True
-    request = Request(json.dumps(body).encode(), named_session="session", headers=((b"anthropic-version", b"1"),))
+    request = Request(json.dumps(body).encode(), named_session=ask.session, headers=((b"anthropic-version", b"1"),))
     journey = None
     try:
         journey = playbook.gateway.begin(request, "req_1", ask.caller)

@@ -1,11 +1,14 @@
 """P3: one upstream by UPSTREAM_*, a custom name for its model, and a token."""
 
+import json
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from cli.test_cli_serve import get, served
+from clients import test_claude_code
 from predecessors.conftest import OPENAI_KEY, OpenAI, Serve
 
 TOKEN = "a-token-of-mine"
@@ -72,3 +75,16 @@ def test_p3_5_parameters(serve: Serve, openai: OpenAI) -> None:
     assert body["messages"][0] == {"role": "system", "content": "Be brief."}
     assert "top_k" not in body
     assert "top_k" in answer.headers["x-dragoman-notes"]
+
+
+def test_p3_7_the_switch_for_betas_is_harmless(serve: Serve, openai: OpenAI, tmp_path: Path) -> None:
+    """The real Claude Code, with that switch and without: the same work, and the gateway has no need of it."""
+    lines = {"UPSTREAM_BASE_URL": openai.url, "UPSTREAM_API_KEY": OPENAI_KEY, "UPSTREAM_MODEL": "own/name"}
+    with serve(**lines, AUTH_TOKEN=TOKEN) as gateway:
+        for number, switch in enumerate(({"CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS": "1"}, {})):
+            how = test_claude_code.invocation(gateway.url, tmp_path / f"home{number}", "Hello", model="sonnet")
+            how["env"] |= {"ANTHROPIC_AUTH_TOKEN": TOKEN, **switch}
+            done = subprocess.run(**how, capture_output=True, timeout=test_claude_code.LIMIT, check=False)
+            assert done.returncode == 0, done.stderr + done.stdout
+            assert json.loads(done.stdout.splitlines()[-1])["result"] == "Chat from own/name."
+    assert len(openai.chats) >= 2

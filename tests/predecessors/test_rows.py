@@ -10,19 +10,8 @@ PAGE = (HERE.parents[1] / "docs" / "migrating.md").read_text("utf-8")
 
 ELSEWHERE = {
     "P0.2": "not built yet: the header a2o-endpoint",
-    "P0.7": "not built yet: LiteLLM as a child process; the other providers are in tests/providers and tests/clients",
-    "P0.8": "the targets of make are checked in tests/test_house.py; not built yet: the Docker image",
     "P0.9": "tests/clients/test_claude_code.py and tests/cli/test_claude.py",
-    "P1.6": "tests/cli/test_claude.py; not built yet: `dragoman serve --reload`",
-    "P1.8": "not built yet: LiteLLM as a child process",
-    "P2.1": "tests/clients/test_azure.py and tests/config/test_config_loading.py",
     "P2.4": "tests/server/test_door.py, tests/telemetry/test_redaction.py and tests/telemetry/test_log.py",
-    "P2.5": "tests/clients/test_claude_passthrough.py compares bytes; no test has the internet",
-    "P3.6": "not built yet: the specification of the app",
-    "P3.7": "tests/clients/test_claude_code.py",
-    "P4.5": "not built yet: the command `dragoman proxy`",
-    "P4.6": "not built yet: the files for Docker and Kubernetes",
-    "P4.7": "bench/",
 }
 
 

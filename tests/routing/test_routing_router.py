@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dragoman import config
-from dragoman.config import Config, Provider
+from dragoman.config import Config, Leads, Provider
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
 from dragoman.messages.errors import ApiError
@@ -42,7 +42,7 @@ LAB = Target(provider="lab", dialect="chat", base_url="http://127.0.0.1:9", mode
 SETTLED = Router(
     Config(
         providers={"lab": Provider(name="lab", title="Lab", ready=True, why="", models=("one",), template=LAB)},
-        models=(("opus", ("lab/big",)), ("gpt-*", ("one",)), ("claude-*", ("opus",))),
+        models=(("opus", Leads.to("lab/big")), ("gpt-*", Leads.to("one")), ("claude-*", Leads.to("opus"))),
     )
 )
 

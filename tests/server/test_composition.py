@@ -3,17 +3,19 @@
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from msgspec import structs
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from dragoman.config import with_demo
-from dragoman.config.settings import Config, Logs, Provider, Secrets, Server
+from dragoman.config.settings import Config, Leads, Logs, Provider, Secrets, Server
 from dragoman.demo.application import build as build_demo
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
@@ -33,7 +35,7 @@ def configuration(port: int, **server: Any) -> Config:
         provider="lab", dialect="chat", base_url=f"http://127.0.0.1:{port}/v1", model="", quirks=Quirks(), key="LAB_KEY"
     )
     lab = Provider(name="lab", title="Lab", ready=True, why="LAB_KEY is set", big="small", template=target)
-    return Config(server=Server(**server), providers={"lab": lab}, models=(("sonnet", ("lab/small",)),))
+    return Config(server=Server(**server), providers={"lab": lab}, models=(("sonnet", Leads.to("lab/small")),))
 
 
 class Indiscreet:
@@ -243,6 +245,35 @@ async def test_without_a_writer_lines_go_to_standard_output(form: str, capsys: p
     assert printed.count("\n") == 1
     assert ('"event":"request"' in printed) == (form != "human")
     assert "/v1/models" in printed
+
+
+@pytest.mark.parametrize("level", ["info", "debug"])
+async def test_who_looks_for_a_cause_is_told_each_attempt(level: Literal["info", "debug"]) -> None:
+    asked: list[Request] = []
+
+    async def moody(request: Request) -> Response:
+        asked.append(request)
+        if len(asked) == 1:
+            return JSONResponse({"error": {"message": "Later."}}, 503, {"retry-after": "0"})
+        return JSONResponse({"choices": [{"message": {"content": "Well."}, "finish_reason": "stop"}]})
+
+    lines: list[str] = []
+    upstream = Starlette(routes=[Route("/v1/chat/completions", moody, methods=["POST"])])
+    async with listening(upstream) as (upstream_port, _, _):
+        config = structs.replace(configuration(upstream_port), logs=Logs(level=level))
+        async with listening(build(config, Secrets({"LAB_KEY": UPSTREAM_KEY}), write=lines.append)) as (port, _, _):
+            told = await ask(port, "POST", "/v1/messages", {**BODY, "thinking": {"type": "disabled"}})
+    assert told.status == 200
+    *details, line = map(json.loads, lines)
+    assert line["event"] == "request"
+    assert {each["request_id"] for each in details} <= {line["request_id"]}
+    found = [re.sub(r"\d+ ms", "1 ms", each["message"]) for each in details]
+    wanted = [
+        "attempt 1: lab/small: 503 after 1 ms, overloaded",
+        "attempt 2: lab/small: 200 after 1 ms, taken",
+        "left out without effect: thinking.off_unsaid",
+    ]
+    assert found == (wanted if level == "debug" else [])
 
 
 @pytest.mark.failure(138)

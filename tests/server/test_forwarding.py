@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dragoman.config.settings import Config, Provider, Secrets, Server
+from dragoman.config.settings import Config, Leads, Provider, Secrets, Server
 from dragoman.dialects import DIALECTS
 from dragoman.dialects.anthropic import ANTHROPIC
 from dragoman.dialects.anthropic.quirks import Quirks
@@ -77,7 +77,7 @@ def gateway(monkeypatch: pytest.MonkeyPatch) -> Callable[..., contextlib.Abstrac
             config = Config(
                 server=Server(**server),
                 providers={"origin": origin},
-                models=(("claude-*", ("origin/claude-opus-5-5",)),),
+                models=(("claude-*", Leads.to("origin/claude-opus-5-5")),),
             )
             lines: list[str] = []
             made = application.build(config, Secrets({"A_KEY": KEY}), write=lines.append)

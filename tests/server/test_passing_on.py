@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from dragoman.config.settings import Config, Logs, Provider, Secrets
+from dragoman.config.settings import Config, Leads, Logs, Provider, Secrets
 from dragoman.dialects.anthropic.quirks import Quirks
 from dragoman.dialects.contract import Target
 from dragoman.server.application import build
@@ -78,7 +78,7 @@ async def passing(**target: Any) -> AsyncIterator[tuple[Upstream, int, list[str]
             big="big",
             template=structs.replace(template, **target),
         )
-        models = (("sonnet", ("lab/big",)), ("big", ("lab/big",)))
+        models = (("sonnet", Leads.to("lab/big")), ("big", Leads.to("lab/big")))
         config = Config(providers={"lab": lab}, models=models, logs=Logs(format="json"))
         application = build(config, Secrets({"LAB_KEY": KEY}), write=lines.append)
         async with listening(application) as (gateway, _, _):

@@ -157,6 +157,25 @@ def test_level_error_writes_failures_only() -> None:
     assert [json.loads(text)["status"] for text in written] == [502]
 
 
+def test_details_are_redacted_and_never_fail() -> None:
+    written = Written()
+    log = written.log(level="debug")
+    assert log.detailed
+    assert not written.log().detailed
+    log.details(["attempt 1", f"attempt {CANARY}"], request_id="req_9")
+    found = [json.loads(text) for text in written]
+    assert found[0]["message"] == "attempt 1"
+    assert {(each["event"], each["level"], each["request_id"]) for each in found} == {("note", "debug", "req_9")}
+    assert CANARY not in "".join(written)
+
+    def broken(text: str) -> None:
+        raise OSError(text)
+
+    log = Log(broken, redact=str, level="debug")
+    log.details(["attempt 1"], request_id="req_9")
+    assert log.swallowed == 1
+
+
 def test_a_failure_has_its_traceback_and_request() -> None:
     written = Written()
     log = written.log()

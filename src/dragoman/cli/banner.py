@@ -17,8 +17,13 @@ def short(url: str, config: Config) -> str:
     return f"dragoman {__version__} listens on {url} (providers: {names})"
 
 
-def full(url: str, config: Config, models: Sequence[Sequence[str]], token: str | None) -> list[str]:
-    """The banner for people. `models`: rows of the model table. `token`: shown only when it was made just now."""
+def full(
+    url: str, config: Config, models: Sequence[Sequence[str]], token: str | None, lacking: Sequence[str] = ()
+) -> list[str]:
+    """The banner for people. `models`: rows of the model table. `token`: shown only when it was made just now.
+
+    `lacking`: what these models cannot do.
+    """
     lines = [f"{strong('dragoman')} {__version__} listens on {strong(url)}", ""]
     if config.demo:
         lines += [
@@ -29,6 +34,8 @@ def full(url: str, config: Config, models: Sequence[Sequence[str]], token: str |
     else:
         lines += [strong("Providers"), *table(provider_rows(list(config.providers.values()))), ""]
     lines += [strong("Models"), *table(models), ""]
+    if lacking:
+        lines += [strong("Not there") + faint(" (docs/compatibility.md)"), *(f"  {each}" for each in lacking), ""]
     callers = [provider.name for provider in config.providers.values() if provider.template.auth == CALLER]
     if callers:
         lines += [f"  {callers[0]} is asked with each caller's own key; keys of yours never go there.", ""]
@@ -56,7 +63,13 @@ def connect_rows(url: str, token: str | None, *, needs_token: bool) -> list[list
         ["Claude Code", "dragoman claude"],
         ["or", f"ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={shown} claude"],
         ["SDKs", f'Anthropic(base_url="{url}", api_key="{shown}")'],
+        ["Try it", curl(url, shown)],
     ]
+
+
+def curl(url: str, token: str) -> str:
+    """A line for a shell that costs nothing, and shows at once whether URL and token are right."""
+    return f'curl {url}/v1/models -H "x-dragoman-token: {token}"'
 
 
 def own_key_rows(url: str, token: str | None, *, needs_token: bool) -> list[list[str]]:
@@ -68,6 +81,7 @@ def own_key_rows(url: str, token: str | None, *, needs_token: bool) -> list[list
         ["Claude Code", "dragoman claude"],
         ["or", f"ANTHROPIC_BASE_URL={url} {variable}claude"],
         ["SDKs", f'Anthropic(base_url="{url}", api_key="<your own key>"{fields})'],
+        ["Try it", curl(url, token or ("<server.auth_token>" if needs_token else "dragoman"))],
     ]
 
 

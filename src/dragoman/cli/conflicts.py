@@ -4,6 +4,7 @@ Order of precedence: https://code.claude.com/docs/en/settings
 """
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +22,19 @@ CREDENTIALS = ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN")
 """The user's own, among them."""
 
 _DECIDES = (*ELSEWHERE, "ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_MODEL")
+
+_MANAGED = {
+    "darwin": "/Library/Application Support/ClaudeCode/managed-settings.json",
+    "win32": r"C:\Program Files\ClaudeCode\managed-settings.json",
+}
+
+
+class Layer(Struct, frozen=True):
+    """Who says a variable of Claude Code. Holds names and paths, never values."""
+
+    name: str
+    wins: str  # "the shell" or the path of a settings file
+    over: tuple[str, ...]  # who says it in vain, strongest first
 
 
 class Conflict(Struct, frozen=True):
@@ -67,12 +81,60 @@ def settings_files(environ: Mapping[str, str], home: Path, folder: Path) -> list
     """Where Claude Code looks for settings, weakest first."""
     own = Path(environ["CLAUDE_CONFIG_DIR"]) if environ.get("CLAUDE_CONFIG_DIR") else home / ".claude"
     project = folder / ".claude"
-    files = [own / "settings.json", project / "settings.json", project / "settings.local.json"]
+    files = [own / "settings.json", project / "settings.json", project / "settings.local.json", managed()]
     return list(dict.fromkeys(files))
 
 
-def in_settings(files: list[Path]) -> list[Conflict]:
-    """Settings that win over the variables of the shell. Files are only read; what cannot be read is said."""
+def managed(system: str = sys.platform) -> Path:
+    """Where an administrator puts settings that win over all others.
+
+    https://code.claude.com/docs/en/managed-settings
+    """
+    return Path(_MANAGED.get(system, "/etc/claude-code/managed-settings.json"))
+
+
+def layers(environ: Mapping[str, str], files: list[Path]) -> list[Layer]:
+    """For each variable that decides where Claude Code goes: whose value counts. `files`: weakest first."""
+    said: dict[str, set[str]] = {"the shell": {name for name, value in environ.items() if value}}
+    said |= {str(path): set(_variables(path)) for path in files}
+    found = []
+    for name in sorted(_DECIDES):
+        places = [place for place, variables in said.items() if name in variables][::-1]
+        if places:
+            found.append(Layer(name, places[0], tuple(places[1:])))
+    return found
+
+
+def knows_claude_code(environ: Mapping[str, str], home: Path) -> bool:
+    """Whether Claude Code has been through its welcome, which wants a login; a new installation begins with it."""
+    folder = Path(environ["CLAUDE_CONFIG_DIR"]) if environ.get("CLAUDE_CONFIG_DIR") else home
+    try:
+        found = json.loads((folder / ".claude.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and bool(found.get("hasCompletedOnboarding"))
+
+
+def _variables(path: Path) -> dict[str, object]:
+    """The `env` of a settings file; nothing where there is none."""
+    try:
+        settings = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    block = settings.get("env") if isinstance(settings, dict) else None
+    return block if isinstance(block, dict) else {}
+
+
+def _leads_here(variables: Mapping[str, object], url: str | None) -> bool:
+    base = str(variables.get("ANTHROPIC_BASE_URL", "")).rstrip("/")
+    return bool(url) and base in (url, str(url).replace("127.0.0.1", "localhost"))
+
+
+def in_settings(files: list[Path], url: str | None = None) -> list[Conflict]:
+    """Settings that win over the variables of the shell, and do not lead to the gateway at `url`.
+
+    Files are only read; what cannot be read is said.
+    """
     found = []
     for path in files:
         try:
@@ -84,12 +146,12 @@ def in_settings(files: list[Path]) -> list[Conflict]:
             continue
         if not isinstance(settings, dict):
             continue
-        block = settings.get("env")
-        names = block if isinstance(block, dict) else {}
+        names = _variables(path)
+        ours = ("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN") if _leads_here(names, url) else ()
         found += [
             Conflict(str(path), f"env.{name}", "wins over the variable of the shell")
             for name in _DECIDES
-            if name in names
+            if name in names and name not in ours
         ]
         if "apiKeyHelper" in settings:
             found.append(Conflict(str(path), "apiKeyHelper", "gives Claude Code a credential of its own"))

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from dragoman import __version__
-from dragoman.cli import claude, configuration, conflicts
-from dragoman.cli.banner import provider_rows, proxy_lines
+from dragoman.cli import claude, configuration, conflicts, lacks
+from dragoman.cli.banner import curl, provider_rows, proxy_lines
 from dragoman.cli.configuration import Place
 from dragoman.cli.live import Live
 from dragoman.cli.reach import one, reach
@@ -63,6 +63,7 @@ def show_gateway(settings: Config) -> str:
     url = claude.own_url(settings)
     say(strong("Gateway"))
     say(f"  {url}  " + (good("running") if claude.answers(url) else faint("not running; start it: dragoman serve")))
+    say(f"  try it: {curl(url, '<server.auth_token>' if settings.server.auth_token else 'dragoman')}")
     say()
     return url
 
@@ -77,6 +78,8 @@ def show_providers(settings: Config, secrets: Secrets) -> int:
         row.append(faint("" if key is None else "key present" if key in secrets else "key missing"))
     for line in table(rows):
         say(line)
+    for line in lacks.lines(settings):
+        say("  " + faint(line))
     say()
     return sum(not provider.ready for provider in settings.providers.values())
 
@@ -201,9 +204,17 @@ def _quiet(line: str) -> None:
 
 
 def show_conflicts(place: Place, url: str) -> int:
+    files = conflicts.settings_files(place.environ, place.home, place.folder)
     found = conflicts.in_environment(place.environ, url)
-    found += conflicts.in_settings(conflicts.settings_files(place.environ, place.home, place.folder))
-    say(strong("Client side"))
+    found += conflicts.in_settings(files, url)
+    say(strong("Client side") + faint(" (of Claude Code)"))
+    for line in table(
+        [each.name, f"counts from {each.wins}", faint(f"not from {', '.join(each.over)}" if each.over else "")]
+        for each in conflicts.layers(place.environ, files)
+    ):
+        say(line)
+    if not conflicts.knows_claude_code(place.environ, place.home):
+        say("  " + faint("a new Claude Code begins with a login: docs/clients.md says how to go on without"))
     for line in table([bad(each.name or "file"), each.advice, faint(each.where)] for each in found):
         say(line)
     if not found:

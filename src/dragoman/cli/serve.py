@@ -15,7 +15,7 @@ import click
 from msgspec import Struct, structs
 
 from dragoman import config
-from dragoman.cli import banner, configuration, processes
+from dragoman.cli import banner, configuration, lacks, processes
 from dragoman.cli.failure import LISTEN, RUNNING, Failure
 from dragoman.cli.models import rows
 from dragoman.cli.reloading import Reloader
@@ -135,11 +135,14 @@ def with_demo(service: Service) -> Service:
 
 def announce(found: Config, url: str, token: str | None) -> None:
     """Tell people everything and programs one line. Standard output stays with the log."""
+    lacking = lacks.lines(found)
     if sys.stderr.isatty():
-        for line in banner.full(url, found, [row[:3] for row in rows(Router(found).table())], token):
+        for line in banner.full(url, found, [row[:3] for row in rows(Router(found).table())], token, lacking):
             say(line, error=True)
         return
     say(banner.short(url, found), error=True)
+    for line in lacking:
+        say(f"Note: {line} (docs/compatibility.md)", error=True)
     if token:
         say(f"A token was made and kept for the next start: {token}", error=True)
 

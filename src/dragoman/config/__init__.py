@@ -3,7 +3,7 @@
 from dragoman.config.loading import FILE, load, read, user_folder, with_demo
 from dragoman.config.origins import Origins, Value, as_yaml, written
 from dragoman.config.problems import ConfigError, Problem
-from dragoman.config.settings import Config, Logs, Provider, Secrets, Server
+from dragoman.config.settings import Config, Leads, Logs, Provider, Secrets, Server
 from dragoman.config.sidecars import environment
 from dragoman.config.tokens import KNOWN_TOKEN, kept_token, save_token, state_folder
 
@@ -12,6 +12,7 @@ __all__ = [
     "KNOWN_TOKEN",
     "Config",
     "ConfigError",
+    "Leads",
     "Logs",
     "Origins",
     "Problem",

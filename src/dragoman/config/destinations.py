@@ -1,19 +1,25 @@
 """`models:`: what callers ask for -> where it goes. Every destination must lead somewhere, and no alias in a circle."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Mapping
+from typing import Annotated
+
+from msgspec import Meta
 
 from dragoman.config.document import Node
 from dragoman.config.entries import Entries
 from dragoman.config.fields import NOTHING, Sheet
 from dragoman.config.names import PREFIX, bare, claude, find
 from dragoman.config.problems import did_you_mean
-from dragoman.config.settings import Provider
+from dragoman.config.settings import Group, Leads, Provider
 from dragoman.providers import presets
 
 PASSTHROUGH = "passthrough"
 """A destination: Claude's names go to a provider of Claude as they are; others as if nothing were mapped."""
 
-Models = dict[str, tuple[str, ...]]
+Models = dict[str, Leads]
+
+_PARTS = ("targets", "overflow")
+_NOTHING_NAMED = "names nothing. Write `provider/model`, or another name."
 
 
 def destinations(sheet: Sheet, node: Node, providers: dict[str, Provider], entries: Entries) -> Models:
@@ -21,19 +27,14 @@ def destinations(sheet: Sheet, node: Node, providers: dict[str, Provider], entri
     nodes = sheet.mapping(node, "models")
     models: Models = {}
     for key, child in nodes.items():
-        found = sheet.value(child, str | tuple[str, ...], f"models.{key}")
-        if found is NOTHING:
-            continue
+        found = _leads(sheet, child, f"models.{key}")
         if wrong := _wrong_key(key):
             sheet.refuse(child, f"models.{key}", wrong)
-            continue
-        names = (found,) if isinstance(found, str) else found
-        models[key] = tuple(name.strip() for name in names)
-        if not models[key] or not all(models[key]):
-            sheet.refuse(child, f"models.{key}", "names nothing. Write `provider/model`, or another name.")
+        elif found is not None:
+            models[key] = found
     _add_presets(models, providers, entries)
-    for key, names in models.items():
-        for name in filter(None, names):
+    for key, leads in models.items():
+        for name in leads.names:
             if wrong := _wrong(name, models, providers):
                 sheet.refuse(nodes[key], f"models.{key}", wrong)
     for circle in _circles(models, providers):
@@ -42,19 +43,58 @@ def destinations(sheet: Sheet, node: Node, providers: dict[str, Provider], entri
     return models
 
 
-def elsewhere(
-    sheet: Sheet, node: Node, models: Models, providers: dict[str, Provider], entries: Entries
-) -> tuple[str, ...]:
+def elsewhere(sheet: Sheet, node: Node, models: Models, providers: dict[str, Provider], entries: Entries) -> Leads:
     """The destinations of `thinker:`. A preset that one of them names is added to `providers`."""
-    found = sheet.value(node, str | tuple[str, ...], "thinker")
-    if found is NOTHING:
-        return ()
-    names = tuple(name.strip() for name in ((found,) if isinstance(found, str) else found) if name.strip())
-    _add_presets({"thinker": names}, providers, entries)
-    for name in names:
+    if node.value in ("", []):
+        return Leads(())
+    found = _leads(sheet, node, "thinker") or Leads(())
+    _add_presets({"thinker": found}, providers, entries)
+    for name in found.names:
         if wrong := _wrong(name, models, providers):
             sheet.refuse(node, "thinker", wrong)
-    return names
+    return found
+
+
+def _leads(sheet: Sheet, node: Node, path: str) -> Leads | None:
+    """What stands behind a name; None after a problem.
+
+    A destination, a list of them to be tried in order, or both with what is asked about longer conversations. An item
+    that is a mapping of destinations to weights shares the work among them.
+    """
+    before = len(sheet.problems)
+    targets, overflow = node, None
+    if isinstance(node.value, dict) and not node.value.keys().isdisjoint(_PARTS):
+        for name, child in node.value.items():
+            if name not in _PARTS:
+                sheet.unknown(child, f"{path}.{name}", "there is no such setting", _PARTS)
+        targets, overflow = node.value.get("targets", Node(node.line, [])), node.value.get("overflow")
+    groups = _groups(sheet, targets, path)
+    longer = _groups(sheet, overflow, f"{path}.overflow") if overflow is not None else ()
+    return Leads(groups, longer) if len(sheet.problems) == before else None
+
+
+def _groups(sheet: Sheet, node: Node, path: str) -> tuple[Group, ...]:
+    items = node.value if isinstance(node.value, list) else [node]
+    if not items:
+        sheet.refuse(node, path, _NOTHING_NAMED)
+    return tuple(_group(sheet, item, path) for item in items)
+
+
+def _group(sheet: Sheet, node: Node, path: str) -> Group:
+    """One destination, or several with their weights."""
+    if isinstance(node.value, dict):
+        weights = [
+            (name.strip(), sheet.value(child, Annotated[float, Meta(gt=0)], f"{path}.{name}"))
+            for name, child in node.value.items()
+        ]
+    else:
+        found = sheet.value(node, str, path)
+        if found is NOTHING:
+            return ()
+        weights = [(found.strip(), 1.0)]
+    if not weights or not all(name for name, _ in weights):
+        sheet.refuse(node, path, _NOTHING_NAMED)
+    return tuple(weights)
 
 
 def _wrong_key(key: str) -> str | None:
@@ -65,10 +105,10 @@ def _wrong_key(key: str) -> str | None:
     return None
 
 
-def _add_presets(models: Mapping[str, Iterable[str]], providers: dict[str, Provider], entries: Entries) -> None:
+def _add_presets(models: Mapping[str, Leads], providers: dict[str, Provider], entries: Entries) -> None:
     """`fast: groq/...` is enough to use the preset groq."""
-    for names in models.values():
-        for name in names:
+    for leads in models.values():
+        for name in leads.names:
             if _passes(name, models) and not _has_claude(providers) and "anthropic" not in providers:
                 providers["anthropic"] = entries.preset("anthropic")
             provider, slash, model = bare(name).partition("/")
@@ -115,7 +155,7 @@ def _circles(models: Models, providers: Mapping[str, Provider]) -> list[tuple[st
         if key in way:
             found.append(way[way.index(key) :])
         elif key not in done:
-            for name in models[key]:
+            for name in models[key].names:
                 step = None if _passes(name, models) else find(bare(name), models, providers)
                 if step is not None and step.key:
                     walk(step.key, (*way, key))

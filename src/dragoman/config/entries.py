@@ -96,7 +96,7 @@ class Entries:
         """
         preset = presets()[name]
         switch = self._switch(preset)
-        if preset.instead is None or switch is None or fields.keys() & {"api_key", "base_url"}:
+        if preset.instead is None or switch is None or fields.keys() & {"api_key", "api_keys", "base_url"}:
             return name, ""
         return preset.instead, switch
 
@@ -184,9 +184,7 @@ class Entries:
             wrong = f"this API version has no {fields['dialect']}: take {azure.RESPONSES_SINCE} or later, or none"
         if wrong:
             why = wrong if signing.ready else f"{why}; {wrong}"
-        deployments: dict[str, str] = fields.get("deployments", {})
-        named = (*deployments, *filter(None, [places.deployment, self._named(preset)]))
-        models = tuple(fields.get("models") or dict.fromkeys(named) or (preset.models if preset else ()))
+        models = self._models(preset, fields, places)
         headers = {**(preset.headers if preset else {}), **fields.get("headers", {})}
         scope = fields.get("state_scope") or state_scope(name, places.root)
 
@@ -218,11 +216,13 @@ class Entries:
             claude=preset.claude if preset and "anthropic" in spoken else None,
             facts=tuple(facts.items()),
             facts_of=preset.facts_of if preset else None,
-            base_models={deployment.lower(): model for deployment, model in deployments.items()},
+            base_models={name.lower(): model for name, model in fields.get("deployments", {}).items()},
             dialect=fields.get("dialect"),
             settled={dialect: tuple(set_here) for dialect, set_here in quirks.items()},
             identity=signing.identity,
             sidecar=beside,
+            keys=signing.keys,
+            connections=fields.get("connections", 0),
             where=places.where,
             template=template(spoken[0]),
             others=tuple(template(dialect) for dialect in spoken[1:]),
@@ -248,6 +248,11 @@ class Entries:
             return None
         named = fields.get("environment")
         return sidecar(name, row, preset, named, variables=self._variables, secrets=self._secrets, home=self._home)
+
+    def _models(self, preset: Preset | None, fields: Mapping[str, Any], places: Places) -> tuple[str, ...]:
+        """What it is known to offer."""
+        named = (*fields.get("deployments", {}), *filter(None, [places.deployment, self._named(preset)]))
+        return tuple(fields.get("models") or dict.fromkeys(named) or (preset.models if preset else ()))
 
     def _named(self, preset: Preset | None) -> str | None:
         """The model that a variable names."""
@@ -315,7 +320,7 @@ def _check(
     """Settings that must fit each other."""
     addressing = preset.addressing if preset is not None else "plain"
     on_azure = addressing == "azure"
-    for name in ("base_url", "api_key", "auth"):
+    for name in ("base_url", "api_key", "api_keys", "auth"):
         if name in fields and addressing == "sidecar":
             sheet.refuse(children[name], f"{path}.{name}", "is for a server of your own: `preset: litellm-proxy`.")
     for name, (addressings, only) in _ONLY.items():
@@ -323,6 +328,7 @@ def _check(
             text = " and ".join(f"`{each}`, or `preset: {each}`," for each in only)
             sheet.refuse(children[name], f"{path}.{name}", f"only {text} has this setting.")
     _check_caller(sheet, fields, children, path, preset)
+    _check_keys(sheet, fields, children, path)
     url, version = fields.get("base_url"), fields.get("api_version")
     if url is not None and on_azure:
         _try(sheet, children["base_url"], f"{path}.base_url", azure.endpoint, url)
@@ -355,6 +361,23 @@ def _check_caller(
     for name in ("auth", "entra"):
         if fields.get(name):
             sheet.refuse(children[name], f"{path}.{name}", "goes not with `api_key: caller`, which passes on keys.")
+
+
+def _check_keys(sheet: Sheet, fields: Mapping[str, Any], children: Mapping[str, Node], path: str) -> None:
+    """Several keys instead of one."""
+    keys = fields.get("api_keys")
+    if keys is None:
+        return
+    node, place = children["api_keys"], f"{path}.api_keys"
+    auth = fields.get("auth") or ("entra" if fields["entra"] else "")
+    if fields.get("api_key"):
+        sheet.refuse(node, place, "stands beside `api_key`: put all keys into `api_keys`.")
+    elif auth in ("entra", "google", "none"):
+        sheet.refuse(node, place, f"goes not with `auth: {auth}`, which asks with no key.")
+    elif CALLER in keys:
+        sheet.refuse(node, place, "takes keys only: `caller` is for `api_key`.")
+    elif len(set(filter(None, keys))) < len([key for key in keys if key]):
+        sheet.refuse(node, place, "has the same key twice.")
 
 
 def _check_google(

@@ -30,6 +30,7 @@ class Signing(Struct, frozen=True):
     ready: bool
     why: str
     identity: Owner | None = None
+    keys: tuple[str, ...] = ()  # all of them, where there are several
 
 
 class Signer:
@@ -62,10 +63,14 @@ class Signer:
         by_entra = preset is not None and preset.addressing == "azure"
         if asked == "entra" or (asked is None and fields.get("entra")):
             return self._entra(name, fields.get("entra", {}), places.root, file)
-        if asked == "google" or (asked is None and usual == "google" and not fields.get("api_key")):
+        if asked == "google" or (
+            asked is None and usual == "google" and not (fields.get("api_key") or fields.get("api_keys"))
+        ):
             return self._google(places, found)
         if usual == "google":
             usual = "x-goog-api-key"
+        if fields.get("api_keys"):
+            return self._pool(name, fields["api_keys"], asked or usual, file)
         written, variable = fields.get("api_key"), self.given(preset.keys if preset else ())
         token = self.given(preset.token_keys if preset else ())
         if written:
@@ -92,6 +97,14 @@ class Signer:
             return Signing(auth, shown, ready=False, why=f"{source} {wrong}")
         self._secrets[label] = key
         return Signing(auth, shown, ready=True, why=f"{source} is set")
+
+    def _pool(self, name: str, keys: Iterable[str], auth: Auth, file: str) -> Signing:
+        """Several keys. Those that cannot be used are left out, and told."""
+        rows = [self._keyed(f"{name}.api_keys[{n}]", f"api_keys[{n}]", key, auth) for n, key in enumerate(keys)]
+        good = tuple(row.key for row in rows if row.ready and row.key is not None)
+        wrong = [row.why for row in rows if not row.ready]
+        why = "; ".join([f"{len(good)} of {len(rows)} keys in {file} are set", *wrong])
+        return Signing(auth, good[0] if good else rows[0].key, ready=bool(good), why=why, keys=good)
 
     @staticmethod
     def _keyless(label: str, written: str | None, asked: Auth | None) -> Signing:

@@ -13,7 +13,7 @@ from dragoman.config.document import Node, parse
 from dragoman.config.entries import Entries
 from dragoman.config.fields import NOTHING, Sheet
 from dragoman.config.problems import ConfigError, Problem, did_you_mean
-from dragoman.config.settings import Config, Hidden, Logs, Provider, Secrets, Server
+from dragoman.config.settings import Config, Hidden, Leads, Logs, Provider, Secrets, Server
 from dragoman.config.variables import dotenv
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
@@ -40,7 +40,9 @@ class _Root(Struct, frozen=True, kw_only=True):
 
     models: dict[str, Any] = {}
     """What callers ask for -> where it goes: a name, a family or a pattern -> `provider/model`, another name, or a
-    list of these to be tried in order."""
+    list of these to be tried in order. An item of the list may be `{one: 3, other: 1}`: these share the work by weight,
+    and each conversation keeps to one. `{targets: ..., overflow: ...}` also says what is asked when a conversation is
+    too long for the targets."""
 
     thinker: str | list[str] = ""
     """Where requests go that want thinking and ask for Claude or a family, instead of where `models:` sends them."""
@@ -186,7 +188,7 @@ def with_demo(config: Config, base_url: str) -> Config:
         ),
     )
     mapped = dict(config.models)
-    served = tuple((family, (f"demo/{model}",)) for family, model in DEMO_MODELS if family not in mapped)
+    served = tuple((family, Leads.to(f"demo/{model}")) for family, model in DEMO_MODELS if family not in mapped)
     return structs.replace(config, providers={**config.providers, "demo": demo}, models=(*config.models, *served))
 
 
@@ -257,12 +259,12 @@ def _from_environment(entries: Entries, sheet: Sheet) -> dict[str, Provider]:
 
 def _routes(
     sheet: Sheet, older: Sheet, sections: Mapping[str, Node], providers: dict[str, Provider], entries: Entries
-) -> tuple[Models, tuple[str, ...], tuple[str, ...]]:
+) -> tuple[Models, Leads, tuple[str, ...]]:
     """Where names lead, where thinking goes, and the variables of older proxies that say so, if the file does not."""
     models: Models = {}
     if "models" in sections:
         models = destinations(sheet, sections["models"], providers, entries)
-    thinker = elsewhere(sheet, sections["thinker"], models, providers, entries) if "thinker" in sections else ()
+    thinker = elsewhere(sheet, sections["thinker"], models, providers, entries) if "thinker" in sections else Leads(())
     if "models" in sections:
         return models, thinker, ()
     found = predecessors.routes(older.variables, providers, older.problems)

@@ -61,7 +61,7 @@ def claude(name: str, keys: Container[str] = ()) -> Claude | None:
     return Claude("")
 
 
-def find(name: str, models: Mapping[str, tuple[str, ...]], providers: Container[str]) -> Found | None:
+def find(name: str, models: Mapping[str, object], providers: Container[str]) -> Found | None:
     """The entry of `models` or the provider that `name` belongs to; None when neither says anything about it.
 
     Order: exact name, `provider/model`, pattern in the order of the file, family. A family's entry stands against the

@@ -9,10 +9,11 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from dragoman.config import addresses
+from dragoman.config import addresses, litellm, predecessors
 from dragoman.config.document import Node
+from dragoman.config.fields import Sheet
 from dragoman.config.loading import OVERRIDES, Read
-from dragoman.config.settings import CALLER, Config, Provider, Secrets
+from dragoman.config.settings import CALLER, Config, Group, Leads, Provider, Secrets
 from dragoman.config.variables import expand, first, names
 from dragoman.providers import Account, Preset, presets
 
@@ -41,7 +42,10 @@ class Origins:
         self._secrets = secrets
         self._read = read
         self._variables = read.variables
-        self._root = _children(read.root)
+        older = predecessors.settings(self._variables, {"server": (), "logs": ()})
+        self._older = {(section, field): variable for variable, section, field, _ in older}
+        root = read.root and litellm.translated(Sheet("", read.variables, []), read.root)[0]
+        self._root = _children(root)
         self.invented: dict[str, str] = {}
         """Variables that are not there yet -> the setting whose key they shall hold."""
 
@@ -50,28 +54,32 @@ class Origins:
         yield from self._section("server", self._config.server)
         yield from self._section("logs", self._config.logs)
         yield self._plain(("strict",), self._config.strict, self._root.get("strict"), default=False)
-        thinker = self._config.thinker
-        told = thinker[0] if len(thinker) == 1 else list(thinker) or ""
-        yield self._plain(("thinker",), told, self._root.get("thinker"), default="")
+        thinker, node = self._config.thinker, self._root.get("thinker")
+        if thinker and not (node and node.value):
+            yield Value(("thinker",), _told(thinker), self._variable(predecessors.THINKER))
+        else:
+            yield self._plain(("thinker",), _told(thinker), node, default="")
         for provider in self._config.providers.values():
             yield from self._provider(provider)
         models = _children(self._root.get("models"))
         for name, found in self._config.models:
-            value = found[0] if len(found) == 1 else list(found)
-            yield Value(("models", name), value, self._line(models.get(name)))
+            yield Value(("models", name), _told(found), self._line(models.get(name)))
 
     def _section(self, section: str, found: Struct) -> Iterator[Value]:
-        """The fields of `server` or `logs`. A variable wins over the file."""
+        """The fields of `server` or `logs`. A variable wins over the file, and the file over an older variable."""
         nodes = _children(self._root.get(section))
         for field in structs.fields(type(found)):
             path, value, node = (section, field.name), getattr(found, field.name), nodes.get(field.name)
             variables = [name for name, *place in OVERRIDES if place == [*path] and self._variables.get(name)]
+            variable = variables[-1] if variables else None
+            if variable is None and (node is None or node.value is None):
+                variable = self._older.get(path)
             if field.name == "auth_token" and value:
-                origin = self._variable(variables[-1]) if variables else self._line(node)
-                text = f"${{{variables[-1]}}}" if variables else str(node.value if node else "")
+                origin = self._variable(variable) if variable else self._line(node)
+                text = f"${{{variable}}}" if variable else str(node.value if node else "")
                 yield Value(path, self._reference(text, path, "DRAGOMAN_AUTH_TOKEN"), origin, secret=True)
-            elif variables:
-                yield Value(path, value, self._variable(variables[-1]))
+            elif variable:
+                yield Value(path, value, self._variable(variable))
             else:
                 yield self._plain(path, value, node, default=field.default)
 
@@ -84,6 +92,10 @@ class Origins:
         """An entry: what the file says, what variables say in its place, then what its preset says."""
         path = ("providers", provider.name)
         node = _children(self._root.get("providers")).get(provider.name)
+        older = _children(predecessors.upstream(self._variables)) if node is None else {}
+        if provider.name in older:
+            yield from self._upstream(path, _children(older[provider.name]))
+            return
         said = _children(node)
         row = presets().get(provider.preset or "")
         yield Value(path, {}, self._line(node) if node else "environment")
@@ -101,6 +113,13 @@ class Origins:
             if value and name not in said and name not in added:
                 yield Value((*path, name), list(value) if name == "models" else value, origin, written=False)
 
+    def _upstream(self, path: tuple[str, ...], said: Mapping[str, Node]) -> Iterator[Value]:
+        """An entry that no preset knows and no file names: older variables say all of it."""
+        yield Value(path, {}, self._variable(predecessors.UPSTREAM_URL))
+        for name, child in said.items():
+            origin = self._variable(predecessors.UPSTREAM_VARIABLES[name])
+            yield Value((*path, name), _raw(child), origin, secret=name == "api_key")
+
     def _from_variables(
         self, provider: Provider, row: Preset, said: Mapping[str, Node]
     ) -> Iterator[tuple[str, tuple[Any, str]]]:
@@ -109,7 +128,7 @@ class Origins:
         switch = first((*presets()[provider.name].instead_keys,), variables) if provider.name in presets() else None
         if provider.preset != provider.name and "preset" not in said and switch:
             yield "preset", (provider.preset, switch)
-        if target.key in variables and target.key in self._secrets and "api_key" not in said:
+        if target.key in variables and target.key in self._secrets and said.keys().isdisjoint(("api_key", "api_keys")):
             yield "api_key", (f"${{{target.key}}}", target.key)
             if target.key in row.token_keys and "auth" not in said:
                 yield "auth", (target.auth, target.key)
@@ -142,6 +161,11 @@ class Origins:
                 yield Value(path, {}, self._line(node))
             for name, child in node.value.items():
                 yield from self._tree((*path, name), child)
+        elif path[-1] == "api_keys" and isinstance(node.value, list):
+            names = [
+                self._reference(str(each.value), path, f"{path[1]}_api_key_{n}") for n, each in enumerate(node.value, 1)
+            ]
+            yield Value(path, names, self._line(node), secret=True)
         elif path[-1] in ("api_key", "client_secret") or path[2] == "headers":
             if node.value == CALLER and path[-1] == "api_key":
                 yield Value(path, CALLER, self._line(node))
@@ -191,7 +215,8 @@ def as_yaml(origins: Origins) -> str:
             place = place.setdefault(name, {})
         place.setdefault(found.path[-1], {} if found.value == {} else found.value)
     body = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=100) if tree else ""
-    needed = [name for name in dict.fromkeys(names(body)) if name not in origins.invented]
+    handed = [name for provider in tree.get("providers", {}).values() for name in provider.get("environment", [])]
+    needed = [name for name in dict.fromkeys([*names(body), *handed]) if name not in origins.invented]
     head = ["# What is in effect, as one file. All settings: docs/configuration.md"]
     if needed:
         head.append(f"# Keep in the environment or in .env: {', '.join(needed)}")
@@ -208,6 +233,17 @@ def written(host: str, port: int, token: str, providers: Iterable[str], models: 
     server = {"host": host, "port": port} | ({"auth_token": token} if token else {})
     tree = {"server": server, "providers": {name: {} for name in providers}, "models": dict(models)}
     return head + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+
+
+def _told(leads: Leads) -> Any:
+    """Where a name leads, as it may stand in the file; "" for nowhere."""
+    targets = _listed(leads.groups)
+    return {"targets": targets, "overflow": _listed(leads.overflow)} if leads.overflow else targets
+
+
+def _listed(groups: Iterable[Group]) -> Any:
+    found: list[Any] = [group[0][0] if len(group) == 1 else dict(group) for group in groups]
+    return found[0] if len(found) == 1 else found or ""
 
 
 def _children(node: Node | None) -> dict[str, Node]:

@@ -34,6 +34,9 @@ VARIABLES = (*(row[0] for row in SETTINGS), VERBOSE, BIG, SMALL, THINKER, PREFER
 UPSTREAM = "upstream"
 """The name of the provider that UPSTREAM_BASE_URL makes."""
 
+UPSTREAM_VARIABLES = {"base_url": UPSTREAM_URL, "api_key": UPSTREAM_KEY, "models": UPSTREAM_MODEL}
+"""Its settings, and the variables that say them."""
+
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _ALIASES = {"vertex_ai": "vertex", "google": "gemini"}  # prefixes that others use
 _VERSION = re.compile(r"[^/:]/(?:.*/)?v\d")

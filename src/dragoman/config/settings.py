@@ -85,7 +85,8 @@ class Logs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     older proxy, see docs/migrating.md."""
 
     level: Literal["error", "info", "debug"] = "info"
-    """`error`, `info` or `debug`."""
+    """`error`: only what failed with a status of 500 and over. `info`: a line for each request. `debug`: also a line
+    for each attempt, and one for what was left out without any effect."""
 
 
 class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,6 +128,13 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Its key, as `"${NAME}"`. A preset reads its own variable when this is not set. `caller`: what each caller sends
     as `x-api-key` or `authorization` is passed on, and no key is needed here; only where Messages is spoken, and for
     one host only. See docs/anthropic.md."""
+
+    api_keys: tuple[str, ...] = ()
+    """Several keys, as `["${ONE}", "${TWO}"]`, instead of `api_key`. Each conversation keeps to one of them; one that
+    is limited or refused is left alone, and the others stand in. See docs/resilience.md."""
+
+    connections: Annotated[int, Meta(ge=0)] = 0
+    """How many connections to it one process may have at the same time; 0 is no limit. Further requests wait."""
 
     auth: Auth | None = None
     """How calls are signed: the key as `Authorization: Bearer`, or in a header of that name, or not at all; `entra`: by
@@ -214,9 +222,44 @@ class Provider(Struct, frozen=True, kw_only=True):
     settled: dict[str, tuple[str, ...]] = {}  # dialect -> quirks that the user set; facts do not change them
     identity: Owner | None = None  # who asks for tokens, where `template.auth` is "entra" or "google"
     sidecar: Sidecar | None = None  # the server that is started for it
+    keys: tuple[str, ...] = ()  # names of all its keys, where it has several; `template.key` is the first one
+    connections: int = 0  # that one process may have to it; 0: no limit
     where: str = ""  # for people: "project p, location global"
     template: Target  # with model ""; `providers.target` fills model and facts
     others: tuple[Target, ...] = ()  # the same in its other languages
+
+
+Group = tuple[tuple[str, float], ...]
+"""Names of destinations that share the work, with the weight of each."""
+
+
+class Leads(Struct, frozen=True):
+    """Where a name leads."""
+
+    groups: tuple[Group, ...]  # tried in order
+    overflow: tuple[Group, ...] = ()  # instead, when a conversation is too long for the others
+
+    @classmethod
+    def to(cls, *names: str) -> "Leads":
+        """One destination after the other."""
+        return cls(tuple(((name, 1.0),) for name in names))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every destination."""
+        return tuple(name for group in (*self.groups, *self.overflow) for name, _ in group)
+
+    def __bool__(self) -> bool:
+        return bool(self.groups)
+
+    def __str__(self) -> str:
+        """For people: "a, then b and c (2:1)"."""
+        return ", then ".join(map(_told, self.groups))
+
+
+def _told(group: Group) -> str:
+    names = " and ".join(name for name, _ in group)
+    return names if len(group) == 1 else f"{names} ({':'.join(f'{weight:g}' for _, weight in group)})"
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -225,8 +268,8 @@ class Config(Struct, frozen=True, kw_only=True):
     server: Server = Server()
     logs: Logs = Logs()
     providers: dict[str, Provider] = {}  # in the order of the configuration
-    models: tuple[tuple[str, tuple[str, ...]], ...] = ()  # name or pattern -> ordered destinations, in file order
-    thinker: tuple[str, ...] = ()  # ordered destinations of requests that want thinking; () is where their name leads
+    models: tuple[tuple[str, Leads], ...] = ()  # name or pattern -> where it leads, in file order
+    thinker: Leads = Leads(())  # where requests lead that want thinking; nowhere: where their name does
     strict: bool = False  # a `lost` note becomes a 400
     demo: bool = False  # no provider is configured: the demo upstream serves
     sources: tuple[str, ...] = ()  # what was read, for `doctor`, weakest first: files, then "environment"

@@ -4,18 +4,23 @@ A dialect is pure: no sockets, no clock, no randomness, no environment. `gateway
 and feeds the answer's bytes to the reader.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import Event
+from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
+from dragoman.messages.overflow import Asked
 from dragoman.messages.request import Request
 from dragoman.messages.writer import MessageWriter
 
 Sampling = Literal["always", "without_reasoning", "never"]
+Transport = Literal["both", "stream", "unary"]
+"""How a server answers: also as one whole answer, or in this way only."""
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -66,6 +71,19 @@ class Target(Struct, frozen=True, kw_only=True):
     query: str = ""  # of every URL, without "?": "api-version=2024-10-21"
     other: "Target | None" = None  # the same model in another language of its provider; a repair may switch to it
 
+    @property
+    def name(self) -> str:
+        """As people know it: "openai/gpt-5.6"."""
+        return f"{self.provider}/{self.model}"
+
+    def quirked(self, **quirks: Any) -> "Target":
+        """The same with other quirks."""
+        return structs.replace(self, quirks=structs.replace(self.quirks, **quirks))
+
+    def knowing(self, **facts: Any) -> "Target":
+        """The same with other facts of the model."""
+        return structs.replace(self, facts=structs.replace(self.facts, **facts))
+
 
 class Recall(Struct, frozen=True, kw_only=True):
     """What the way back needs to know about the way there."""
@@ -81,6 +99,33 @@ class Recall(Struct, frozen=True, kw_only=True):
     scope: str = ""  # state_scope of the target
     input_tokens: int = 0  # an estimate, for message_start
 
+    @classmethod
+    def of(
+        cls,
+        body: Body,
+        target: Target,
+        *,
+        stop_sequences: tuple[str, ...],
+        names: Names,
+        ids: Iterable[str],
+        input_tokens: int,
+        output_tool: str | None = None,
+    ) -> "Recall":
+        """Of a request that is translated. `ids`: the tool ids of its history, as the caller wrote them."""
+        thinking = body.thinking
+        return cls(
+            model=body.model,
+            stop_sequences=stop_sequences,
+            names=names.back,
+            ids=frozenset(ids),
+            output_tool=output_tool,
+            show_thinking=thinking is None or thinking.type != "disabled",
+            omit_thinking=thinking is not None and thinking.display == "omitted",
+            asked_thinking=thinking is not None and thinking.type != "disabled",
+            scope=target.state_scope,
+            input_tokens=input_tokens,
+        )
+
 
 class Call(Struct, frozen=True, kw_only=True):
     """One HTTP request to be sent, unsigned."""
@@ -95,6 +140,19 @@ class Call(Struct, frozen=True, kw_only=True):
     method: str = "POST"
     relays: bool = False  # the answer goes on as it is: its headers, and the status and body of a failure
 
+    @property
+    def asked(self) -> Asked:
+        """What the text of an error needs to know."""
+        target = self.target
+        return Asked(
+            provider=target.provider,
+            model=target.model,
+            key=target.key,
+            context=target.facts.context,
+            input_tokens=self.recall.input_tokens,
+            google=target.auth == "google",
+        )
+
 
 class Repair(Struct, frozen=True):
     """A change to try once more with, before commit. `code` goes to the log; it is used once per chain of attempts."""
@@ -102,6 +160,13 @@ class Repair(Struct, frozen=True):
     code: str
     target: Target
     lasting: bool = True  # it holds for every request to this target; False: for this conversation only
+
+
+def streams(body: Body, transport: Transport, stop_sequences: tuple[str, ...]) -> bool:
+    """Whether the upstream streams: an answer that is to be cut at a stop sequence should not be paid to its end."""
+    if transport == "both":
+        return bool(body.stream) or bool(stop_sequences)
+    return transport == "stream"
 
 
 class Reader(Protocol):

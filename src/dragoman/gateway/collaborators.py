@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from dragoman.config.settings import Server
 from dragoman.dialects.contract import Dialect, Target
+from dragoman.gateway.health import Change, Health
 from dragoman.gateway.record import Record
 from dragoman.routing.route import Route
 
@@ -82,4 +83,6 @@ class Collaborators(Struct, frozen=True, kw_only=True):
     watch: Callable[[Record], None]
     new_id: Callable[[], str]
     clock: Callable[[], float]
+    health: Health
+    tell: Callable[[Change], None]  # what people should know about targets and keys
     mended: dict[tuple[str, str], Mended]  # by provider and model; an optimisation, bounded by whoever fills it

@@ -1,7 +1,4 @@
-"""What to do after a failed attempt: values in, values out.
-
-Health of targets (breakers), several keys and affinity belong here too, as further values that `decide` takes.
-"""
+"""What to do after a failed attempt: values in, values out. Who is asked next is a matter of `health`."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -36,6 +33,11 @@ MOVES_ON: Final = (
 )
 
 
+QUICK: Final = 1  # how often a target is tried again that others could stand in for
+AT_ONCE: Final = frozenset(("rate_limit", "unreachable", "timeout"))
+"""Others stand in at once after these: waiting brings nothing soon, or took long already."""
+
+
 class Again(Struct, frozen=True):
     """The same call, after a pause of `after` seconds."""
 
@@ -47,7 +49,7 @@ class Mend(Struct, frozen=True):
 
 
 class Next(Struct, frozen=True):
-    """The next target of the route."""
+    """Another slot of the route."""
 
 
 class Stop(Struct, frozen=True):
@@ -57,21 +59,36 @@ class Stop(Struct, frozen=True):
 Decision = Again | Mend | Next | Stop
 
 
-def decide(error: ApiError, *, retried: int, retries: int, elapsed: float, mendable: bool, others: bool) -> Decision:
+def decide(
+    error: ApiError,
+    *,
+    retried: int,
+    retries: int,
+    elapsed: float,
+    mendable: bool,
+    others: bool,
+    overflow: bool = False,
+    resting: bool = False,
+) -> Decision:
     """What follows an attempt that failed with `error`.
 
-    `retried`: how often this target was tried again; `retries`: how often it may be; `elapsed`: seconds since the
-    request came; `mendable`: whether there is a repair that was not used yet; `others`: whether the route goes on.
+    `retried`: how often this slot was tried again; `retries`: how often it may be; `elapsed`: seconds since the request
+    came; `mendable`: whether there is a repair that was not used yet; `others`: whether another slot is well and may be
+    asked; `overflow`: whether there is one for conversations that are too long; `resting`: whether this slot is one
+    that should be left alone now.
     """
     if mendable:
         return Mend()
+    if error.kind == "context_overflow" and overflow:
+        return Next()
+    others = others and error.kind in MOVES_ON
+    if others:
+        retries = 0 if error.kind in AT_ONCE or resting else min(retries, QUICK)
     if error.retryable and retried < retries:
         pause = pause_before(retried, error.retry_after)
         if pause is not None and elapsed + pause < BUDGET:
             return Again(pause)
-    if others and error.kind in MOVES_ON:
-        return Next()
-    return Stop()
+    return Next() if others else Stop()
 
 
 def pause_before(retried: int, retry_after: float | None) -> float | None:

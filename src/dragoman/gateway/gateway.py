@@ -6,10 +6,15 @@ from time import monotonic
 from dragoman.config.settings import Server
 from dragoman.dialects.contract import Dialect
 from dragoman.gateway.collaborators import Collaborators, RouterLike, SignerLike, UpstreamLike
+from dragoman.gateway.health import Change, Health
 from dragoman.gateway.journey import Journey
 from dragoman.gateway.pursuit import relays
 from dragoman.gateway.record import Record
 from dragoman.messages.request import Request
+
+
+def nobody(_change: Change) -> None:
+    """Nobody wants to know how targets are."""
 
 
 class Gateway:
@@ -17,7 +22,7 @@ class Gateway:
 
     `signer` gives the headers that carry a target's key or token. `watch` gets the record of
     every journey when it is over; what it raises is counted in `watch_failures`. `new_id`: a random legal id, without
-    prefix. `clock`: seconds, only ever going forward.
+    prefix. `clock`: seconds, only ever going forward. `tell` hears of targets and keys that rest, or serve again.
     """
 
     def __init__(
@@ -31,6 +36,7 @@ class Gateway:
         watch: Callable[[Record], None],
         new_id: Callable[[], str],
         clock: Callable[[], float] = monotonic,
+        tell: Callable[[Change], None] = nobody,
     ) -> None:
         self.watch_failures = 0
         self._router = router
@@ -43,6 +49,8 @@ class Gateway:
             watch=watch,
             new_id=new_id,
             clock=clock,
+            health=Health(),
+            tell=tell,
             mended={},
         )
 

@@ -222,6 +222,8 @@ class Journey:
             writer = MessageWriter(message_id="", model=self.record.model)
         else:
             events = writer.take()  # what was made before the failure, in the same read
+        if self.state == "committed":
+            pursuit.lost(error)
         self._failure(error)
         events.append(writer.fail(error, self.record.request_id))
         frames = encode_all(events)

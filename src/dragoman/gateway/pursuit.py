@@ -12,6 +12,7 @@ from msgspec import structs
 from dragoman.dialects.contract import Call, Dialect, Reader, Recall, Repair, Target
 from dragoman.gateway.collaborators import AnswerLike, Collaborators, Mended
 from dragoman.gateway.decision import Again, Mend, Next, decide, most_telling
+from dragoman.gateway.health import OF_KEY, OF_TARGET, Change, same_target
 from dragoman.gateway.record import Attempt, Record
 from dragoman.gateway.signing import signed
 from dragoman.messages.errors import ApiError
@@ -21,6 +22,7 @@ from dragoman.messages.headers import passed_on
 from dragoman.messages.notes import Note
 from dragoman.messages.request import Request
 from dragoman.messages.writer import MessageWriter
+from dragoman.routing import affinity
 from dragoman.routing.route import Route
 
 ANSWER_LIMIT = 64 * 1024 * 1024  # bytes of an answer that is not streamed
@@ -44,9 +46,12 @@ class Pursuit:
         "_errors",
         "_hops",
         "_idle",
+        "_left",
         "_message_id",
+        "_overflowed",
         "_passing",
         "_position",
+        "_preferred",
         "_record",
         "_request",
         "_retried",
@@ -54,8 +59,11 @@ class Pursuit:
         "_sender",
         "_signed",
         "_signed_anew",
+        "_slot",
         "_target",
+        "_trial",
         "_used",
+        "_who",
         "events",
         "headers",
         "heard",
@@ -81,12 +89,19 @@ class Pursuit:
         self._route = route
         self._record = record
         self._message_id = "msg_" + collaborators.new_id()
-        self._position = -1  # in the route's targets
-        self._target: Target = route.targets[0]
+        self._who = request.session or self._message_id
+        slots = affinity.slots(route, self._who)
+        self._position = -1  # how many slots were asked before this one
+        self._left = list(slots)  # what was not asked yet
+        self._overflowed = False  # what is asked about conversations that are too long is asked
+        self._preferred = slots[0]
+        self._slot: Target = slots[0]  # that is asked
+        self._target: Target = slots[0]  # the same, with repairs
+        self._trial = False  # this request tries the slot for all, and must tell how that ends
         self._retried = 0
         self._used: list[str] = []  # codes of repairs that are in force or were tried
         self._passing = False  # one of them holds for this conversation only
-        self._errors: list[ApiError] = []  # the last one of each target
+        self._errors: list[ApiError] = []  # the last one of each slot
         self._call: Call | None = None
         self._answer: AnswerLike | None = None
         self._sender: asyncio.Task[Any] | None = None  # waits for the head of an answer
@@ -122,6 +137,8 @@ class Pursuit:
             else:
                 self._account(began)
                 self._remember()
+                self._trial = False
+                self._tell(self._collaborators.health.succeeded(self._slot, whole=False))
                 return
             self._account(began, failure)
             await self._after(failure)
@@ -175,8 +192,14 @@ class Pursuit:
             self.close()
         return often
 
+    def lost(self, error: ApiError) -> None:
+        """An answer that was taken broke off."""
+        if error.kind in OF_TARGET:
+            self._tell(self._collaborators.health.failed(self._slot, error, self._clock()))
+
     def finish(self, *, soon: bool) -> None:
         """The answer is taken. `soon`: the upstream said its last word, too."""
+        self._tell(self._collaborators.health.succeeded(self._slot, whole=True))
         if self._answer is not None:
             if soon:
                 self._answer.release()
@@ -187,6 +210,9 @@ class Pursuit:
         """Leave: an answer that is not over is closed at once."""
         if self._answer is not None:
             self._answer.close()
+        if self._trial:
+            self._trial = False
+            self._collaborators.health.leave(self._slot, self._clock())
 
     # One attempt
 
@@ -198,6 +224,8 @@ class Pursuit:
             call = self._call = dialect.call(self._request, target)
             self._record.endpoint = _endpoint(call.url)
         self.notes = call.notes
+        if not same_target(self._slot, self._preferred):
+            self.notes = (*call.notes, Note("changed", "target.fallback", "model"))
         answer = await self._ask(call)
         writer = self.writer = self._writer(call.recall)
         self.events = await self._begin(call, answer, writer)
@@ -350,13 +378,22 @@ class Pursuit:
         repair = self._repair(error)
         if error.upstream_status is None:
             error.upstream_status = status  # words out of an answer are not ours, and may quote our key
+        collaborators = self._collaborators
+        now = self._clock()
+        overflow = error.kind == "context_overflow" and not self._overflowed and bool(self._route.overflow)
+        if repair is None:
+            self._trial = False
+            self._tell(collaborators.health.failed(self._slot, error, now))
+        others = self._others(error, now)
         decision = decide(
             error,
             retried=self._retried,
-            retries=self._collaborators.settings.retries,
-            elapsed=self._clock() - self._record.started,
+            retries=collaborators.settings.retries,
+            elapsed=now - self._record.started,
             mendable=repair is not None,
-            others=self._position + 1 < len(self._route.targets),
+            others=bool(others),
+            overflow=overflow,
+            resting=collaborators.health.resting(self._slot, now),
         )
         if isinstance(decision, Mend) and repair is not None:
             self._used.append(repair.code)
@@ -367,9 +404,30 @@ class Pursuit:
             self._retried += 1
             await asyncio.sleep(decision.after)
         elif isinstance(decision, Next):
+            self._left = others
+            if overflow:
+                self._overflowed = True
+                self._left = list(affinity.ordered(self._route.overflow, self._who))
             self._take_target()
         else:
-            raise most_telling(self._errors)
+            raise self._final(now)
+
+    def _others(self, error: ApiError, now: float) -> list[Target]:
+        """The slots that may do better after `error`: another key of the same target only when it is about the key."""
+        health, slot = self._collaborators.health, self._slot
+        same = error.kind in OF_KEY
+        return [each for each in self._left if (same or not same_target(each, slot)) and health.usable(each, now)]
+
+    def _final(self, now: float) -> ApiError:
+        """The error to tell. Callers learn when it makes sense to come back, where that is known."""
+        error = most_telling(self._errors)
+        if error.retry_after is None and error.retryable and error.verbatim is None:
+            error.retry_after = self._collaborators.health.soonest(affinity.slots(self._route, self._who), now)
+        return error
+
+    def _tell(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            self._collaborators.tell(change)
 
     def _repair(self, error: ApiError) -> Repair | None:
         call = self._call
@@ -380,15 +438,22 @@ class Pursuit:
         return repair if repair is not None and repair.code not in self._used else None
 
     def _take_target(self) -> None:
+        left, now = self._left, self._clock()
+        health = self._collaborators.health
+        slot = self._slot = left.pop(health.next(left, now) if len(left) > 1 else 0)
+        self._trial = health.begin(slot, now)
         self._position += 1
-        target = self._route.targets[self._position]
         self._retried = 0
         self._signed_anew = False
         self._call = None
-        self._record.provider = target.provider
-        self._record.upstream_model = target.model
-        mended = self._collaborators.mended.get((target.provider, target.model))
-        self._target = mended.target if mended else target
+        self._record.provider = slot.provider
+        self._record.upstream_model = slot.model
+        mended = self._collaborators.mended.get((slot.provider, slot.model))
+        self._target = slot
+        if mended is not None:
+            self._target = (
+                mended.target if mended.target.key == slot.key else structs.replace(mended.target, key=slot.key)
+            )
         self._used = list(mended.repairs) if mended else []
         self._passing = False
         self._record.repairs = list(self._used)

@@ -8,7 +8,7 @@ and computer-use-tool.
 
 from msgspec import Raw, Struct
 
-from dragoman.messages.request import Tool
+from dragoman.messages.body import Tool
 
 
 class ClientTool(Struct, frozen=True):

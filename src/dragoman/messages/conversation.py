@@ -8,33 +8,29 @@ Everything here is a pure function of the body and append-only: what comes out f
 turn is a prefix of what comes out when user or system turns follow, so the prompt caches of upstreams keep hitting.
 Nothing is mutated. https://platform.claude.com/docs/en/agents-and-tools/tool-use/implement-tool-use
 
-Notes made here: `text.empty`, `turn.empty`, `tool_id.duplicate`, `tools.deferred`, `tools.removed` (ignored);
-`system.folded`, `system.clear_at`, `system.block`, `tool_result.missing`, `tool_result.orphan`, `tool_result.merged`,
-`tool_result.misplaced`, `tool_use.misplaced` (changed); `tool_addition.unknown`, `tool_removal.unknown` (lost).
+Notes made here: `text.empty`, `turn.empty`, `tool_id.duplicate` (ignored); `system.folded`, `system.clear_at`,
+`system.block`, `tool_result.missing`, `tool_result.orphan`, `tool_result.merged`, `tool_result.misplaced`,
+`tool_use.misplaced` (changed).
 """
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable
 from typing import Literal
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from dragoman.messages import state
+from dragoman.messages.body import VISIBLE, Block, Turn, text_block
 from dragoman.messages.errors import ApiError
+from dragoman.messages.instructions import reminder
 from dragoman.messages.notes import Note
-from dragoman.messages.request import NO_RAW, VISIBLE, Block, Body, Source, Tool, Turn, text_block
+from dragoman.messages.rendering import as_text, content_of, head_of_result, is_empty, numbered_content
 
 NO_RESULT = "[no result: interrupted]"
-PLACEHOLDER = "DeferredToolPlaceholder"
-"""Claude Code's stub that keeps the tool list from being empty of deferred tools; it is never a tool."""
 
 Role = Literal["user", "assistant", "system"]
 
 _ATTRIBUTION = b"x-anthropic-billing-header:"
-_NOT_IN_TYPES = re.compile(r"[^a-zA-Z0-9_.-]")
 
 
 Spot = tuple[int, ...]
@@ -102,7 +98,7 @@ def system_text(system: str | list[Block] | None) -> list[Block]:
     if isinstance(system, str):
         system = [text_block(system)]
     blocks = [block if block.type == "text" else _text(as_text(block), block) for block in system or ()]
-    blocks = [block for block in blocks if not _empty(block)]
+    blocks = [block for block in blocks if not is_empty(block)]
     if blocks and memoryview(blocks[0].text_json)[1 : len(_ATTRIBUTION) + 1] == _ATTRIBUTION:
         rest = (blocks[0].text or "").partition("\n")[2].lstrip("\r\n")
         blocks[:1] = [_text(rest, blocks[0])] if rest and not rest.isspace() else []
@@ -305,8 +301,8 @@ def _add_orphan(part: _Part, spot: Spot, block: Block) -> None:
     if isinstance(block.content, str):
         part.add(spot, _text(as_text(block), block))
         return
-    part.add(spot, _text(_head_of_result(block), block))
-    for number, inner in _numbered_content(block):
+    part.add(spot, _text(head_of_result(block), block))
+    for number, inner in numbered_content(block):
         part.add((*spot, number), inner)
 
 
@@ -329,9 +325,7 @@ def _add_system(part: _Part, index: int, turn: Turn, notes: list[Note], *, fold:
             part.add(spot, block)
         return
     notes.append(Note("changed", "system.folded", f"messages.{index}"))
-    text = "\n\n".join([block.text or "" for _, block in rows])
-    if not text.startswith("<system-reminder>"):
-        text = f"<system-reminder>\n{text}\n</system-reminder>"
+    text = reminder("\n\n".join([block.text or "" for _, block in rows]))
     cache_control = next((block.cache_control for _, block in reversed(rows) if block.cache_control), None)
     part.add((index,), text_block(text, cache_control))
 
@@ -405,223 +399,10 @@ def _required(value: str | None, spot: Spot, field: str) -> str:
     return value
 
 
-def _empty(block: Block) -> bool:
-    return block.type == "text" and block.is_blank
-
-
 def _text(text: str, instead_of: Block) -> Block:
     return text_block(text, instead_of.cache_control)
-
-
-def content_of(block: Block) -> list[Block]:
-    """The blocks inside a tool_result or another block with `content`; empty text is left out."""
-    return [inner for _, inner in _numbered_content(block)]
-
-
-def _numbered_content(block: Block) -> list[tuple[int, Block]]:
-    content = block.content
-    if content is None:
-        return []
-    if isinstance(content, str):
-        content = text_block(content)
-    inner = enumerate(content if isinstance(content, list) else [content])
-    return [(number, one) for number, one in inner if not _empty(one)]
 
 
 def thinking_owner(block: Block) -> state.State | None:
     """The state of ours in a thinking or redacted_thinking block; None when there is none, or it is a vendor's."""
     return state.unpack((block.signature if block.type == "thinking" else block.data) or "")
-
-
-def last_effort(body: Body) -> str | None:
-    """The effort that holds for the next answer: that of the last system turn that sets one, else the request's."""
-    for turn in reversed(body.messages):
-        if turn.role == "system" and turn.output_config and turn.output_config.effort:
-            return turn.output_config.effort
-    return body.output_config.effort if body.output_config else None
-
-
-class _Reference(Struct, frozen=True):
-    """`tool` of a tool_addition or tool_removal."""
-
-    type: str = ""
-    name: str | None = None
-    tool_name: str | None = None
-    definition: Tool | None = None
-
-
-_REFERENCE = msgspec.json.Decoder(_Reference)
-
-
-def loaded_tools(body: Body, notes: list[Note] | None = None) -> list[tuple[int, Tool]]:
-    """The tools to send, each with its index in `body.tools`, in the caller's order.
-
-    A deferred tool is sent once the history loads it, by a `tool_reference` in a tool result or by a `tool_addition`;
-    a `tool_removal` takes a tool away. A tool that the caller forces is sent. When the search for tools is a server
-    tool, which no foreign upstream runs, all deferred tools are sent. Tools that a `tool_addition` defines itself come
-    behind the list, with indexes that go on from it. `notes` receives what is not sent.
-    """
-    notes = [] if notes is None else notes
-    tools = body.tools or []
-    loaded: dict[str, bool] = {}
-    defined: dict[str, Tool] = {}
-    deferred = any(tool.defer_loading for tool in tools)
-    for index, turn in enumerate(body.messages):
-        if not isinstance(turn.content, list):
-            continue
-        if turn.role == "system":
-            _change_tools(index, turn.content, loaded, defined, notes)
-        elif deferred:
-            _load_referenced(turn.content, loaded)
-    if body.tool_choice and body.tool_choice.name:
-        loaded[body.tool_choice.name] = True
-    searched = any((tool.type or "").startswith("tool_search_tool") for tool in tools)
-    sent: list[tuple[int, Tool]] = []
-    for index, tool in enumerate(tools):
-        wanted = loaded.get(tool.name or "", searched or not tool.defer_loading)
-        if wanted and not (tool.defer_loading and tool.name == PLACEHOLDER):
-            sent.append((index, tool))
-        else:
-            notes.append(Note("ignored", "tools.deferred" if tool.defer_loading else "tools.removed", f"tools.{index}"))
-    known = {tool.name for tool in tools}
-    new = [tool for name, tool in defined.items() if loaded[name] and name not in known]
-    return sent + list(enumerate(new, len(tools)))
-
-
-def _change_tools(
-    index: int, blocks: list[Block], loaded: dict[str, bool], defined: dict[str, Tool], notes: list[Note]
-) -> None:
-    for number, block in enumerate(blocks):
-        if block.type not in ("tool_addition", "tool_removal"):
-            continue
-        try:
-            reference = _REFERENCE.decode(block.tool)
-        except (msgspec.DecodeError, RecursionError):
-            reference = _Reference()
-        name = reference.definition.name if reference.definition else reference.name or reference.tool_name
-        if not name or reference.type.startswith("mcp_"):
-            notes.append(Note("lost", f"{block.type}.unknown", f"messages.{index}.content.{number}"))
-            continue
-        loaded[name] = block.type == "tool_addition"
-        if reference.definition:
-            defined[name] = reference.definition
-
-
-_NO_REFERENCES = frozenset(("text", "thinking", "tool_use", "image"))
-
-
-def _load_referenced(blocks: Iterable[Block], loaded: dict[str, bool]) -> None:
-    for block in blocks:
-        if block.type in _NO_REFERENCES:
-            continue
-        if block.tool_name and block.type == "tool_reference":
-            loaded[block.tool_name] = True
-        if block.tool_references:
-            _load_referenced(block.tool_references, loaded)
-        content = block.content
-        if isinstance(content, list):
-            _load_referenced(content, loaded)
-        elif isinstance(content, Block):
-            _load_referenced((content,), loaded)
-
-
-def as_text(block: Block) -> str:
-    """A block as text, for upstreams that do not know its type; "" only for thinking and for empty text.
-
-    Nothing is dropped: what has no text of its own (an image, an unknown type) becomes a marker that names the type.
-    Reasoning never becomes text: a model would take it for something that was said.
-    """
-    render = _RENDERINGS.get(block.type)
-    return render(block) if render else _other(block)
-
-
-def _lines(*parts: str | None) -> str:
-    return "\n".join(part for part in parts if part)
-
-
-def _inside(block: Block) -> str:
-    return _lines(*map(as_text, content_of(block)))
-
-
-def _other(block: Block) -> str:
-    """Any block: its type, and the text in whatever fields it has."""
-    said = [part for part in (block.title, block.url, block.file_id, block.error_code) if part]
-    name = _NOT_IN_TYPES.sub("_", block.type[:64])
-    head = f"[{name}: {', '.join(said)}]" if said else f"[{name}]"
-    references = _lines(*map(as_text, block.tool_references or ()))
-    return _lines(head, block.text, _inside(block), references, block.stdout, block.stderr)
-
-
-def _wrapper(block: Block) -> str:
-    """A result of a server tool that only wraps what was found."""
-    return _inside(block) or _other(block)
-
-
-def _called(block: Block) -> str:
-    arguments = "{}" if block.input is NO_RAW else memoryview(block.input).tobytes().decode("utf-8", "replace")
-    return f"[Called {block.name or 'a tool'}: {arguments}]"
-
-
-def _head_of_result(block: Block) -> str:
-    return "[Error result of a tool]" if block.is_error else "[Result of a tool]"
-
-
-def _result(block: Block) -> str:
-    return _lines(_head_of_result(block), _inside(block))
-
-
-def _document(block: Block) -> str:
-    source = block.source if isinstance(block.source, Source) else Source(type="none")
-    if source.type == "text":
-        shown = source.data or ""
-    elif source.type == "content":
-        shown = _inside(Block(type="document", content=source.content))
-    else:
-        shown = f"[{source.url or source.file_id or source.media_type or 'no content'}]"
-    return _lines(
-        f"[Document: {block.title}]" if block.title else "[Document]",
-        f"[Context: {block.context}]" if block.context else None,
-        shown,
-    )
-
-
-def _search_result(block: Block) -> str:
-    source = f" ({block.source})" if isinstance(block.source, str) and block.source else ""
-    return _lines(f"[Search result: {block.title or 'untitled'}{source}]", _inside(block))
-
-
-def _ran(block: Block) -> str:
-    code = "" if block.return_code is None else f", return code {block.return_code}"
-    return _lines(f"[Ran code{code}]", block.stdout, block.stderr, _inside(block))
-
-
-_RENDERINGS: dict[str, Callable[[Block], str]] = {
-    "text": lambda block: block.text or "",
-    "thinking": lambda _: "",
-    "redacted_thinking": lambda _: "",
-    "image": lambda _: "[image]",
-    "document": _document,
-    "search_result": _search_result,
-    "tool_use": _called,
-    "server_tool_use": _called,
-    "mcp_tool_use": _called,
-    "tool_result": _result,
-    "mcp_tool_result": _result,
-    "tool_reference": lambda block: f"[Loaded tool: {block.tool_name or 'unnamed'}]",
-    "tool_search_tool_result": _wrapper,
-    "tool_search_tool_search_result": lambda block: (
-        _lines(*map(as_text, block.tool_references or ())) or "[Loaded no tool]"
-    ),
-    "web_search_tool_result": lambda block: _lines("[Web search results]", _inside(block)),
-    "web_search_result": lambda block: f"- {block.title or 'untitled'}: {block.url or ''}",
-    "web_fetch_tool_result": _wrapper,
-    "web_fetch_result": lambda block: _lines(f"[Fetched {block.url or 'a page'}]", _inside(block)),
-    "code_execution_tool_result": _wrapper,
-    "bash_code_execution_tool_result": _wrapper,
-    "text_editor_code_execution_tool_result": _wrapper,
-    "code_execution_result": _ran,
-    "bash_code_execution_result": _ran,
-    "advisor_tool_result": _wrapper,
-    "compaction": lambda block: _lines("[Summary of the conversation so far]", _inside(block)),
-    "container_upload": lambda block: f"[Uploaded file: {block.file_id or 'unnamed'}]",
-}

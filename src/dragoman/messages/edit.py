@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 from msgspec import Raw
 
-from dragoman.messages.request import repair_surrogates
+from dragoman.messages.lenient import repair_surrogates
 
 Changes: TypeAlias = dict[str | int, "Changes | bytes | None"]
 """What becomes of members (by name) and of entries (by number): JSON in their place, None to leave them out, or changes

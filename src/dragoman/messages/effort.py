@@ -8,9 +8,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from dragoman.messages.conversation import last_effort
+from dragoman.messages.body import Body
 from dragoman.messages.notes import Note
-from dragoman.messages.request import Body
 
 LADDER = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """Every known effort, weakest first."""
@@ -39,6 +38,14 @@ def wish(body: Body, notes: list[Note]) -> Wish:
     if budget is not None and effort is not None:
         notes.append(Note("ignored", "thinking.budget", "thinking.budget_tokens"))
     return Wish("on", effort or _of_budget(budget), None if effort else budget)
+
+
+def last_effort(body: Body) -> str | None:
+    """The effort that holds for the next answer: that of the last system turn that sets one, else the request's."""
+    for turn in reversed(body.messages):
+        if turn.role == "system" and turn.output_config and turn.output_config.effort:
+            return turn.output_config.effort
+    return body.output_config.effort if body.output_config else None
 
 
 def _of_budget(budget: int | None) -> str | None:

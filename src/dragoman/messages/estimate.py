@@ -18,7 +18,8 @@ from zlib import adler32
 import msgspec
 from msgspec import Raw
 
-from dragoman.messages.request import NULL, Block, Body, KnownTools, Source, Tool, known_tools
+from dragoman.messages.body import NULL, Block, Body, KnownTools, Source, Tool
+from dragoman.messages.decoding import known_tools
 
 UNIT = 128  # this many units of `_COSTS` are one token
 _SAMPLE = 4_096  # characters measured of a longer text; half of that misses a body by 23 % already

@@ -11,9 +11,12 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from dragoman.messages.body import NO_RAW, Body, Source
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
-from dragoman.messages.request import NO_RAW, Body
+
+ROOM = 1024
+"""Tokens of output that are worth asking for; a window with less room is left to the upstream to refuse."""
 
 SERVICE_TIER = {"auto": "auto", "standard_only": "default"}
 """Anthropic's service tier -> OpenAI's. https://platform.openai.com/docs/api-reference/responses/create"""
@@ -116,6 +119,32 @@ def _person(user: str) -> str:
 
 def _hash(text: str) -> str:
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def bad_source(place: str, source: Source, wanted: str, elsewhere: str = "") -> ApiError:
+    """For a picture or document that cannot be sent. `wanted`: what can; `elsewhere`: a last sentence."""
+    found = {"file": "a file of Anthropic's Files API", "url": "this url"}.get(source.type, "this source")
+    said = f"{place}.source: {found} cannot be sent to this upstream; send {wanted}.{elsewhere}"
+    return ApiError("invalid_request", said)
+
+
+def fitting(wanted: int, context: int | None, estimate: int, notes: list[Note]) -> int:
+    """An output limit that the window has room for, in tokens, if there is room at all.
+
+    `estimate`: tokens of the input, within 15 %. Clients do not lower the limit themselves when an upstream refuses it.
+    """
+    if context is None:
+        return wanted
+    room = context - estimate * 23 // 20
+    if not ROOM <= room < wanted:
+        return wanted
+    notes.append(Note("changed", "max_tokens.window", "max_tokens"))
+    return room
+
+
+def left_out(field: str, value: float) -> Note:
+    """For a knob of sampling that the model does not take: no change where it asks for the default, which is 1."""
+    return Note("ignored" if value == 1 else "changed", f"{field}.unsupported", field)
 
 
 def refuse_losses(notes: tuple[Note, ...]) -> None:

@@ -1,13 +1,18 @@
-"""JSON as servers get it wrong: lone surrogates, broken UTF-8, a number where a string belongs.
+"""JSON as others get it wrong: lone surrogates, broken UTF-8, a number where a string belongs.
 
 One odd field must not cost a whole answer: what makes sense is kept, and what cannot be written as UTF-8 stays behind.
 """
 
 import json
+import re
 from collections.abc import Hashable
 from typing import Any
 
 import msgspec
+
+_LONE = re.compile(
+    rb"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
 
 
 def parse(body: bytes) -> Any:
@@ -28,6 +33,11 @@ def parse(body: bytes) -> Any:
             raise ValueError("nested too deeply") from error
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+def repair_surrogates(raw: bytes) -> bytes:
+    r"""Replace every `\ud800`-`\udfff` escape that is not half of a pair by `\ufffd`."""
+    return _LONE.sub(lambda m: m[0] if m[2] else m[1] + rb"\ufffd", raw)
 
 
 def clean(value: Any) -> Any:

@@ -11,11 +11,13 @@ from typing import Literal
 from msgspec import Raw, Struct
 
 from dragoman.messages import schema
+from dragoman.messages.body import NO_RAW, Body, KnownTools, Tool
 from dragoman.messages.client_tools import client_tool
-from dragoman.messages.conversation import loaded_tools
+from dragoman.messages.decoding import known_tools
+from dragoman.messages.deferred import loaded_tools
 from dragoman.messages.errors import ApiError
+from dragoman.messages.names import Names
 from dragoman.messages.notes import Grade, Note
-from dragoman.messages.request import NO_RAW, Body, KnownTools, Tool, known_tools
 
 # Tools that a server runs itself, by what the type begins with -> the code of the note that says so.
 SERVER_TOOLS = {
@@ -62,6 +64,14 @@ class Offer(Struct):
     fetch: Tool | None = None
     removed: bool = False  # a tool was asked for that only its own vendor runs
     json: bytes = b""  # of `KnownTools`, where `tools` are what `usual` says of it, and perhaps more
+
+    def names(self, body: Body, *, limit: int, begins: bool = False) -> Names:
+        """The names of all tools that are offered now or were called before. `limit` and `begins`: see `Names.of`."""
+        names = {tool.name for tool in self.tools}
+        for turn in body.messages:
+            if turn.role == "assistant" and isinstance(turn.content, list):
+                names |= {block.name for block in turn.content if block.type == "tool_use" and block.name}
+        return Names.of(names, limit=limit, begins=begins)
 
 
 class Usual(Struct, frozen=True):

@@ -10,6 +10,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from dragoman.messages.errors import ApiError
+from dragoman.messages.events import Usage
+
 _ROOM = 1000  # tokens that Claude Code keeps free when it lowers max_tokens
 
 
@@ -116,6 +119,20 @@ def _numbers(text: str) -> dict[str, int]:
         if found:
             return {name: int(number.replace(",", "")[:12]) for name, number in found.groupdict().items() if number}
     return {}
+
+
+def refuse_unsaid(asked: Asked) -> None:
+    """For a server that says nothing at all: raises ApiError("context_overflow") when the prompt is over the window."""
+    if asked.context is not None and asked.input_tokens > asked.context:
+        raise ApiError("context_overflow", message({}, asked))
+
+
+def is_full(usage: Usage | None, asked: Asked) -> bool:
+    """Whether prompt and answer fill the window."""
+    if usage is None or asked.context is None:
+        return False
+    prompt = usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens
+    return prompt + usage.output_tokens >= asked.context
 
 
 def message(numbers: dict[str, int], asked: Asked) -> str:

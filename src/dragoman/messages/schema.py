@@ -15,8 +15,8 @@ from urllib.parse import unquote
 import msgspec
 from msgspec import Raw, Struct
 
+from dragoman.messages.body import NO_RAW
 from dragoman.messages.notes import Note
-from dragoman.messages.request import NO_RAW
 
 EMPTY = Raw(b'{"type":"object","properties":{}}')
 

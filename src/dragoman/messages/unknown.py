@@ -11,8 +11,9 @@ from typing import Any, get_args
 import msgspec
 from msgspec import Raw, Struct, structs
 
+from dragoman.messages.body import TYPES, Block, Body
+from dragoman.messages.lenient import repair_surrogates
 from dragoman.messages.notes import Note
-from dragoman.messages.request import TYPES, Block, Body, repair_surrogates
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])

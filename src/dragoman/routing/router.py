@@ -7,18 +7,19 @@ to a default in silence.
 
 from collections.abc import Iterable, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from dragoman.config.destinations import PASSTHROUGH
 from dragoman.config.names import FAMILIES, PREFIX, bare, claude, find
 from dragoman.config.problems import did_you_mean
-from dragoman.config.settings import Config, Provider
+from dragoman.config.settings import Config, Group, Leads, Provider
 from dragoman.dialects.contract import Target
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
 from dragoman.providers import claude as platforms
 from dragoman.providers import presets, target, unknown
-from dragoman.routing.route import Route
+from dragoman.routing.route import Choice, Route
+from dragoman.routing.route import Group as Choices
 
 CACHE_LIMIT = 512  # names; callers choose them
 SHOWN_LIMIT = 30  # names in an error
@@ -53,7 +54,8 @@ class _Search(Struct):
     asked: str  # without what clients put around it
     steps: list[str]
     notes: list[Note]
-    places: list[Place]
+    groups: list[dict[Place, float]]  # places that share the work -> their weights; one group after the other
+    overflow: tuple[Group, ...] = ()  # what the first entry on the way says about longer conversations
 
 
 class Router:
@@ -149,26 +151,73 @@ class Router:
             if name.rstrip().lower().endswith("[1m]"):
                 search.notes.append(Note("ignored", "model.context_suffix", "model"))
         if thinking and claude(asked) is not None:
-            search.steps.append(f"{asked[:200]} is asked to think and goes to {', then '.join(self._thinker)}")
-            for destination in self._thinker:
-                self._follow(bare(destination), search)
+            search.steps.append(f"{asked[:200]} is asked to think and goes to {self._thinker}")
+            self._lead(self._thinker, search)
         else:
             self._follow(asked, search)
-        if not search.places:
+        if not search.groups:
             raise self._unknown(asked)
-        places = list(dict.fromkeys(search.places))
+        places = list(dict.fromkeys(place for group in search.groups for place in group))
         ready = [place for place in places if self._providers[place[0]].ready]
         if not ready:
             raise self._not_ready([self._providers[provider] for provider, _ in places])
         for provider in dict.fromkeys(provider for provider, _ in places if not self._providers[provider].ready):
             search.steps.append(f"{provider} is left out: {self._providers[provider].why}")
         search.steps += filter(None, (unknown(self._providers[provider], model) for provider, model in ready))
+        for provider in dict.fromkeys(provider for provider, _ in ready):
+            if len(keys := self._providers[provider].keys) > 1:
+                search.steps.append(f"{provider} has {len(keys)} keys, and each conversation keeps to one")
+        groups = self._choices(search.groups)
+        plain = all(len(group) == 1 and len(group[0].slots) == 1 for group in groups)
         return Route(
             requested=name,
-            targets=tuple(self._target(*place) for place in ready),
+            targets=tuple(choice.slots[0] for group in groups for choice in group),
+            groups=() if plain else groups,
+            overflow=self._overflow(search),
             steps=tuple(search.steps),
             notes=tuple(search.notes),
         )
+
+    def _choices(self, groups: Iterable[dict[Place, float]]) -> tuple[Choices, ...]:
+        """Targets in place of places, each with all its keys. What is not ready, or comes again, is left out."""
+        seen: set[Place] = set()
+        found = []
+        for group in groups:
+            choices = []
+            for place, weight in group.items():
+                provider = self._providers[place[0]]
+                if provider.ready and place not in seen:
+                    seen.add(place)
+                    target = self._target(*place)
+                    slots = tuple(structs.replace(target, key=key) for key in provider.keys) or (target,)
+                    choices.append(Choice(slots, weight))
+            if choices:
+                found.append(tuple(choices))
+        return tuple(found)
+
+    def _overflow(self, search: _Search) -> tuple[Choices, ...]:
+        if not search.overflow:
+            return ()
+        longer = _Search(search.asked, [], [], [])
+        self._lead(Leads(search.overflow), longer)
+        search.steps.append(f"a conversation that is too long goes to {Leads(search.overflow)}")
+        return self._choices(longer.groups)
+
+    def _lead(self, leads: Leads, search: _Search) -> None:
+        """Add what the names lead to. Names of one group share the work: so do the first places that they lead to."""
+        search.overflow = search.overflow or leads.overflow
+        for group in leads.groups:
+            shared: dict[Place, float] = {}
+            after: list[dict[Place, float]] = []
+            for name, weight in group:
+                found = structs.replace(search, groups=[])
+                self._follow(bare(name), found)
+                search.notes, search.overflow = found.notes, search.overflow or found.overflow
+                for place, part in (found.groups[0] if found.groups else {}).items():
+                    share = weight * part / sum(found.groups[0].values())
+                    shared[place] = shared.get(place, 0.0) + share
+                after += found.groups[1:]
+            search.groups += filter(None, [shared, *after])
 
     def _follow(self, name: str, search: _Search) -> None:
         """Add the places that `name` leads to. The configuration has no circles."""
@@ -188,10 +237,10 @@ class Router:
             return
         if found.how == "provider":
             search.steps.append(f"{found.provider} is asked for {found.model[:200]}")
-            search.places.append((found.provider, found.model))
+            search.groups.append({(found.provider, found.model): 1.0})
             return
         destinations = self._models[found.key]
-        shown = ", then ".join(destinations)
+        shown = str(destinations)
         if found.how == "unmapped":
             family = (known := claude(name)) and known.family
             search.steps.append(f"{family or name[:200]} is not mapped and goes where {found.key} goes: {shown}")
@@ -199,14 +248,13 @@ class Router:
         else:
             reason = {"exact": "", "pattern": f" fits {found.key} and", "family": f" is of the family {found.key} and"}
             search.steps.append(f"{name[:200]}{reason[found.how]} goes to {shown}")
-        for destination in destinations:
-            self._follow(bare(destination), search)
+        self._lead(destinations, search)
 
     def _as_asked(self, provider: str, search: _Search) -> None:
         """A destination `provider/*`: the name as it was asked for, unless it names a provider that is not there."""
         if search.asked.partition("/")[0] not in presets():
             search.steps.append(f"{provider} is asked for {search.asked[:200]}")
-            search.places.append((provider, search.asked))
+            search.groups.append({(provider, search.asked): 1.0})
 
     def _unmapped(self, name: str, search: _Search) -> None:
         """A name that `models:` says nothing about: a family, or a bare name."""
@@ -221,7 +269,7 @@ class Router:
         offering = [each for each in self._providers.values() if each.ready and name in _offered(each)]
         if len(offering) == 1:
             search.steps.append(f"{name[:200]} is offered by {offering[0].name} alone")
-            search.places.append((offering[0].name, name))
+            search.groups.append({(offering[0].name, name): 1.0})
         elif offering:
             choices = " or ".join(f"{each.name}/{name}" for each in offering)
             raise ApiError("not_found", f"model: {name[:200]} is offered by several providers. Ask for {choices}.")
@@ -256,7 +304,7 @@ class Router:
         else:
             model = platforms.named(form, name)
             search.steps.append(f"{name[:200]} goes to {provider.name} under its own name")
-        search.places.append((provider.name, model))
+        search.groups.append({(provider.name, model): 1.0})
 
     def _family(self, name: str, family: str, search: _Search) -> None:
         """The first active provider's big and small models serve the families."""
@@ -271,7 +319,7 @@ class Router:
             search.notes.append(Note("changed", "family.unmapped", "model"))
         what = f"is of the family {family}" if family else "is of no known family"
         search.steps.append(f"{name[:200]} {what} and goes to the {size} model of {provider.name}, {model}")
-        search.places.append((provider.name, model or ""))
+        search.groups.append({(provider.name, model or ""): 1.0})
 
     def _target(self, provider: str, model: str) -> Target:
         return target(self._providers[provider], model)

@@ -16,6 +16,7 @@ from dragoman.dialects import DIALECTS
 from dragoman.gateway.counting import UpstreamCount
 from dragoman.gateway.forwarding import Forwarding, destination
 from dragoman.gateway.gateway import Gateway
+from dragoman.gateway.health import words
 from dragoman.gateway.record import Record
 from dragoman.gateway.signing import Signing
 from dragoman.messages import estimate
@@ -185,6 +186,8 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
         exact = UpstreamCount(DIALECTS, upstream, signer, relayed=settings.count_tokens == "auto")
 
     def watch(record: Record) -> None:
+        if log.detailed:
+            log.details(detail_lines(record), request_id=record.request_id)
         log.request(line(record))
         if record.crash is not None:
             log.failure("A request failed inside dragoman.", error=record.crash, request_id=record.request_id)
@@ -203,6 +206,7 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
         settings=settings,
         watch=watch,
         new_id=lambda: os.urandom(12).hex(),
+        tell=lambda change: log.note("info" if not change.seconds else "error", words(change)),
     )
     intake = Intake(settings.body_limit, settings.bytes_in_flight)
     door = Door(settings.host, settings.auth_token)
@@ -269,6 +273,17 @@ def line(record: Record) -> Line:
         repairs=record.repairs,
         error=error or ("caller_left: the caller left before the end" if record.caller_left else None),
     )
+
+
+def detail_lines(record: Record) -> list[str]:
+    """What the log's line leaves out: each attempt, and what was not carried over without any effect."""
+    found = []
+    for number, attempt in enumerate(record.attempts, 1):
+        outcome = f"{attempt.status or 'no answer'} after {attempt.ms:.0f} ms, {attempt.error or 'taken'}"
+        repaired = f", repaired: {attempt.repair}" if attempt.repair else ""
+        found.append(f"attempt {number}: {attempt.target}: {outcome}{repaired}")
+    ignored = dict.fromkeys(note.code for note in record.notes if note.grade == "ignored")
+    return [*found, f"left out without effect: {', '.join(ignored)}"] if ignored else found
 
 
 def _wrong_method(scope: Scope, error: HTTPException) -> tuple[ApiError, list[tuple[bytes, bytes]]]:

@@ -8,8 +8,9 @@ from dragoman.gateway.gateway import Gateway
 from dragoman.gateway.journey import Journey
 from dragoman.gateway.record import Record
 from dragoman.messages import notes
+from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
-from dragoman.messages.request import Body, Request
+from dragoman.messages.request import Request
 from dragoman.routing.router import Router
 from dragoman.server.exchange import CLIENT_LEFT, Exchange, Headers, ascii_header, passed_on
 from dragoman.server.headers import PassedOn

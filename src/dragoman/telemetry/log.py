@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from time import time
 
@@ -81,7 +81,8 @@ class Log:
 
     `human`: one aligned line for a terminal instead of JSON. `older`: JSON as an older proxy wrote it.
     `clock`: seconds since 1970.
-    `level`: `error` writes only requests that failed on our side or the upstream's (status 500 and over).
+    `level`: `error` writes only requests that failed on our side or the upstream's (status 500 and over); `debug` also
+    writes details.
     """
 
     def __init__(
@@ -141,6 +142,19 @@ class Log:
             ts=self._stamp(now), event=event, level=level, message=message, request_id=request_id, traceback=trace
         )
         self._write(_encode(line).decode())
+
+    @property
+    def detailed(self) -> bool:
+        """Whether details are wanted at all."""
+        return self._level == "debug"
+
+    def details(self, lines: Iterable[str], *, request_id: str) -> None:
+        """Write what only people who look for a cause want to know. Raises nothing."""
+        try:
+            for text in lines:
+                self.note("debug", text, request_id=request_id)
+        except Exception:  # noqa: BLE001 an account of a request must never be the reason that it fails
+            self.swallowed += 1
 
     def handler(self) -> logging.Handler:
         """A handler for the loggers of libraries, so that their lines are redacted and look like ours."""

@@ -6,8 +6,9 @@ import pytest
 
 from dialects.anthropic.asking_messages import NEWEST, OLD, asked, body, called, notes, said, sent, target, thinking
 from dialects.chat.asking import assistant, text, use, user
-from dragoman.dialects.anthropic.conversion import BUDGETS, CONTINUE, EFFORT_BUDGET
+from dragoman.dialects.anthropic.conversion import BUDGETS, EFFORT_BUDGET
 from dragoman.dialects.anthropic.request import call
+from dragoman.messages.instructions import CONTINUE
 
 ADAPTIVE = {"type": "adaptive"}
 OFF = {"type": "disabled"}

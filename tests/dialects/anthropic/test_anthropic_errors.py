@@ -125,6 +125,13 @@ def test_the_callers_own_key_is_the_callers_matter() -> None:
     assert told(403, envelope("permission_error"), auth="caller").kind == "permission"
 
 
+def test_where_google_signs_there_is_no_key_to_be_checked() -> None:
+    error = told(401, b"{}", auth="google")
+    assert error.kind == "upstream_authentication"
+    assert "gcloud auth application-default login" in error.message
+    assert "key" not in error.message
+
+
 # Under status 200
 
 

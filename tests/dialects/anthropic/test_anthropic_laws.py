@@ -7,17 +7,15 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from dialects.anthropic import golden_requests
 from dialects.anthropic.asking_messages import OWN_SERVER, target
+from dialects.anthropic.golden_requests import CLAUDE, REQUESTS, STRICTEST
 from dialects.anthropic.view_anthropic import AnthropicView
 from dragoman.dialects.anthropic.request import call
 from dragoman.messages.request import decode
 from histories import bodies, growing
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much])
-TARGETS = pytest.mark.parametrize(
-    "to", [target(), target(**OWN_SERVER), golden_requests.CLAUDE, golden_requests.STRICTEST]
-)
+TARGETS = pytest.mark.parametrize("to", [target(), target(**OWN_SERVER), CLAUDE, STRICTEST])
 
 
 @TARGETS
@@ -44,6 +42,6 @@ def test_append_only(to: Any, pair: tuple[dict[str, Any], dict[str, Any]]) -> No
     assert after.around == before.around
 
 
-@pytest.mark.parametrize("case", golden_requests.cases())
+@pytest.mark.parametrize("case", REQUESTS.cases())
 def test_golden(case: str) -> None:
-    assert golden_requests.translated(case) == golden_requests.golden(case)
+    assert REQUESTS.translated(case) == REQUESTS.golden(case)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dialects.chat.asking import WEATHER, Json, called, notes, said, sent, target
+from dialects.tables import transports
 from dragoman.dialects.chat.request import call
 from dragoman.messages.errors import ApiError
 from dragoman.messages.request import decode
@@ -116,16 +117,7 @@ def test_stop_sequences_are_matched_here() -> None:
 
 
 @pytest.mark.failure(40, 105)
-@pytest.mark.parametrize(
-    ("transport", "fields", "streams"),
-    [
-        ("both", {}, False),
-        ("both", {"stream": True}, True),
-        ("both", {"stream": False, "stop_sequences": ["x"]}, True),
-        ("stream", {"stream": False}, True),
-        ("unary", {"stream": True, "stop_sequences": ["x"]}, False),
-    ],
-)
+@transports
 def test_whether_the_upstream_streams(transport: str, fields: Json, streams: bool) -> None:
     call = called(target(transport=transport), **fields)
     body = json.loads(call.body)

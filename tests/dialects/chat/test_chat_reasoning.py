@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from dialects.chat.asking import WEATHER, Json, called, notes, sent, target, user
+from dialects.tables import check_thinking_is_recalled
 from dragoman.messages.effort import LADDER, nearest
 from dragoman.messages.errors import ApiError
 
@@ -175,15 +176,7 @@ def test_models_that_take_no_tools_at_all_on_this_api_are_refused_with_advice() 
 
 
 def test_what_the_way_back_needs_to_know() -> None:
-    def recalled(thinking: Json | None) -> tuple[bool, bool, bool]:
-        recall = called(**({"thinking": thinking} if thinking else {})).recall
-        return recall.show_thinking, recall.omit_thinking, recall.asked_thinking
-
-    assert recalled(None) == (True, False, False)
-    assert recalled({"type": "disabled"}) == (False, False, False)
-    assert recalled({"type": "adaptive", "display": "omitted"}) == (True, True, True)
-    assert recalled({"type": "enabled", "budget_tokens": 2000, "display": "summarized"}) == (True, False, True)
-    assert recalled({"type": "adaptive", "display": "updates"}) == (True, False, True)
+    check_thinking_is_recalled(called)
     assert notes(thinking={"type": "adaptive", "display": "updates"}) == [
         ("ignored", "thinking.display", "thinking.display")
     ]

@@ -21,10 +21,12 @@ from dialects.chat.asking import (
     use,
     user,
 )
+from dialects.tables import bad_images
 from dragoman.dialects.chat.request import call
-from dragoman.dialects.chat.turns import CONTINUE, LOST_SIGNATURE
+from dragoman.dialects.chat.turns import LOST_SIGNATURE
 from dragoman.messages import state
 from dragoman.messages.errors import ApiError
+from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.request import decode
 
 IMAGE_PART = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
@@ -273,17 +275,7 @@ def test_images_by_url() -> None:
         called(target(image_urls=False), messages=[user(block)])
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        {"type": "file", "file_id": "file_1"},
-        {"type": "url", "url": "file:///etc/passwd"},
-        {"type": "url"},
-        {"type": "base64", "data": "x"},
-        {"type": "hologram"},
-        "x",
-    ],
-)
+@bad_images
 def test_images_that_cannot_be_sent_are_named(source: Any) -> None:
     for messages in ([user(text("x"), {"type": "image", "source": source})],):
         with pytest.raises(ApiError, match=r"messages\.0\.content\.1\.source") as caught:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from answers import AbstractAnswer, answers, expected, told
 from dialects.gemini.encoder_gemini import END, GeminiEncoder, Options, options
-from dragoman.dialects.contract import Call
 from dragoman.dialects.gemini import answer as answer_module
 from dragoman.dialects.gemini.answer import BROKEN, ODD, STOP_REASON, GeminiReader
 from dragoman.dialects.gemini.repairs import SECOND_TRY, repair
@@ -21,7 +20,6 @@ from dragoman.messages.errors import ApiError
 from dragoman.messages.events import (
     ContentBlock,
     ErrorEvent,
-    Event,
     Message,
     RedactedThinkingBlock,
     StopDetails,
@@ -32,57 +30,18 @@ from dragoman.messages.events import (
 )
 from dragoman.messages.fold import fold
 from dragoman.messages.notes import Note
-from dragoman.messages.writer import MessageWriter
 from golden_answers import GoldenAnswers
 from grammar import check
+from reading import AnswerReading
 
 GOLDENS = GoldenAnswers(GeminiEncoder())
 ENCODER = GeminiEncoder()
 Json = dict[str, Any]
 
 
-def writer_for(call: Call) -> MessageWriter:
-    known = call.recall
-    return MessageWriter(
-        message_id="msg_1",
-        model=known.model,
-        input_tokens=known.input_tokens,
-        stop_sequences=known.stop_sequences,
-        names=known.names,
-        ids=known.ids,
-        show_thinking=known.show_thinking,
-        omit_thinking=known.omit_thinking,
-        asked_thinking=known.asked_thinking,
-        output_tool=known.output_tool,
-    )
-
-
-class Reading:
-    """One answer being read, with everything that came of it."""
-
+class Reading(AnswerReading):
     def __init__(self, recall: Json | None = None, facts: Json | None = None, **quirks: Any) -> None:
-        self.call = ENCODER.call(recall=recall, facts=facts, **quirks)
-        self.writer = writer_for(self.call)
-        self.reader = GeminiReader(self.call, self.writer)
-        self.events: list[Event] = []
-
-    def feed(self, *chunks: bytes) -> "Reading":
-        for chunk in chunks:
-            self.events += self.reader.feed(chunk)
-        return self
-
-    def close(self) -> Message:
-        self.events += self.reader.close()
-        check(self.events)
-        return fold(self.events)
-
-    def stream(self, *chunks: bytes) -> Message:
-        return self.feed(*chunks).close()
-
-    def whole(self, body: bytes) -> Message:
-        self.events += self.reader.whole(body)
-        check(self.events)
-        return fold(self.events)
+        super().__init__(GeminiReader, ENCODER.call(recall=recall, facts=facts, **quirks))
 
     def fails(self, *chunks: bytes) -> ApiError:
         with pytest.raises(ApiError) as caught:
@@ -90,10 +49,6 @@ class Reading:
         self.events += self.writer.take()
         check(self.events, whole=False)
         return caught.value
-
-    @property
-    def codes(self) -> set[str]:
-        return {note.code for note in self.writer.notes}
 
 
 THOUGHTFUL = {"asked_thinking": True}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.gemini.refused_gemini import Caller, Refusals, call
+from dialects.gemini.refused_gemini import Refusals, call
 from dragoman.dialects.gemini import errors
 from dragoman.messages.errors import KINDS, ApiError
 from golden_answers import check
@@ -180,12 +180,6 @@ def test_errors_under_status_200(value: Any, kind: str) -> None:
 )
 def test_what_counts_as_an_error_under_status_200(value: Any, *, is_one: bool) -> None:
     assert errors.is_error(value) is is_one
-
-
-@pytest.mark.failure(115)
-def test_an_overflow_that_nobody_names() -> None:
-    found = errors.overflowed(Caller().call(facts={"context": 1000}, recall={"input_tokens": 2000}))
-    assert found.message == "prompt is too long: 2000 tokens > 1000 maximum (lab/some-model)"
 
 
 JSON = st.recursive(

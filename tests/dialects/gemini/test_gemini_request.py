@@ -2,7 +2,6 @@
 
 import copy
 import json
-import re
 
 import msgspec
 import pytest
@@ -12,18 +11,18 @@ from msgspec.structs import replace
 
 from clients.gemini_rules import check
 from dialects.chat.asking import IMAGE, PNG, WEATHER, Json, ask, assistant, result, text, use, user
-from dialects.gemini.golden_requests import cases, golden, translated
+from dialects.gemini.golden_requests import REQUESTS
 from dialects.gemini.google_types import check_body
 from dialects.gemini.targets_gemini import called, newer, notes, older, sent, target
 from dialects.gemini.view_gemini import GeminiView
+from dialects.tables import check_thinking_is_recalled, transports
 from dragoman.dialects.contract import Target
 from dragoman.dialects.gemini.request import call, count, counted
 from dragoman.dialects.gemini.signatures import Mark, seal
-from dragoman.messages import unknown
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
 from dragoman.messages.request import decode
-from everything import EVERYTHING, matches, missing
+from everything import EVERYTHING, untold
 from histories import bodies, growing
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much])
@@ -33,10 +32,10 @@ targets = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("case", REQUESTS.cases())
 def test_goldens(case: str) -> None:
-    found = golden(case)
-    assert translated(case) == found
+    found = REQUESTS.golden(case)
+    assert REQUESTS.translated(case) == found
     check(found["body"], found["url"].rpartition("/")[2].partition(":")[0], urls=True)
     check_body(json.dumps(found["body"]).encode())
 
@@ -159,14 +158,7 @@ def test_what_cannot_be_honoured_is_refused() -> None:
 
 
 def test_what_the_way_back_needs_to_know() -> None:
-    def recalled(thinking: Json | None) -> tuple[bool, bool, bool]:
-        recall = called(**({"thinking": thinking} if thinking else {})).recall
-        return recall.show_thinking, recall.omit_thinking, recall.asked_thinking
-
-    assert recalled(None) == (True, False, False)
-    assert recalled({"type": "disabled"}) == (False, False, False)
-    assert recalled({"type": "adaptive", "display": "omitted"}) == (True, True, True)
-    assert recalled({"type": "enabled", "budget_tokens": 2000, "display": "summarized"}) == (True, False, True)
+    check_thinking_is_recalled(called)
     history = [user(text("x")), assistant(use("toolu_1")), user(result("toolu_1"))]
     assert called(messages=history).recall.ids == {"toolu_1"}
     assert called().recall.output_tool is None
@@ -176,16 +168,7 @@ def test_what_the_way_back_needs_to_know() -> None:
 
 
 @pytest.mark.failure(40, 105)
-@pytest.mark.parametrize(
-    ("transport", "fields", "streams"),
-    [
-        ("both", {}, False),
-        ("both", {"stream": True}, True),
-        ("both", {"stream": False, "stop_sequences": ["x"]}, True),
-        ("stream", {"stream": False}, True),
-        ("unary", {"stream": True, "stop_sequences": ["x"]}, False),
-    ],
-)
+@transports
 def test_whether_the_upstream_streams(transport: str, fields: Json, streams: bool) -> None:
     made = called(target(transport=transport), **fields)
     assert made.stream is streams
@@ -258,24 +241,13 @@ def test_what_was_counted() -> None:
 
 # Nothing disappears
 
-# Leaves that are neither in the body nor in a note, and why.
+# Leaves that are neither in the body nor in a note of this language, and why.
 ELSEWHERE = {
-    "stop_sequences.0": "matched by the writer",
-    "thinking.type": "becomes an effort",
     "stream": "a word of the address",
     "messages.0.content.4.source.media_type": "plain text is text",
     "messages.*.role": "another word for it",
-    "tools.*.defer_loading": "a tool that is not deferred, or one that a note says is hidden",
     "tools.*.strict": "a mode of all calls, where one is asked for",
-    "messages.2.content.*.tool_use_id": "calls of servers and their results stand beside each other",
-    "messages.2.content.6.is_error": "no error",
-    "messages.2.content.3.id": "see tool_use_id",
-    "messages.2.content.5.id": "see tool_use_id",
-    "output_config.effort": "the last system turn's holds",
-    "*.type": "the shape of what is there",
-    "system.0.text": "means nothing to other models",
     "messages.1.content.1.tool.name": "takes the tool away, with a note on the tool",
-    "messages.1.output_config.effort": "becomes an effort, with a note on output_config.effort",
     "tools.7.name": "the server's own search has no name",
     "tools.8.name": "the server's own reader of pages has no name",
     "messages.3.content.0.is_error": "the name of the response's text",
@@ -298,17 +270,7 @@ def test_nothing_in_a_request_disappears_without_a_note() -> None:
     to = newer(file_urls=True)
     request = ask(**EVERYTHING)
     made = call(request, to)
-    found = [*made.notes, *unknown.fields(request.raw)]
-
-    def is_told(path: str) -> bool:
-        return matches(path, ELSEWHERE) or any(
-            re.search(ANYWHERE[note.code], path)
-            if note.place in ("", "tools")
-            else path == note.place or path.startswith(f"{note.place}.")
-            for note in found
-        )
-
-    assert missing(made.body.decode().replace("\\", ""), is_told) == []
+    assert untold(request, made, elsewhere=ELSEWHERE, anywhere=ANYWHERE) == []
     check(json.loads(made.body), to.model, urls=True)
     assert PNG in made.body.decode()
 

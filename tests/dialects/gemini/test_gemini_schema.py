@@ -13,8 +13,8 @@ from msgspec import Raw
 from dialects.gemini.google_types import inner_schemas, schema_problem
 from dragoman.dialects.gemini import schema
 from dragoman.dialects.gemini.schema import Form
+from dragoman.messages.body import NO_RAW
 from dragoman.messages.notes import Note
-from dragoman.messages.request import NO_RAW
 
 Json = dict[str, Any]
 

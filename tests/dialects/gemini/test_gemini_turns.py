@@ -16,8 +16,9 @@ from dialects.gemini.view_gemini import GeminiView
 from dragoman.dialects.contract import Target
 from dragoman.dialects.gemini.request import call
 from dragoman.dialects.gemini.signatures import Mark
-from dragoman.dialects.gemini.turns import BEGIN, CONTINUE
+from dragoman.dialects.gemini.turns import BEGIN
 from dragoman.messages.errors import ApiError
+from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.request import decode
 from histories import bodies, growing
 

@@ -17,7 +17,6 @@ from dragoman.dialects.responses.wire import Response, StreamEvent, decode, deco
 from dragoman.messages import state
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import (
-    Event,
     Message,
     OutputDetails,
     RedactedThinkingBlock,
@@ -32,9 +31,9 @@ from dragoman.messages.events import (
 from dragoman.messages.fold import fold
 from dragoman.messages.notes import Note
 from dragoman.messages.request import decode as decode_request
-from dragoman.messages.writer import MessageWriter
 from golden_answers import GoldenAnswers
 from grammar import check
+from reading import AnswerReading
 
 GOLDENS = GoldenAnswers(ResponsesEncoder())
 
@@ -42,48 +41,9 @@ ENCODER = ResponsesEncoder()
 Json = dict[str, Any]
 
 
-class Reading:
-    """One answer being read, with everything that came of it."""
-
+class Reading(AnswerReading):
     def __init__(self, recall: Json | None = None, facts: Json | None = None) -> None:
-        call = ENCODER.call(recall=recall, facts=facts)
-        known = call.recall
-        self.writer = MessageWriter(
-            message_id="msg_1",
-            model=known.model,
-            input_tokens=known.input_tokens,
-            stop_sequences=known.stop_sequences,
-            names=known.names,
-            ids=known.ids,
-            show_thinking=known.show_thinking,
-            omit_thinking=known.omit_thinking,
-            asked_thinking=known.asked_thinking,
-            output_tool=known.output_tool,
-        )
-        self.reader = ResponsesReader(call, self.writer)
-        self.events: list[Event] = []
-
-    def feed(self, *chunks: bytes) -> "Reading":
-        for chunk in chunks:
-            self.events += self.reader.feed(chunk)
-        return self
-
-    def close(self) -> Message:
-        self.events += self.reader.close()
-        check(self.events)
-        return fold(self.events)
-
-    def stream(self, *chunks: bytes) -> Message:
-        return self.feed(*chunks).close()
-
-    def whole(self, body: bytes) -> Message:
-        self.events += self.reader.whole(body)
-        check(self.events)
-        return fold(self.events)
-
-    @property
-    def codes(self) -> set[str]:
-        return {note.code for note in self.writer.notes}
+        super().__init__(ResponsesReader, ENCODER.call(recall=recall, facts=facts))
 
 
 @given(answers(free=True), options())

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import re
 
 import msgspec
 import pytest
@@ -12,23 +11,23 @@ from msgspec.structs import replace
 
 from dialects.chat.asking import IMAGE, PNG, WEATHER, Json, ask, result, text, use, user
 from dialects.responses.asking import called, message, notes, openai, sent, signed, target, thought
-from dialects.responses.golden_requests import cases, golden, translated
+from dialects.responses.golden_requests import REQUESTS
 from dialects.responses.responses_types import problem, problem_of_count
 from dialects.responses.view_responses import ResponsesView
+from dialects.tables import check_thinking_is_recalled, transports
 from dragoman.dialects.contract import Target
 from dragoman.dialects.responses.request import call, count
-from dragoman.messages import unknown
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
 from dragoman.messages.request import decode
-from everything import EVERYTHING, matches, missing
+from everything import EVERYTHING, untold
 from histories import bodies, growing
 
 
-@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("case", REQUESTS.cases())
 def test_goldens(case: str) -> None:
-    found = golden(case)
-    assert translated(case) == found
+    found = REQUESTS.golden(case)
+    assert REQUESTS.translated(case) == found
     assert problem(found["body"]) is None
 
 
@@ -155,14 +154,7 @@ def test_nothing_is_stored_and_nothing_that_this_language_lacks_is_sent() -> Non
 
 
 def test_what_the_way_back_needs_to_know() -> None:
-    def recalled(thinking: Json | None) -> tuple[bool, bool, bool]:
-        recall = called(**({"thinking": thinking} if thinking else {})).recall
-        return recall.show_thinking, recall.omit_thinking, recall.asked_thinking
-
-    assert recalled(None) == (True, False, False)
-    assert recalled({"type": "disabled"}) == (False, False, False)
-    assert recalled({"type": "adaptive", "display": "omitted"}) == (True, True, True)
-    assert recalled({"type": "enabled", "budget_tokens": 2000, "display": "summarized"}) == (True, False, True)
+    check_thinking_is_recalled(called)
     assert called().recall.output_tool is None
 
 
@@ -170,16 +162,7 @@ def test_what_the_way_back_needs_to_know() -> None:
 
 
 @pytest.mark.failure(40, 105)
-@pytest.mark.parametrize(
-    ("transport", "fields", "streams"),
-    [
-        ("both", {}, False),
-        ("both", {"stream": True}, True),
-        ("both", {"stream": False, "stop_sequences": ["x"]}, True),
-        ("stream", {"stream": False}, True),
-        ("unary", {"stream": True, "stop_sequences": ["x"]}, False),
-    ],
-)
+@transports
 def test_whether_the_upstream_streams(transport: str, fields: Json, streams: bool) -> None:
     made = called(target(transport=transport, obfuscation="off"), **fields)
     body = json.loads(made.body)
@@ -243,24 +226,13 @@ def test_a_server_that_does_not_count_is_not_asked() -> None:
 
 # Nothing disappears
 
-# Leaves that are neither in the body nor in a note, and why.
+# Leaves that are neither in the body nor in a note of this language, and why.
 ELSEWHERE = {
-    "stop_sequences.0": "matched by the writer",
-    "thinking.type": "becomes an effort",
     "stream": "a word of both languages",
     "messages.0.content.4.source.media_type": "plain text is text",
     "messages.*.role": "a word of both languages",
-    "tools.*.defer_loading": "a tool that is not deferred, or one that a note says is hidden",
-    "messages.2.content.*.tool_use_id": "calls of servers and their results stand beside each other",
-    "messages.2.content.6.is_error": "no error",
-    "messages.2.content.3.id": "see tool_use_id",
-    "messages.2.content.5.id": "see tool_use_id",
     "metadata.user_id": "a hash of it",
-    "output_config.effort": "the last system turn's holds",
-    "*.type": "the shape of what is there",
-    "system.0.text": "means nothing to other models",
     "messages.1.content.1.tool.name": "takes the tool away, with a note on the tool",
-    "messages.1.output_config.effort": "becomes an effort, with a note on output_config.effort",
     "tools.7.name": "the server's own search has no name",
     "tools.7.blocked_domains.0": "a note on the tools",
 }
@@ -277,21 +249,10 @@ ANYWHERE = {
 def test_nothing_in_a_request_disappears_without_a_note() -> None:
     request = ask(**EVERYTHING)
     made = call(request, openai())
-    found = [*made.notes, *unknown.fields(request.raw)]
-    body = made.body.decode().replace("\\", "")
-
-    def noted(path: str) -> bool:
-        return any(
-            path == note.place or path.startswith(f"{note.place}.")
-            if note.place
-            else re.search(ANYWHERE[note.code], path)
-            for note in found
-        )
-
-    assert not missing(body, lambda path: noted(path) or matches(path, ELSEWHERE))
+    assert untold(request, made, elsewhere=ELSEWHERE, anywhere=ANYWHERE) == []
     assert problem(json.loads(made.body)) is None
     assert problem(sent(target(files=True, file_urls=True), **EVERYTHING)) is None
-    assert PNG in body
+    assert PNG in made.body.decode()
 
 
 def test_every_note_of_everything() -> None:

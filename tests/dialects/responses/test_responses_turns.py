@@ -21,9 +21,10 @@ from dialects.responses.asking import (
     target,
     thought,
 )
+from dialects.tables import bad_images
 from dragoman.dialects.responses.request import call
-from dragoman.dialects.responses.turns import CONTINUE
 from dragoman.messages.errors import ApiError
+from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.request import decode
 
 IMAGE_PART = {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}", "detail": "auto"}
@@ -298,17 +299,7 @@ def test_images_by_url() -> None:
         called(target(image_urls=False), messages=[user(block)])
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        {"type": "file", "file_id": "file_1"},
-        {"type": "url", "url": "file:///etc/passwd"},
-        {"type": "url"},
-        {"type": "base64", "data": "x"},
-        {"type": "hologram"},
-        "x",
-    ],
-)
+@bad_images
 def test_images_that_cannot_be_sent_are_named(source: Any) -> None:
     with pytest.raises(ApiError, match=r"messages\.0\.content\.1\.source") as caught:
         called(messages=[user(text("x"), {"type": "image", "source": source})])

@@ -32,6 +32,7 @@ class AnthropicReader:
     def __init__(self, call: Call, writer: MessageWriter) -> None:
         self.body: bytes | None = None
         self._call = call
+        self._name = call.target.name
         self._writer = writer
         self._frames = Frames()
         self._alias = call.recall.model if call.recall.model != call.target.model else None
@@ -86,7 +87,7 @@ class AnthropicReader:
         if writer.ended:
             return writer.take()
         if self._began:
-            raise ApiError("truncated", f"{self._name()} ended its answer before it was complete.")
+            raise ApiError("truncated", f"{self._name} ended its answer before it was complete.")
         raise self._no_message(self._stray.strip())
 
     def _frame(self, frame: bytes) -> None:
@@ -134,7 +135,7 @@ class AnthropicReader:
         if not self._writer.committed:
             self._held += len(frame)
             if self._held > HELD_LIMIT:
-                raise ApiError("bad_answer", f"{self._name()} sent {HELD_LIMIT} bytes before any content.")
+                raise ApiError("bad_answer", f"{self._name} sent {HELD_LIMIT} bytes before any content.")
 
     def _keep(self, text: bytes) -> None:
         """Lines that are no event are shown to whoever looks for the reason why there is none."""
@@ -159,11 +160,8 @@ class AnthropicReader:
             return errors.embedded(body, self._call)
         said = report(body).text
         shown = f"no message but {said[:200]!r}" if said else "an empty answer"
-        return ApiError("bad_answer", f"{self._name()} sent {shown}. Check base_url and the model.")
+        return ApiError("bad_answer", f"{self._name} sent {shown}. Check base_url and the model.")
 
     def _other_form(self, what: str) -> ApiError:
         """Asking once more would give the same, and cost the same."""
-        return ApiError("bad_answer", f"{self._name()} sent {what}.", should_retry=False)
-
-    def _name(self) -> str:
-        return f"{self._call.target.provider}/{self._call.target.model}"
+        return ApiError("bad_answer", f"{self._name} sent {what}.", should_retry=False)

@@ -15,10 +15,10 @@ from dragoman.dialects.anthropic.quirks import Quirks
 from dragoman.dialects.contract import Target
 from dragoman.messages.edit import MORE, Changes
 from dragoman.messages.effort import BUDGETS, nearest
+from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.notes import Grade, Note
 from dragoman.messages.outline import Outline, TurnOutline
 
-CONTINUE = "Continue your last message exactly where it ends. Do not repeat any of it, and do not comment on this."
 MIN_BUDGET = 1024  # tokens; Anthropic's own least budget of thinking
 EFFORT_BUDGET = {"low": 2_048, "medium": 8_192, "high": 24_576, "xhigh": 32_768, "max": 49_152}
 """`budget_tokens` for an effort: such that `effort.BUDGETS` leads back to it."""

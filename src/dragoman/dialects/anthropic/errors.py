@@ -12,7 +12,6 @@ from dragoman.messages import refusals
 from dragoman.messages.errors import KINDS, ApiError, Verbatim
 from dragoman.messages.headers import passed_on
 from dragoman.messages.lenient import parse
-from dragoman.messages.overflow import Asked
 
 _JSON = ("content-type", "application/json")
 _NAME = b"event: error"
@@ -23,7 +22,7 @@ _UNDERSTOOD = (b"prompt is too long", b"input length and `max_tokens` exceed", b
 
 def error(status: int, headers: Mapping[str, str], body: bytes, call: Call) -> ApiError:
     """A response with an error status. `headers` are lower-case."""
-    found = refusals.refusal(status, headers, body, _asked(call))
+    found = refusals.refusal(status, headers, body, call.asked)
     if found.kind == "upstream_authentication" and call.target.auth == "caller":
         said = refusals.report(body[: refusals.BODY_LIMIT]).text or "no explanation"
         text = f"{call.target.provider} refused the caller's own key: {said[: refusals.TEXT_LIMIT]}"
@@ -36,7 +35,7 @@ def error(status: int, headers: Mapping[str, str], body: bytes, call: Call) -> A
 
 def embedded(body: bytes, call: Call, frame: bytes = b"") -> ApiError:
     """An error inside an answer with status 200: its body, or the data of the event `frame`."""
-    found = refusals.embedded(_value(body), _asked(call))
+    found = refusals.embedded(_value(body), call.asked)
     if _is_to_be_told(found, body):
         event = frame if frame.startswith(_NAME) else b""
         found.verbatim = Verbatim(KINDS[found.kind].status, (_JSON,), body, event)
@@ -64,14 +63,3 @@ def _is_to_be_told(found: ApiError, body: bytes) -> bool:
     if envelope is None or envelope.type != "error" or not isinstance(envelope.error, dict):
         return False
     return all(isinstance(envelope.error.get(name), str) for name in ("type", "message"))
-
-
-def _asked(call: Call) -> Asked:
-    target = call.target
-    return Asked(
-        provider=target.provider,
-        model=target.model,
-        key=target.key,
-        context=target.facts.context,
-        input_tokens=call.recall.input_tokens,
-    )

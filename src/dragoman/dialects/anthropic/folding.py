@@ -11,9 +11,10 @@ from msgspec import Raw, Struct
 
 from dragoman.messages import edit
 from dragoman.messages.edit import MORE, Changes
+from dragoman.messages.instructions import reminder
+from dragoman.messages.lenient import repair_surrogates
 from dragoman.messages.notes import Note
 from dragoman.messages.outline import ABSENT, TurnOutline
-from dragoman.messages.request import repair_surrogates
 
 
 class _Turn(Struct, frozen=True):
@@ -66,7 +67,7 @@ def _blocks(turn: TurnOutline, content: Raw) -> list[bytes]:
     for raw in _RAWS.decode(content) if turn.blocks else ():
         block = msgspec.json.decode(raw, type=_Block)
         if block.type == "text" and block.text.strip():
-            found.append(edit.changed(bytes(raw), {"text": msgspec.json.encode(_reminder(block.text))}))
+            found.append(edit.changed(bytes(raw), {"text": msgspec.json.encode(reminder(block.text))}))
     return found
 
 
@@ -91,8 +92,4 @@ def _with(turn: TurnOutline, content: Raw, more: bytes) -> bytes | Changes:
 
 
 def _text(said: str) -> bytes:
-    return msgspec.json.encode({"type": "text", "text": _reminder(said)})
-
-
-def _reminder(said: str) -> str:
-    return said if said.startswith("<system-reminder>") else f"<system-reminder>\n{said}\n</system-reminder>"
+    return msgspec.json.encode({"type": "text", "text": reminder(said)})

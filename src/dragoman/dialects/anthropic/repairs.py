@@ -8,15 +8,12 @@ https://code.claude.com/docs/en/llm-gateway-protocol
 
 import re
 from collections.abc import Iterator
-from typing import Any
-
-from msgspec import structs
 
 from dragoman.dialects.anthropic.quirks import Quirks
 from dragoman.dialects.contract import Call, Repair, Target
+from dragoman.messages.body import TYPES
 from dragoman.messages.complaints import REFUSED, complaint, names
 from dragoman.messages.errors import ApiError
-from dragoman.messages.request import TYPES
 
 # That thinking of earlier turns is not the server's own, was changed, is missing, or may not be there.
 _THINKING = re.compile(
@@ -57,7 +54,7 @@ def repair(call: Call, error: ApiError) -> Repair | None:
     if _THINKING.search(said):
         if quirks.thinking_history == "drop":
             return None
-        return Repair("thinking_dropped", _with(call.target, thinking_history="drop"), lasting=False)
+        return Repair("thinking_dropped", call.target.quirked(thinking_history="drop"), lasting=False)
     if quirks.repairs == "fields":
         for code, target in _fields(said, call.target):
             if target != call.target:
@@ -65,18 +62,14 @@ def repair(call: Call, error: ApiError) -> Repair | None:
     return None
 
 
-def _with(target: Target, **quirks: Any) -> Target:
-    return structs.replace(target, quirks=structs.replace(target.quirks, **quirks))
-
-
 def _fields(said: str, target: Target) -> Iterator[tuple[str, Target]]:
     """Every change that the words suggest, the surest first."""
     if _BETAS.search(said) and REFUSED.search(said):
-        yield "betas", _with(target, betas="none")
+        yield "betas", target.quirked(betas="none")
     if _SYSTEM.search(said):
-        yield "mid_system", _with(target, mid_system="fold")
+        yield "mid_system", target.quirked(mid_system="fold")
     if re.search(r"cache_control.{0,40}ttl", said) and (REFUSED.search(said) or "extra" in said):
-        yield "cache_ttl", _with(target, cache_ttl=False)
+        yield "cache_ttl", target.quirked(cache_ttl=False)
     if found := _PATH.search(said):
         yield from _stripped(_pattern(found[1]), target)
     if re.search(r"thinking|adaptive", said) and (REFUSED.search(said) or "input tag" in said):
@@ -97,7 +90,7 @@ def _thinking(said: str, target: Target) -> Iterator[tuple[str, Target]]:
     )
     if refused is not None and quirks.thinking == "both":
         form = next(filter(None, refused.groups()))
-        yield "thinking_form", _with(target, thinking="enabled" if form == "adaptive" else "adaptive")
+        yield "thinking_form", target.quirked(thinking="enabled" if form == "adaptive" else "adaptive")
     elif names(said, "thinking"):
         yield from _stripped("thinking", target)
 
@@ -105,7 +98,7 @@ def _thinking(said: str, target: Target) -> Iterator[tuple[str, Target]]:
 def _stripped(path: str, target: Target) -> Iterator[tuple[str, Target]]:
     quirks: Quirks = target.quirks
     if path.rpartition(".")[2] not in _NEEDED and path not in quirks.strip:
-        yield f"strip:{path}", _with(target, strip=(*quirks.strip, path))
+        yield f"strip:{path}", target.quirked(strip=(*quirks.strip, path))
 
 
 def _pattern(path: str) -> str:

@@ -9,8 +9,7 @@ import msgspec
 from msgspec import Raw, Struct, structs
 
 from dragoman.messages.events import CacheCreation, Outcome, OutputDetails, ServerToolUsage, Usage
-from dragoman.messages.lenient import count
-from dragoman.messages.request import repair_surrogates
+from dragoman.messages.lenient import count, repair_surrogates
 
 _COUNTERS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 _DETAILS: dict[str, Any] = {

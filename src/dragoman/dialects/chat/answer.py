@@ -26,7 +26,7 @@ from dragoman.dialects.chat.wire import (
     loose,
 )
 from dragoman.dialects.contract import Call
-from dragoman.messages import refusals, state
+from dragoman.messages import overflow, refusals, state
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import Event, StopDetails, StopReason
 from dragoman.messages.lenient import Halves, parse
@@ -78,6 +78,7 @@ class ChatReader:
         recall, fields = call.recall, quirks.reasoning_in
         echo = quirks.reasoning_echo != "never" or bool(call.target.facts.reasoning_echo)
         self._call = call
+        self._name = call.target.name
         self._writer = writer
         self._frames = FrameReader()
         self._fields = (fields,) if isinstance(fields, str) else fields
@@ -229,7 +230,7 @@ class ChatReader:
             value = parse(data)
         except ValueError as error:
             said = refusals.report(text[:1000]).text
-            raise ApiError("bad_answer", f"{self._name()} sent a frame that is no JSON: {said[:200]}") from error
+            raise ApiError("bad_answer", f"{self._name} sent a frame that is no JSON: {said[:200]}") from error
         if errors.is_error(value):
             raise errors.embedded(value, self._call)
         if self._halves is None:
@@ -264,7 +265,7 @@ class ChatReader:
         if value is not None:
             if chunk.error or errors.is_error(value):
                 raise errors.embedded(value, self._call)
-            raise ApiError("bad_answer", f"{self._name()} sent a completion without choices.")
+            raise ApiError("bad_answer", f"{self._name} sent a completion without choices.")
         choice = (chunk.choices or [])[0]
         if chunk.usage is not None or chunk.x_groq is not None:
             self._usage(chunk)
@@ -524,16 +525,9 @@ class ChatReader:
             return "refusal", None
         if reason == "end_turn" and self._matched in self._call.recall.stop_sequences:
             return "stop_sequence", self._matched
-        if reason == "max_tokens" and self._window_is_full():
+        if reason == "max_tokens" and overflow.is_full(self._writer.usage_seen, self._call.asked):
             return "model_context_window_exceeded", None
         return reason, None
-
-    def _window_is_full(self) -> bool:
-        usage, window = self._writer.usage_seen, self._call.target.facts.context
-        if usage is None or window is None:
-            return False
-        prompt = usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens
-        return prompt + usage.output_tokens >= window
 
     def _without_finish(self) -> None:
         """The bytes ended with no finish mark: raises ApiError, or plays what was no stream at all."""
@@ -547,20 +541,16 @@ class ChatReader:
             if errors.is_error(said.body):
                 raise errors.embedded(said.body, self._call)
             raise ApiError(
-                "bad_answer", f"{self._name()} sent no stream but {said.text[:200]!r}. Check base_url and the model."
+                "bad_answer",
+                f"{self._name} sent no stream but {said.text[:200]!r}. Check base_url and the model.",
             )
         if self._seen:
             if stray[:1] == b"{" and errors.is_error(said := _parsed(stray)):
                 raise errors.embedded(said, self._call)
-            raise ApiError("truncated", f"{self._name()} ended its answer before it was complete.")
-        window = self._call.target.facts.context
-        if window is not None and self._call.recall.input_tokens > window:
-            # llama-cpp-python answers an overflow like that.
-            raise errors.overflowed(self._call)
-        raise ApiError("bad_answer", f"{self._name()} sent an empty answer. Some servers do when a prompt is too long.")
-
-    def _name(self) -> str:
-        return f"{self._call.target.provider}/{self._call.target.model}"
+            raise ApiError("truncated", f"{self._name} ended its answer before it was complete.")
+        # llama-cpp-python answers an overflow like that.
+        overflow.refuse_unsaid(self._call.asked)
+        raise ApiError("bad_answer", f"{self._name} sent an empty answer. Some servers do when a prompt is too long.")
 
     def _note(self, grade: Grade, code: str) -> None:
         note = Note(grade, code)

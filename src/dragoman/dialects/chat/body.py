@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from dragoman.messages.request import NO_RAW
+from dragoman.messages.body import NO_RAW
 
 
 class Url(Struct, frozen=True):

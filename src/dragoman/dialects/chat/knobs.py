@@ -12,11 +12,11 @@ from dragoman.dialects.chat.body import ChatBody, JsonSchema, ObjectFormat, Sche
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
 from dragoman.messages import schema
+from dragoman.messages.body import Body, Format
 from dragoman.messages.errors import ApiError
-from dragoman.messages.fields import SERVICE_TIER, given, person_hash, session_hash, stop_sequences
-from dragoman.messages.notes import Grade, Note
+from dragoman.messages.fields import SERVICE_TIER, fitting, given, left_out, person_hash, session_hash, stop_sequences
+from dragoman.messages.notes import Note
 from dragoman.messages.offer import Offered
-from dragoman.messages.request import Body, Format
 
 OUTPUT = "output"
 """Name of the schema, and of the tool, that structured output is asked for with."""
@@ -24,9 +24,6 @@ OUTPUT = "output"
 INSTRUCTION = (
     "Answer with one JSON value that matches this JSON schema, and with nothing else: no other text, no code fence.\n\n"
 )
-
-ROOM = 1024
-"""Tokens of output that are worth asking for; a window with less room is left to the upstream to refuse."""
 
 
 class Output(Struct, frozen=True):
@@ -94,11 +91,7 @@ def limit(chat: ChatBody, body: Body, target: Target, estimate: int, notes: list
     if facts.max_output is not None and wanted > facts.max_output:
         wanted = facts.max_output
         notes.append(Note("changed", "max_tokens.clamped", "max_tokens"))
-    if facts.context is not None:
-        room = facts.context - estimate * 23 // 20
-        if ROOM <= room < wanted:
-            wanted = room
-            notes.append(Note("changed", "max_tokens.window", "max_tokens"))
+    wanted = fitting(wanted, facts.context, estimate, notes)
     quirks: Quirks = target.quirks
     if quirks.max_tokens_field == "max_tokens":
         chat.max_tokens = wanted
@@ -115,22 +108,17 @@ def sample(chat: ChatBody, body: Body, target: Target, notes: list[Note], *, thi
         if takes and quirks.sampling:
             chat.temperature = _clamped(body.temperature, quirks.temperature_limits, notes)
         else:
-            notes.append(_unless_default("temperature", 1, body.temperature))
+            notes.append(left_out("temperature", body.temperature))
     if body.top_p is not None:
         if takes and quirks.sampling:
             chat.top_p = body.top_p
         else:
-            notes.append(_unless_default("top_p", 1, body.top_p))
+            notes.append(left_out("top_p", body.top_p))
     if body.top_k is not None:
         if takes and quirks.top_k:
             chat.top_k = body.top_k
         else:
             notes.append(Note("changed", "top_k.unsupported", "top_k"))
-
-
-def _unless_default(field: str, default: float, value: float) -> Note:
-    grade: Grade = "ignored" if value == default else "changed"
-    return Note(grade, f"{field}.unsupported", field)
 
 
 def _clamped(value: float, limits: tuple[float, float] | None, notes: list[Note]) -> float:

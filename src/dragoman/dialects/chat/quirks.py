@@ -7,6 +7,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from dragoman.dialects.contract import Transport
+
 
 class Quirks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Differences between servers. A docstring under each field says what it does and why it exists."""
@@ -71,7 +73,7 @@ class Quirks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stream_usage: Literal["ask", "never"] = "ask"
     """Whether to send `stream_options: {"include_usage": true}`; some servers refuse it."""
 
-    transport: Literal["both", "stream", "unary"] = "both"
+    transport: Transport = "both"
     """What the server can do; the other kind of caller is served from it."""
 
     top_k: bool = False

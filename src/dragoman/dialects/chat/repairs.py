@@ -9,8 +9,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import structs
-
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Call, Repair, Target
 from dragoman.messages.complaints import EFFORTS, REFUSED, complaint, names, output_limit, values
@@ -38,14 +36,6 @@ def repair(call: Call, error: ApiError) -> Repair | None:
     return None
 
 
-def _with(target: Target, **quirks: Any) -> Target:
-    return structs.replace(target, quirks=structs.replace(target.quirks, **quirks))
-
-
-def _knowing(target: Target, **facts: Any) -> Target:
-    return structs.replace(target, facts=structs.replace(target.facts, **facts))
-
-
 def _responses(said: str, target: Target) -> Target | None:
     """The same model in its provider's other language, where this one cannot do what is asked.
 
@@ -64,7 +54,7 @@ def _responses(said: str, target: Target) -> Target | None:
 def _max_output(said: str, target: Target) -> Target | None:
     """The limit is over what the model gives: the number in the text becomes a fact."""
     limit, known = output_limit(said), target.facts.max_output
-    return _knowing(target, max_output=limit) if limit and (known is None or limit < known) else None
+    return target.knowing(max_output=limit) if limit and (known is None or limit < known) else None
 
 
 def _max_tokens_field(said: str, target: Target) -> Target | None:
@@ -73,7 +63,7 @@ def _max_tokens_field(said: str, target: Target) -> Target | None:
     other = "max_tokens" if field == "max_completion_tokens" else "max_completion_tokens"
     if not names(said, field) or re.search(r"too large|greater|less than|at most|must be|range", said):
         return None
-    return _with(target, max_tokens_field=other)
+    return target.quirked(max_tokens_field=other)
 
 
 def _effort(said: str, target: Target) -> Target | None:
@@ -83,16 +73,16 @@ def _effort(said: str, target: Target) -> Target | None:
     if field is None or not names(said, field):
         return None
     if re.search(r"\btools?\b", said) and target.facts.tools_with_reasoning:
-        return _knowing(target, tools_with_reasoning=False)
+        return target.knowing(tools_with_reasoning=False)
     taken = tuple(each for each in values(said) if each in EFFORTS)
     if taken and field == "reasoning_effort":
-        return _knowing(target, efforts=taken)
-    return _with(target, reasoning_out="none")
+        return target.knowing(efforts=taken)
+    return target.quirked(reasoning_out="none")
 
 
 def _sampling(said: str, target: Target) -> Target | None:
     if names(said, "temperature") or names(said, "top_p"):
-        return _with(target, sampling=False)
+        return target.quirked(sampling=False)
     return None
 
 
@@ -102,20 +92,20 @@ def _response_format(said: str, target: Target) -> Target | None:
     if not re.search(r"response_format|json_schema|json_object|structured output", said) or not REFUSED.search(said):
         return None
     if re.search(r"\btools?\b|function call", said) and quirks.response_format_with_tools:
-        return _with(target, response_format_with_tools=False)
+        return target.quirked(response_format_with_tools=False)
     lower = {"json_schema": "json_object", "json_object": "tool"}.get(quirks.response_format)
-    return _with(target, response_format=lower) if lower else None
+    return target.quirked(response_format=lower) if lower else None
 
 
 def _system_role(said: str, target: Target) -> Target | None:
     if not re.search(r"(?<!\w)developer(?!\w)", said) or not REFUSED.search(said):
         return None
-    return _with(_knowing(target, system_role=None), system_role="system")
+    return target.knowing(system_role=None).quirked(system_role="system")
 
 
 def _mid_system(said: str, target: Target) -> Target | None:
     if re.search(r"system (?:message|prompt|role).{0,40}(?:beginning|first|start|only one)", said):
-        return _with(target, mid_system="fold")
+        return target.quirked(mid_system="fold")
     return None
 
 
@@ -124,20 +114,20 @@ def _tool_choice(said: str, target: Target) -> Target | None:
     if not names(said, "tool_choice"):
         return None
     if re.search(r"thinking|reasoning", said) and quirks.tool_choice_with_thinking:
-        return _with(target, tool_choice_with_thinking=False)
+        return target.quirked(tool_choice_with_thinking=False)
     if "required" in said and quirks.tool_choice_any == "required":
         takes_any = "any" in tuple(values(said))
-        return _with(target, tool_choice_any="any" if takes_any else "auto")
+        return target.quirked(tool_choice_any="any" if takes_any else "auto")
     if quirks.tool_choice_named:
-        return _with(target, tool_choice_named=False)
-    return _with(target, tool_choice_any="auto")
+        return target.quirked(tool_choice_named=False)
+    return target.quirked(tool_choice_any="auto")
 
 
 def _images(said: str, target: Target) -> Target | None:
     names = re.search(r"image_url|image input|images? (?:are|is) not|support images?|multimodal|vision", said)
     if not names or not (REFUSED.search(said) or "image_url" in said):
         return None
-    return _with(_knowing(target, vision=False), images=False)
+    return target.knowing(vision=False).quirked(images=False)
 
 
 def _echo(said: str, target: Target) -> Target | None:
@@ -146,32 +136,32 @@ def _echo(said: str, target: Target) -> Target | None:
     if not re.search(r"reasoning_content|thinking_blocks|reasoning_details", said):
         return None
     if re.search(r"missing|must be (?:passed|provided|included|present)|is required|passed back", said):
-        return _with(_knowing(target, reasoning_echo=True), reasoning_echo="required")
+        return target.knowing(reasoning_echo=True).quirked(reasoning_echo="required")
     if REFUSED.search(said) and quirks.reasoning_echo != "never":
-        return _with(_knowing(target, reasoning_echo=False), reasoning_echo="never")
+        return target.knowing(reasoning_echo=False).quirked(reasoning_echo="never")
     return None
 
 
 def _string_content(said: str, target: Target) -> Target | None:
     if re.search(r"content.{0,80}(?:should be a valid string|must be a string|expected a string)", said):
-        return _with(target, content="string")
+        return target.quirked(content="string")
     return None
 
 
 def _transport(said: str, target: Target) -> Target | None:
     if re.search(r"\bstream\b.{0,30}must be (?:set to )?true|only supports? (?:the )?stream|enable the stream", said):
-        return _with(target, transport="stream")
+        return target.quirked(transport="stream")
     if re.search(r"stream(?:ing)?\b.{0,30}not (?:supported|implemented)|not support stream(?:ing)?\b(?!_)", said):
-        return _with(target, transport="unary")
+        return target.quirked(transport="unary")
     return None
 
 
 def _cache(said: str, target: Target) -> Target | None:
     quirks: Quirks = target.quirks
     if quirks.cache == "breakpoints" and names(said, "prompt_cache_breakpoint"):
-        return _with(target, cache="key")
+        return target.quirked(cache="key")
     if any(names(said, field) for field in ("prompt_cache_key", "cache_control", "prompt_cache_breakpoint")):
-        return _with(target, cache="none")
+        return target.quirked(cache="none")
     return None
 
 
@@ -179,7 +169,7 @@ def _without(field: str, **quirks: Any) -> Callable[[str, Target], Target | None
     """A field that is simply not sent any more."""
 
     def change(said: str, target: Target) -> Target | None:
-        return _with(target, **quirks) if names(said, field) else None
+        return target.quirked(**quirks) if names(said, field) else None
 
     return change
 

@@ -29,14 +29,14 @@ What this language cannot carry, and what happens instead:
 from dragoman.dialects.chat import knobs, reasoning, tools, turns
 from dragoman.dialects.chat.body import ChatBody
 from dragoman.dialects.chat.quirks import Quirks
-from dragoman.dialects.contract import Call, Recall, Target
+from dragoman.dialects.contract import Call, Recall, Target, streams
 from dragoman.messages import fields
+from dragoman.messages.body import Body
 from dragoman.messages.effort import Wish, wish
 from dragoman.messages.estimate import tokens
-from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
-from dragoman.messages.offer import Offer, offer
-from dragoman.messages.request import Body, Request
+from dragoman.messages.offer import offer
+from dragoman.messages.request import Request
 
 
 def call(request: Request, target: Target) -> Call:
@@ -54,7 +54,7 @@ def call(request: Request, target: Target) -> Call:
     output = knobs.output(body, target, offered.tools, notes)
     if output.tool is not None:
         offered.tools.append(output.tool)
-    names = _names(body, offered, quirks)
+    names = offered.names(body, limit=quirks.tool_name_limit)
     written = turns.write(body, target, names, notes, instruction=output.instruction)
 
     chat = ChatBody(
@@ -77,7 +77,7 @@ def call(request: Request, target: Target) -> Call:
     if written.continued:
         chat.continue_final_message = True
         chat.add_generation_prompt = False
-    stream = _streams(body, quirks, stop_sequences)
+    stream = streams(body, quirks.transport, stop_sequences)
     if stream:
         chat.stream = True
         if quirks.stream_usage == "ask":
@@ -86,36 +86,23 @@ def call(request: Request, target: Target) -> Call:
     unique = tuple(dict.fromkeys(notes))
     if target.strict:
         fields.refuse_losses(unique)
-    thinking = body.thinking
     return Call(
         url=target.base_url + quirks.chat_path + ("?" + target.query if target.query else ""),
         body=knobs.encode(chat, quirks),
         stream=stream,
         target=target,
-        recall=Recall(
-            model=body.model,
+        recall=Recall.of(
+            body,
+            target,
             stop_sequences=stop_sequences,
-            names=names.back,
-            ids=frozenset(written.ids),
-            output_tool=names.out(output.tool.name) if output.tool else None,
-            show_thinking=thinking is None or thinking.type != "disabled",
-            omit_thinking=thinking is not None and thinking.display == "omitted",
-            asked_thinking=thinking is not None and thinking.type != "disabled",
-            scope=target.state_scope,
+            names=names,
+            ids=written.ids,
             input_tokens=estimate,
+            output_tool=names.out(output.tool.name) if output.tool else None,
         ),
         headers=_headers(quirks, target, session),
         notes=unique,
     )
-
-
-def _names(body: Body, offered: Offer, quirks: Quirks) -> Names:
-    """The names of all tools that are offered now or were called before."""
-    names = {tool.name for tool in offered.tools}
-    for turn in body.messages:
-        if turn.role == "assistant" and isinstance(turn.content, list):
-            names |= {block.name for block in turn.content if block.type == "tool_use" and block.name}
-    return Names.of(names, limit=quirks.tool_name_limit)
 
 
 def _asked(body: Body, target: Target, *, forces: bool, notes: list[Note]) -> Wish:
@@ -129,13 +116,6 @@ def _asked(body: Body, target: Target, *, forces: bool, notes: list[Note]) -> Wi
         return asked
     notes.append(Note("changed", "thinking.off_for_tool_choice", "thinking"))
     return Wish("off", None, None)
-
-
-def _streams(body: Body, quirks: Quirks, stop_sequences: tuple[str, ...]) -> bool:
-    """Whether the upstream streams: an answer that is to be cut at a stop sequence should not be paid to its end."""
-    if quirks.transport == "both":
-        return bool(body.stream) or bool(stop_sequences)
-    return quirks.transport == "stream"
 
 
 def _headers(quirks: Quirks, target: Target, session: str | None) -> tuple[tuple[str, str], ...]:

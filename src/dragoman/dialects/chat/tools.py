@@ -12,11 +12,11 @@ from msgspec import Raw, Struct
 from dragoman.dialects.chat.body import ChatBody, Function, FunctionName, FunctionTool, NamedChoice
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
+from dragoman.messages.body import NO_RAW, Tool, ToolChoice
 from dragoman.messages.errors import ApiError
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
 from dragoman.messages.offer import Means, Offer, Offered, usual
-from dragoman.messages.request import NO_RAW, Tool, ToolChoice
 
 
 def means(target: Target) -> Means:

@@ -16,14 +16,16 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from dragoman.dialects.chat.body import CalledFunction, File, Message, Part, ToolCall, Url
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
-from dragoman.messages.conversation import Settled, Spot, as_text, path, settle, system_text, thinking_owner
+from dragoman.messages import fields
+from dragoman.messages.body import NO_RAW, Block, Body, CacheControl, Source
+from dragoman.messages.conversation import Settled, Spot, path, settle, system_text, thinking_owner
 from dragoman.messages.errors import ApiError
+from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import Names, tool_id
 from dragoman.messages.notes import Note
-from dragoman.messages.request import NO_RAW, Block, Body, CacheControl, Source
+from dragoman.messages.rendering import as_text, in_words
 
 NO_OUTPUT = "(no output)"
-CONTINUE = "Continue your last message exactly where it ends. Do not repeat any of it, and do not comment on this."
 BREAKPOINTS = 4  # https://platform.openai.com/docs/guides/prompt-caching
 
 # What Google documents for calls whose signature is not known.
@@ -142,7 +144,7 @@ class _Turns:
         part = Part("text", block.text_json)
         if block.cache_control is not None:
             self._mark(part, block.cache_control)
-        if block.citations is not NO_RAW and _holds(block):
+        if block.citations is not NO_RAW and block.cites:
             self._notes.append(Note("ignored", "text.citations"))
         return part
 
@@ -244,11 +246,7 @@ class _Turns:
 
     def _other(self, block: Block, place: str) -> Part:
         """A block that has no place of its own in this language."""
-        shown = as_text(block)
-        # A bare marker, or a document that is no text: the model will not know what was in it.
-        lost = shown == f"[{block.type}]" or (block.type == "document" and not _is_text(block))
-        self._notes.append(Note("lost" if lost else "changed", "block.as_text", place))
-        part = Part("text", shown)
+        part = Part("text", in_words(block, place, self._notes))
         if block.cache_control is not None:
             self._mark(part, block.cache_control)
         return part
@@ -403,10 +401,10 @@ class _Turns:
             return Part("text", "[image omitted: it cannot be sent to this model]")
         if is_url:
             raise ApiError("invalid_request", f"{place}.source: this upstream takes no image URLs; send base64.")
-        raise _bad_source(place, source, "an image as base64 with its media_type, or an http(s) url")
+        raise fields.bad_source(place, source, "an image as base64 with its media_type, or an http(s) url")
 
     def _document(self, block: Block, place: str, *, refusable: bool) -> list[Part]:
-        if block.citations is not NO_RAW and _holds(block):
+        if block.cites:
             self._notes.append(Note("changed", "document.citations", place))
         source = block.source if isinstance(block.source, Source) else Source("none")
         if source.type == "text":
@@ -425,7 +423,7 @@ class _Turns:
             return [Part("text", "[document omitted: the model cannot read it]")]
         if is_pdf:
             raise ApiError("invalid_request", f"{place}: this upstream takes no PDF documents; send their text.")
-        raise _bad_source(place, source, "a PDF as base64, or text")
+        raise fields.bad_source(place, source, "a PDF as base64, or text")
 
     def _document_of_blocks(self, block: Block, source: Source, place: str, *, refusable: bool) -> list[Part]:
         if not isinstance(source.content, list):
@@ -465,19 +463,3 @@ class _Media:
 def _said(part: Part) -> str:
     """The text of a part, decoded."""
     return msgspec.json.decode(part.text, type=str) if isinstance(part.text, Raw) else part.text or ""
-
-
-def _holds(block: Block) -> bool:
-    """Whether there are citations, or they are asked for."""
-    said = memoryview(block.citations).tobytes()
-    return said not in (b"null", b"[]", b"{}") and b"false" not in said
-
-
-def _is_text(block: Block) -> bool:
-    return isinstance(block.source, Source) and block.source.type in ("text", "content")
-
-
-def _bad_source(place: str, source: Source, wanted: str) -> ApiError:
-    kinds = {"file": "a file of Anthropic's Files API", "url": "this url"}
-    found = kinds.get(source.type, "this source")
-    return ApiError("invalid_request", f"{place}.source: {found} cannot be sent to this upstream; send {wanted}.")

@@ -31,7 +31,7 @@ from dragoman.dialects.gemini.wire import (
     decode_tokens,
     loose,
 )
-from dragoman.messages import refusals
+from dragoman.messages import overflow, refusals
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import Event, StopDetails, StopReason
 from dragoman.messages.lenient import Halves, parse
@@ -81,6 +81,7 @@ class GeminiReader:
 
     def __init__(self, call: Call, writer: MessageWriter) -> None:
         self._call = call
+        self._name = call.target.name
         self._writer = writer
         self._frames = FrameReader()
         self._telling = Telling(call, writer)
@@ -104,7 +105,7 @@ class GeminiReader:
         """Events in the next bytes. Raises ApiError for an error in the stream, or for frames that are no JSON."""
         self._size += len(chunk)
         if self._size > ANSWER_LIMIT:
-            raise ApiError("bad_answer", f"{self._name()} sent more than {ANSWER_LIMIT} bytes.")
+            raise ApiError("bad_answer", f"{self._name} sent more than {ANSWER_LIMIT} bytes.")
         like, writer = self._like, self._writer
         if like is not None and len(chunk) < like.twice and self._frames.at_border():  # the usual read: one event
             text = like.text(chunk)
@@ -253,7 +254,7 @@ class GeminiReader:
             return parse(data)
         except ValueError as error:
             said = refusals.report(data.strip()[:1000]).text
-            raise ApiError("bad_answer", f"{self._name()} sent a frame that is no JSON: {said[:200]}") from error
+            raise ApiError("bad_answer", f"{self._name} sent a frame that is no JSON: {said[:200]}") from error
 
     # One frame
 
@@ -322,7 +323,7 @@ class GeminiReader:
         self._telling.finish()
         reason, details = self._stop_reason()
         self._count()
-        if reason == "max_tokens" and self._window_is_full():
+        if reason == "max_tokens" and overflow.is_full(self._writer.usage_seen, self._call.asked):
             reason = "model_context_window_exceeded"
         self._writer.finish(reason, details=details)
         self._writer.end()
@@ -357,12 +358,14 @@ class GeminiReader:
         quirks: Quirks = self._call.target.quirks
         if quirks.second_try:
             raise ApiError(
-                "bad_answer", f"{self._name()} sent an answer without content. Send the request again.", code=SECOND_TRY
+                "bad_answer",
+                f"{self._name} sent an answer without content. Send the request again.",
+                code=SECOND_TRY,
             )
         if last.finish_reason in ODD:
             raise ApiError(
                 "bad_answer",
-                f"{self._name()} sent an answer without content{_because(last)}. Send the request again, or another.",
+                f"{self._name} sent an answer without content{_because(last)}. Send the request again, or another.",
                 should_retry=False,
             )
 
@@ -370,17 +373,11 @@ class GeminiReader:
         """The error for an answer that the upstream itself calls broken. After a second one the caller is told why."""
         quirks: Quirks = self._call.target.quirks
         again = quirks.second_try and not self._writer.committed
-        said = f"{self._name()} could not finish its answer{_because(candidate)}. "
+        said = f"{self._name} could not finish its answer{_because(candidate)}. "
         said += BROKEN[candidate.finish_reason or ""]
         if again:
             return ApiError("bad_answer", said, code=SECOND_TRY)
         return ApiError("bad_answer", said, should_retry=False)
-
-    def _window_is_full(self) -> bool:
-        usage, window = self._writer.usage_seen, self._call.target.facts.context
-        if usage is None or window is None:
-            return False
-        return usage.input_tokens + usage.cache_read_input_tokens + usage.output_tokens >= window
 
     def _without_finish(self) -> None:
         """The bytes ended with no finish reason: raises ApiError, or plays what was no stream at all."""
@@ -393,21 +390,17 @@ class GeminiReader:
             said = refusals.report(stray)
             self._done = True
             raise ApiError(
-                "bad_answer", f"{self._name()} sent no stream but {said.text[:200]!r}. Check base_url and the model."
+                "bad_answer",
+                f"{self._name} sent no stream but {said.text[:200]!r}. Check base_url and the model.",
             )
         self._done = True
         self._count()
         if stray[:1] in (b"{", b"[") and errors.is_error(found := _parsed(stray)):
             raise errors.embedded(found, self._call)
         if self._seen:
-            raise ApiError("truncated", f"{self._name()} ended its answer before it was complete.")
-        window = self._call.target.facts.context
-        if window is not None and self._call.recall.input_tokens > window:
-            raise errors.overflowed(self._call)
-        raise ApiError("bad_answer", f"{self._name()} sent an empty answer.")
-
-    def _name(self) -> str:
-        return f"{self._call.target.provider}/{self._call.target.model}"
+            raise ApiError("truncated", f"{self._name} ended its answer before it was complete.")
+        overflow.refuse_unsaid(self._call.asked)
+        raise ApiError("bad_answer", f"{self._name} sent an empty answer.")
 
 
 def _border(chunk: bytes, at: int) -> tuple[int, bytes]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Raw, Struct
 
-from dragoman.messages.request import NO_RAW
+from dragoman.messages.body import NO_RAW
 
 
 class Blob(Struct, frozen=True, rename="camel"):

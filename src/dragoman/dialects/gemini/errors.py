@@ -8,26 +8,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from dragoman.dialects.contract import Call
-from dragoman.messages import overflow, refusals
+from dragoman.messages import refusals
 from dragoman.messages.errors import ApiError
-from dragoman.messages.overflow import Asked
 
 
 def error(status: int, headers: Mapping[str, str], body: bytes, call: Call) -> ApiError:
     """A response with an error status. `headers` are lower-case."""
-    return refusals.refusal(status, headers, body, _asked(call))
+    return refusals.refusal(status, headers, body, call.asked)
 
 
 def embedded(value: Any, call: Call) -> ApiError:
     """An error inside an answer with status 200; `value` is its JSON, decoded."""
     if not value:
-        return ApiError("upstream_failed", f"{call.target.provider}/{call.target.model} failed without saying why.")
-    return refusals.embedded(value, _asked(call))
-
-
-def overflowed(call: Call) -> ApiError:
-    """A prompt over the model's window, where the server says nothing at all."""
-    return ApiError("context_overflow", overflow.message({}, _asked(call)))
+        return ApiError("upstream_failed", f"{call.target.name} failed without saying why.")
+    return refusals.embedded(value, call.asked)
 
 
 def is_error(value: Any) -> bool:
@@ -35,15 +29,3 @@ def is_error(value: Any) -> bool:
     first = value[0] if isinstance(value, list) and value else value
     answer = isinstance(first, dict) and bool(first.get("candidates") or first.get("promptFeedback"))
     return not answer and refusals.is_error(first)
-
-
-def _asked(call: Call) -> Asked:
-    target = call.target
-    return Asked(
-        provider=target.provider,
-        model=target.model,
-        key=target.key,
-        context=target.facts.context,
-        input_tokens=call.recall.input_tokens,
-        google=target.auth == "google",
-    )

@@ -11,13 +11,10 @@ from dragoman.dialects.contract import Target
 from dragoman.dialects.gemini import schema
 from dragoman.dialects.gemini.body import GeminiBody, GenerationConfig, SafetySetting
 from dragoman.dialects.gemini.quirks import Quirks
+from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
-from dragoman.messages.fields import given, person_hash
-from dragoman.messages.notes import Grade, Note
-from dragoman.messages.request import Body
-
-ROOM = 1024
-"""Tokens of output that are worth asking for; a window with less room is left to the upstream to refuse."""
+from dragoman.messages.fields import fitting, given, left_out, person_hash
+from dragoman.messages.notes import Note
 
 TOP_K = 64
 """The largest that models take. https://cloud.google.com/vertex-ai/generative-ai/docs/models/gemini/2-5-pro"""
@@ -79,11 +76,7 @@ def limit(
         wanted = facts.max_output
         if asked > facts.max_output:
             notes.append(Note("changed", "max_tokens.clamped", "max_tokens"))
-    if facts.context is not None:
-        room = facts.context - estimate * 23 // 20
-        if ROOM <= room < wanted:
-            wanted = room
-            notes.append(Note("changed", "max_tokens.window", "max_tokens"))
+    wanted = fitting(wanted, facts.context, estimate, notes)
     if wanted < 1:
         wanted = 1
         notes.append(Note("changed", "max_tokens.raised", "max_tokens"))
@@ -99,12 +92,12 @@ def sample(config: GenerationConfig, request: Body, target: Target, notes: list[
         if takes:
             config.temperature = request.temperature
         else:
-            notes.append(_unless_default("temperature", request.temperature))
+            notes.append(left_out("temperature", request.temperature))
     if request.top_p is not None:
         if takes:
             config.top_p = request.top_p
         else:
-            notes.append(_unless_default("top_p", request.top_p))
+            notes.append(left_out("top_p", request.top_p))
     if request.top_k is not None:
         if takes and request.top_k > 0:
             config.top_k = min(request.top_k, TOP_K)
@@ -112,11 +105,6 @@ def sample(config: GenerationConfig, request: Body, target: Target, notes: list[
                 notes.append(Note("changed", "top_k.clamped", "top_k"))
         else:
             notes.append(Note("changed", "top_k.unsupported", "top_k"))
-
-
-def _unless_default(field: str, value: float) -> Note:
-    grade: Grade = "ignored" if value == 1 else "changed"
-    return Note(grade, f"{field}.unsupported", field)
 
 
 def serve(body: GeminiBody, request: Body, quirks: Quirks, notes: list[Note]) -> None:

@@ -10,10 +10,11 @@ import re
 from dragoman.dialects.contract import Target
 from dragoman.dialects.gemini.body import Blob, FileData, Part
 from dragoman.dialects.gemini.quirks import Quirks
-from dragoman.messages.conversation import as_text
+from dragoman.messages import fields
+from dragoman.messages.body import NO_RAW, Block, Source
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
-from dragoman.messages.request import NO_RAW, Block, Source
+from dragoman.messages.rendering import as_text, in_words
 
 PDF = "application/pdf"
 IMAGES = frozenset(("image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"))
@@ -47,7 +48,7 @@ class Parts:
     def text(self, block: Block) -> Part:
         if block.cache_control is not None:
             self.ignore_breakpoint()
-        if block.citations is not NO_RAW and _holds(block):
+        if block.citations is not NO_RAW and block.cites:
             self._notes.append(Note("ignored", "text.citations"))
         return Part(block.text_json)
 
@@ -68,16 +69,8 @@ class Parts:
             return [self._image(block, place, refusable=refusable)]
         if block.type == "document":
             return self._document(block, place, refusable=refusable)
-        said = self.as_text(block, place)
+        said = in_words(block, place, self._notes)
         return [Part(said)] if said else []
-
-    def as_text(self, block: Block, place: str) -> str:
-        """A block that has no place of its own in this language."""
-        shown = as_text(block)
-        # A bare marker, or a document that is no text: the model will not know what was in it.
-        lost = shown == f"[{block.type}]" or (block.type == "document" and not _is_text(block))
-        self._notes.append(Note("lost" if lost else "changed", "block.as_text", place))
-        return shown
 
     def _image(self, block: Block, place: str, *, refusable: bool) -> Part:
         if not self._sees:
@@ -106,7 +99,7 @@ class Parts:
         return None
 
     def _document(self, block: Block, place: str, *, refusable: bool) -> list[Part]:
-        if block.citations is not NO_RAW and _holds(block):
+        if block.cites:
             self._notes.append(Note("changed", "document.citations", place))
         source = block.source if isinstance(block.source, Source) else Source("none")
         if source.type == "text":
@@ -139,14 +132,9 @@ class Parts:
     def _bad_source(self, place: str, source: Source, wanted: str) -> ApiError:
         if self._fetches:
             wanted += ", or an http(s) or gs url"
-        kinds = {"file": "a file of Anthropic's Files API", "url": "this url"}
-        found = kinds.get(source.type, "this source")
-        elsewhere = ""
-        if source.type == "url" and not self._fetches:
-            elsewhere = " Or use a model whose provider fetches urls."
-        return ApiError(
-            "invalid_request", f"{place}.source: {found} cannot be sent to this upstream; send {wanted}.{elsewhere}"
-        )
+        is_foreign = source.type == "url" and not self._fetches
+        elsewhere = " Or use a model whose provider fetches urls." if is_foreign else ""
+        return fields.bad_source(place, source, wanted, elsewhere)
 
 
 def _media_type(source: Source, usual: str) -> str:
@@ -158,13 +146,3 @@ def _media_type(source: Source, usual: str) -> str:
         return usual if usual == PDF else ""  # documents are PDF, but pictures are of any type
     media_type = source.media_type.lower()
     return _CALLED_OTHERWISE.get(media_type, media_type)
-
-
-def _holds(block: Block) -> bool:
-    """Whether there are citations, or they are asked for."""
-    said = memoryview(block.citations).tobytes()
-    return said not in (b"null", b"[]", b"{}") and b"false" not in said
-
-
-def _is_text(block: Block) -> bool:
-    return isinstance(block.source, Source) and block.source.type in ("text", "content")

@@ -7,6 +7,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from dragoman.dialects.contract import Transport
+
 Threshold = Literal["OFF", "BLOCK_NONE", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE"]
 
 
@@ -82,7 +84,7 @@ class Quirks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     service_tier: bool = False
     """Whether `serviceTier` is understood. https://ai.google.dev/gemini-api/docs/flex-inference"""
 
-    transport: Literal["both", "stream", "unary"] = "both"
+    transport: Transport = "both"
     """What the server can do; the other kind of caller is served from it."""
 
     count: Literal["wrapped", "plain"] = "plain"

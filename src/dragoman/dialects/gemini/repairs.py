@@ -10,8 +10,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import structs
-
 from dragoman.dialects.contract import Call, Repair, Target
 from dragoman.dialects.gemini.quirks import Quirks
 from dragoman.messages.complaints import REFUSED, complaint
@@ -63,7 +61,7 @@ def repair(call: Call, error: ApiError) -> Repair | None:
     target = call.target
     quirks: Quirks = target.quirks
     if error.code == SECOND_TRY:
-        return Repair(SECOND_TRY, _with(target, second_try=False), lasting=False) if quirks.second_try else None
+        return Repair(SECOND_TRY, target.quirked(second_try=False), lasting=False) if quirks.second_try else None
     said = complaint(error, target.provider, target.model)
     if said is None:
         return None
@@ -74,23 +72,15 @@ def repair(call: Call, error: ApiError) -> Repair | None:
     return None
 
 
-def _with(target: Target, **quirks: Any) -> Target:
-    return structs.replace(target, quirks=structs.replace(target.quirks, **quirks))
-
-
-def _knowing(target: Target, **facts: Any) -> Target:
-    return structs.replace(target, facts=structs.replace(target.facts, **facts))
-
-
 def _call_signatures(said: str, target: Target) -> Target | None:
     """A call has no signature: from now on the first one of a step gets the sentinel where its own is lost."""
-    return _knowing(target, call_signatures=True) if re.search(r"missing an? thought_?signature", said) else None
+    return target.knowing(call_signatures=True) if re.search(r"missing an? thought_?signature", said) else None
 
 
 def _signatures(said: str, target: Target) -> Target | None:
     """A signature of this conversation is not this server's."""
     refused = re.search(r"(?:corrupted|invalid) thought[ _]?signature|thought[ _]?signature.{0,60}not valid", said)
-    return _with(target, signatures=False) if refused or _refuses(said, "thought_?signature") else None
+    return target.quirked(signatures=False) if refused or _refuses(said, "thought_?signature") else None
 
 
 def _schema(said: str, target: Target) -> Target | None:
@@ -98,13 +88,13 @@ def _schema(said: str, target: Target) -> Target | None:
     quirks: Quirks = target.quirks
     if (target.facts.schema or quirks.schema) == "openapi":
         return None
-    return _knowing(target, schema="openapi") if _SCHEMA.search(said) else None
+    return target.knowing(schema="openapi") if _SCHEMA.search(said) else None
 
 
 def _schema_size(said: str, target: Target) -> Target | None:
     """https://ai.google.dev/gemini-api/docs/structured-output#limitations"""
     if "too many states" in said:
-        return _with(target, response_schema=False, strict_tools=False)
+        return target.quirked(response_schema=False, strict_tools=False)
     return None
 
 
@@ -112,23 +102,23 @@ def _tool_names(said: str, target: Target) -> Target | None:
     found = _NAME.search(said) if "function name" in said else None
     quirks: Quirks = target.quirks
     limit = int(found[1]) if found else 0
-    return _with(target, tool_name_limit=limit) if 16 <= limit < quirks.tool_name_limit else None
+    return target.quirked(tool_name_limit=limit) if 16 <= limit < quirks.tool_name_limit else None
 
 
 def _validated(said: str, target: Target) -> Target | None:
     refused = re.search(r"function_?calling_?config\.mode.{0,120}validated", said, re.DOTALL)
-    return _with(target, strict_tools=False) if refused else None
+    return target.quirked(strict_tools=False) if refused else None
 
 
 def _call_ids(said: str, target: Target) -> Target | None:
     refused = re.search(r"unknown name \W*id\W+at \S*function_?(?:call|response)", said)
-    return _knowing(target, call_ids=False) if refused else None
+    return target.knowing(call_ids=False) if refused else None
 
 
 def _result_media(said: str, target: Target) -> Target | None:
     refused = re.search(r"function_?response\.parts\W", said) and REFUSED.search(said)
     unknown = re.search(r"unknown name \W*parts\W+at \S*function_?response", said)
-    return _knowing(target, result_media=False) if refused or unknown else None
+    return target.knowing(result_media=False) if refused or unknown else None
 
 
 def _levels(said: str, target: Target) -> Target | None:
@@ -138,9 +128,9 @@ def _levels(said: str, target: Target) -> Target | None:
     if found:
         efforts = tuple(each for each in target.facts.efforts or quirks.efforts or _DEFAULT_LEVELS if each != found[1])
         levels = any(each != "none" for each in efforts)
-        return _knowing(target, efforts=efforts) if levels else _with(target, thinking=False)
+        return target.knowing(efforts=efforts) if levels else target.quirked(thinking=False)
     if _NO_LEVELS.search(said) and target.facts.thinking_budget is None:
-        return _knowing(target, thinking_budget=_SAFE_BUDGET)
+        return target.knowing(thinking_budget=_SAFE_BUDGET)
     return None
 
 
@@ -151,17 +141,17 @@ def _budget(said: str, target: Target) -> Target | None:
     known = target.facts.thinking_budget
     if _ZERO.search(said):
         quirks: Quirks = target.quirks
-        target = _with(target, efforts=_without_none(quirks.efforts))
-        target = _knowing(target, efforts=_without_none(target.facts.efforts))
-        return _knowing(target, thinking_budget=(max(known[0], _LEAST_BUDGET), known[1])) if known else target
+        target = target.quirked(efforts=_without_none(quirks.efforts))
+        target = target.knowing(efforts=_without_none(target.facts.efforts))
+        return target.knowing(thinking_budget=(max(known[0], _LEAST_BUDGET), known[1])) if known else target
     if known is None:
         return None
     if re.search(r"unknown name \W*thinking_?budget", said):
-        return _knowing(target, thinking_budget=None)
+        return target.knowing(thinking_budget=None)
     found = _RANGE.search(said)
     least, most = (int(found[1]), int(found[2])) if found else _SAFE_BUDGET
     # Where the upper end was passed, the lower one that is known stays.
-    return _knowing(target, thinking_budget=(known[0] if most < known[1] else least, most))
+    return target.knowing(thinking_budget=(known[0] if most < known[1] else least, most))
 
 
 def _without_none(efforts: tuple[str, ...]) -> tuple[str, ...]:
@@ -169,52 +159,52 @@ def _without_none(efforts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _thinking(said: str, target: Target) -> Target | None:
-    return _with(target, thinking=False) if _NO_THINKING.search(said) else None
+    return target.quirked(thinking=False) if _NO_THINKING.search(said) else None
 
 
 def _max_output(said: str, target: Target) -> Target | None:
     """The limit is over what the model gives: the number in the text becomes a fact."""
     found, known = _OUTPUT.search(said), target.facts.max_output
     limit = int(found[1]) - (found[2] == "ex") if found else 0
-    return _knowing(target, max_output=limit) if limit > 0 and (known is None or limit < known) else None
+    return target.knowing(max_output=limit) if limit > 0 and (known is None or limit < known) else None
 
 
 def _sampling(said: str, target: Target) -> Target | None:
     refused = any(_refuses(said, field) for field in ("temperature", "top_?p", "top_?k"))
-    return _with(target, sampling=False) if refused else None
+    return target.quirked(sampling=False) if refused else None
 
 
 def _system(said: str, target: Target) -> Target | None:
     refused = re.search(r"(?:developer|system)[ _]?instructions? (?:is|are) not (?:enabled|supported)", said)
-    return _with(target, system="user") if refused or _refuses(said, "system_?instruction") else None
+    return target.quirked(system="user") if refused or _refuses(said, "system_?instruction") else None
 
 
 def _search_with_tools(said: str, target: Target) -> Target | None:
-    return _knowing(target, search_with_tools=False) if _MIX.search(said) else None
+    return target.knowing(search_with_tools=False) if _MIX.search(said) else None
 
 
 def _media(said: str, target: Target) -> Target | None:
     """Pictures or PDF by their kind, not one picture that could not be read."""
     if re.search(r"image input (?:modality )?is not (?:enabled|supported)", said):
-        return _with(_knowing(target, vision=False), images=False)
+        return target.knowing(vision=False).quirked(images=False)
     if re.search(r"(?:unsupported mime ?type|mime ?type\b.{0,20}(?:not|un)\W?supported).{0,20}application/pdf", said):
-        return _with(_knowing(target, files=False), files=False)
+        return target.knowing(files=False).quirked(files=False)
     if re.search(r"(?:document|pdf|file) input (?:modality )?is not (?:enabled|supported)", said):
-        return _with(_knowing(target, files=False), files=False)
+        return target.knowing(files=False).quirked(files=False)
     return None
 
 
 def _service_tier(said: str, target: Target) -> Target | None:
     refused = re.search(r"service[ _]?tier", said) and REFUSED.search(said)
-    return _with(target, service_tier=False) if refused else None
+    return target.quirked(service_tier=False) if refused else None
 
 
 def _transport(said: str, target: Target) -> Target | None:
     # A model that does not exist is "not supported for streamGenerateContent" either: that is no matter of transport.
     if re.search(r"only supports? stream(?:ing|generatecontent)", said):
-        return _with(target, transport="stream")
+        return target.quirked(transport="stream")
     if re.search(r"streaming is not (?:supported|implemented)|not support streaming\b", said):
-        return _with(target, transport="unary")
+        return target.quirked(transport="unary")
     return None
 
 
@@ -228,7 +218,7 @@ def _when(pattern: str | re.Pattern[str], **quirks: Any) -> Callable[[str, Targe
     compiled = re.compile(pattern)
 
     def change(said: str, target: Target) -> Target | None:
-        return _with(target, **quirks) if compiled.search(said) else None
+        return target.quirked(**quirks) if compiled.search(said) else None
 
     return change
 

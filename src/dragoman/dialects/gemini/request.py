@@ -35,14 +35,13 @@ What this language cannot carry, and what happens instead:
 - context management, fallbacks, safeguards, tags, speed, inference geography and the like: left out with a note
 """
 
-from itertools import chain
 from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from dragoman.dialects.contract import Call, Recall, Target
+from dragoman.dialects.contract import Call, Recall, Target, streams
 from dragoman.dialects.gemini import knobs, thinking, tools, turns
 from dragoman.dialects.gemini.body import Content, GeminiBody, GenerationConfig, Part
 from dragoman.dialects.gemini.quirks import Quirks
@@ -54,8 +53,8 @@ from dragoman.messages.lenient import count as number
 from dragoman.messages.lenient import parse
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
-from dragoman.messages.offer import Offer, offer
-from dragoman.messages.request import Body, Request
+from dragoman.messages.offer import offer
+from dragoman.messages.request import Request
 
 
 def call(request: Request, target: Target) -> Call:
@@ -78,26 +77,22 @@ def call(request: Request, target: Target) -> Call:
     body.generation_config = config
     knobs.serve(body, asked, quirks, notes)
     stop_sequences = fields.stop_sequences(asked, notes)
-    stream = _streams(asked, quirks, stop_sequences)
+    stream = streams(asked, quirks.transport, stop_sequences)
 
     unique = tuple(dict.fromkeys(notes))
     if target.strict:
         fields.refuse_losses(unique)
-    wanted = asked.thinking
     return Call(
         url=_url(target, "streamGenerateContent", "alt=sse") if stream else _url(target, "generateContent"),
         body=knobs.encode(body, quirks),
         stream=stream,
         target=target,
-        recall=Recall(
-            model=asked.model,
+        recall=Recall.of(
+            asked,
+            target,
             stop_sequences=stop_sequences,
-            names=said.names.back,
-            ids=frozenset(said.ids),
-            show_thinking=wanted is None or wanted.type != "disabled",
-            omit_thinking=wanted is not None and wanted.display == "omitted",
-            asked_thinking=wanted is not None and wanted.type != "disabled",
-            scope=target.state_scope,
+            names=said.names,
+            ids=said.ids,
             input_tokens=estimate,
         ),
         headers=_headers(target),
@@ -173,7 +168,7 @@ def _said(request: Request, target: Target, notes: list[Note]) -> _Said:
     fields.refuse(asked)
     fields.ignore(asked, notes)
     offered = offer(asked, tools.means(target), notes)
-    names = _names(asked, offered, quirks)
+    names = offered.names(asked, limit=quirks.tool_name_limit, begins=True)
     written = turns.write(asked, target, names, notes)
     body = GeminiBody(written.system, contents=written.contents)
     tools.write(body, asked.tool_choice, offered, names, target=target, notes=notes)
@@ -194,25 +189,6 @@ def _instruct(body: GeminiBody, instruction: str, quirks: Quirks) -> None:
         body.system_instruction = Content([Part(text=instruction)])
     else:
         system.parts.append(Part(text=f"\n\n{instruction}"))
-
-
-def _names(body: Body, offered: Offer, quirks: Quirks) -> Names:
-    """The names of all tools that are offered now or were called before."""
-    called = (
-        block.name
-        for turn in body.messages
-        if turn.role == "assistant" and isinstance(turn.content, list)
-        for block in turn.content
-        if block.type == "tool_use" and block.name
-    )
-    return Names.of(chain((tool.name for tool in offered.tools), called), limit=quirks.tool_name_limit, begins=True)
-
-
-def _streams(body: Body, quirks: Quirks, stop_sequences: tuple[str, ...]) -> bool:
-    """Whether the upstream streams: an answer that is to be cut at a stop sequence should not be paid to its end."""
-    if quirks.transport == "both":
-        return bool(body.stream) or bool(stop_sequences)
-    return quirks.transport == "stream"
 
 
 def _url(target: Target, verb: str, query: str = "") -> str:

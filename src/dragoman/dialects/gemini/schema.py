@@ -16,8 +16,8 @@ from msgspec import Raw
 from dragoman.dialects.gemini.simplified import Simplified
 from dragoman.dialects.gemini.subset import written
 from dragoman.messages import schema
+from dragoman.messages.body import NO_RAW
 from dragoman.messages.notes import Note
-from dragoman.messages.request import NO_RAW
 
 Form = Literal["json_schema", "openapi"]
 

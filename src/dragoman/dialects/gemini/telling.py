@@ -30,7 +30,7 @@ class Telling:
         self.halves: Halves | None = None  # once a frame needed mending
         self.id = ""  # of the response
         self._recall = call.recall
-        self._name = f"{call.target.provider}/{call.target.model}"
+        self._name = call.target.name
         self._writer = writer
         # What is being said. "more": it began in a way that is not known here
         self._kind: Literal["", "text", "thinking", "call", "more"] = "more" if writer.started else ""

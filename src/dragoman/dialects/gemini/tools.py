@@ -12,13 +12,13 @@ from dragoman.dialects.contract import Target
 from dragoman.dialects.gemini import schema
 from dragoman.dialects.gemini.body import FunctionCallingConfig, FunctionDeclaration, GeminiBody, Tool, ToolConfig
 from dragoman.dialects.gemini.quirks import Quirks
+from dragoman.messages.body import Tool as AskedTool
+from dragoman.messages.body import ToolChoice
 from dragoman.messages.errors import ApiError
 from dragoman.messages.fields import given
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
 from dragoman.messages.offer import Means, Offer, Offered, Strict, usual
-from dragoman.messages.request import Tool as AskedTool
-from dragoman.messages.request import ToolChoice
 
 _MODES = {"auto": "AUTO", "any": "ANY", "tool": "ANY", "none": "NONE"}
 

@@ -15,14 +15,15 @@ from dragoman.dialects.gemini.body import Content, FunctionCall, FunctionRespons
 from dragoman.dialects.gemini.parts import IMAGES, PDF, Parts
 from dragoman.dialects.gemini.quirks import Quirks
 from dragoman.dialects.gemini.signatures import SENTINEL, Mark, marks
-from dragoman.messages.conversation import NO_RESULT, Settled, Spot, as_text, path, settle, system_text, thinking_owner
+from dragoman.messages.body import NO_RAW, Block, Body
+from dragoman.messages.conversation import NO_RESULT, Settled, Spot, path, settle, system_text, thinking_owner
 from dragoman.messages.errors import ApiError
+from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import Names, tool_id
 from dragoman.messages.notes import Note
-from dragoman.messages.request import NO_RAW, Block, Body
+from dragoman.messages.rendering import as_text, in_words
 
 NO_OUTPUT = "(no output)"
-CONTINUE = "Continue your last message exactly where it ends. Do not repeat any of it, and do not comment on this."
 BEGIN = "[The conversation begins with an answer of yours.]"
 ID_LIMIT = 64  # characters; the reference names no limit, and every id that a client made itself is shorter
 
@@ -156,7 +157,7 @@ class _Turns:
                     self.ids.append(block.id or "")
                 if block.cache_control is not None:
                     self._parts.ignore_breakpoint()
-                parts.append(Part(self._parts.as_text(block, path(turn.spot(number)))))
+                parts.append(Part(in_words(block, path(turn.spot(number)), self._notes)))
         if signed is not None:
             parts = signed.applied(parts, self._notes)
         if parts:

@@ -18,7 +18,7 @@ from dragoman.dialects.responses.items import Items
 from dragoman.dialects.responses.likeness import Likeness, likeness
 from dragoman.dialects.responses.usage import counted
 from dragoman.dialects.responses.wire import Response, StreamEvent, decode, decode_response, loose, loose_response
-from dragoman.messages import refusals
+from dragoman.messages import overflow, refusals
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import Event, StopDetails, StopReason
 from dragoman.messages.lenient import Halves, count, parse
@@ -54,6 +54,7 @@ class ResponsesReader:
 
     def __init__(self, call: Call, writer: MessageWriter) -> None:
         self._call = call
+        self._name = call.target.name
         self._writer = writer
         self._frames = FrameReader()
         self._items = Items(writer, call.recall.scope)
@@ -70,7 +71,7 @@ class ResponsesReader:
         """Events in the next bytes. Raises ApiError for an error in the stream, or for frames that are no JSON."""
         self._size += len(chunk)
         if self._size > ANSWER_LIMIT:
-            raise ApiError("bad_answer", f"{self._name()} sent more than {ANSWER_LIMIT} bytes.")
+            raise ApiError("bad_answer", f"{self._name} sent more than {ANSWER_LIMIT} bytes.")
         at = 0
         while at < len(chunk) and not self._done:
             at = self._read(chunk, at)
@@ -162,7 +163,7 @@ class ResponsesReader:
             return parse(data)
         except ValueError as error:
             said = refusals.report(data.strip()[:1000]).text
-            raise ApiError("bad_answer", f"{self._name()} sent a frame that is no JSON: {said[:200]}") from error
+            raise ApiError("bad_answer", f"{self._name} sent a frame that is no JSON: {said[:200]}") from error
 
     def _odd(self, frame: Frame) -> None:
         """An error event, in one of its forms, or JSON that is no event at all."""
@@ -186,7 +187,7 @@ class ResponsesReader:
                 self._failed(value)
                 return
         if response.output is None and response.status is None:
-            raise ApiError("bad_answer", f"{self._name()} sent a response without output.")
+            raise ApiError("bad_answer", f"{self._name} sent a response without output.")
         self._end(response, response.status or "completed")
 
     # The end
@@ -199,7 +200,7 @@ class ResponsesReader:
             self._failed(response.error)
             return
         if status not in ("completed", "incomplete"):
-            raise ApiError("truncated", f"{self._name()} ended its answer before it was complete ({status[:40]!r}).")
+            raise ApiError("truncated", f"{self._name} ended its answer before it was complete ({status[:40]!r}).")
         if response.input_transformations:  # the server left out reasoning of earlier turns
             self._writer.notes.append(Note("changed", "reasoning.not_read"))
         details: StopDetails | None = None
@@ -212,7 +213,7 @@ class ResponsesReader:
             self._usage(response)
         if reason == "refusal" or self._items.refused:
             reason, details = "refusal", _filtered(response)
-        elif reason == "max_tokens" and self._window_is_full():
+        elif reason == "max_tokens" and overflow.is_full(self._writer.usage_seen, self._call.asked):
             reason = "model_context_window_exceeded"
         self._writer.finish(reason, details=details)
         self._writer.end()
@@ -228,13 +229,6 @@ class ResponsesReader:
         if reason is None:
             self._writer.notes.append(Note("changed", "incomplete_reason.unknown"))
         return reason or "max_tokens"
-
-    def _window_is_full(self) -> bool:
-        usage, window = self._writer.usage_seen, self._call.target.facts.context
-        if usage is None or window is None:
-            return False
-        prompt = usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens
-        return prompt + usage.output_tokens >= window
 
     def _failed(self, error: Any) -> None:
         """The answer failed. Raises ApiError, unless that is the provider's way of refusing."""
@@ -258,19 +252,15 @@ class ResponsesReader:
             if errors.is_error(said.body):
                 raise errors.embedded(said.body, self._call)
             raise ApiError(
-                "bad_answer", f"{self._name()} sent no stream but {said.text[:200]!r}. Check base_url and the model."
+                "bad_answer",
+                f"{self._name} sent no stream but {said.text[:200]!r}. Check base_url and the model.",
             )
         if self._seen:
             if stray[:1] == b"{" and errors.is_error(found := refusals.report(stray).body):
                 raise errors.embedded(found, self._call)
-            raise ApiError("truncated", f"{self._name()} ended its answer before it was complete.")
-        window = self._call.target.facts.context
-        if window is not None and self._call.recall.input_tokens > window:
-            raise errors.overflowed(self._call)
-        raise ApiError("bad_answer", f"{self._name()} sent an empty answer. Some servers do when a prompt is too long.")
-
-    def _name(self) -> str:
-        return f"{self._call.target.provider}/{self._call.target.model}"
+            raise ApiError("truncated", f"{self._name} ended its answer before it was complete.")
+        overflow.refuse_unsaid(self._call.asked)
+        raise ApiError("bad_answer", f"{self._name} sent an empty answer. Some servers do when a prompt is too long.")
 
 
 def input_tokens(body: bytes) -> int:

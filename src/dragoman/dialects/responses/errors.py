@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from dragoman.dialects.contract import Call
-from dragoman.messages import overflow, refusals
+from dragoman.messages import refusals
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import StopDetails
-from dragoman.messages.overflow import Asked
 
 # Codes of a failed response that mean "the model may not answer this", and the category that Messages has for them.
 POLICY: dict[str, str | None] = {
@@ -30,14 +29,14 @@ _FLAGGED = re.compile(r"flagged as potentially violating|usage polic", re.IGNORE
 
 def error(status: int, headers: Mapping[str, str], body: bytes, call: Call) -> ApiError:
     """A response with an error status. `headers` are lower-case."""
-    return refusals.refusal(status, headers, body, _asked(call))
+    return refusals.refusal(status, headers, body, call.asked)
 
 
 def embedded(value: Any, call: Call) -> ApiError:
     """An error inside an answer with status 200: `error` of a failed response, an error event, an error body."""
     if not value:
-        return ApiError("upstream_failed", f"{call.target.provider}/{call.target.model} failed without saying why.")
-    return refusals.embedded(value if isinstance(value, dict | list) else {"error": value}, _asked(call))
+        return ApiError("upstream_failed", f"{call.target.name} failed without saying why.")
+    return refusals.embedded(value if isinstance(value, dict | list) else {"error": value}, call.asked)
 
 
 def refused(value: Any) -> StopDetails | None:
@@ -52,23 +51,7 @@ def refused(value: Any) -> StopDetails | None:
     return StopDetails(category=POLICY[code], explanation=explanation or None)
 
 
-def overflowed(call: Call) -> ApiError:
-    """A prompt over the model's window, where the server says nothing at all."""
-    return ApiError("context_overflow", overflow.message({}, _asked(call)))
-
-
 def is_error(value: Any) -> bool:
     """Whether JSON under status 200 is one of the error bodies, and no response."""
     answer = isinstance(value, dict) and (value.get("object") == "response" or isinstance(value.get("output"), list))
     return not answer and refusals.is_error(value)
-
-
-def _asked(call: Call) -> Asked:
-    target = call.target
-    return Asked(
-        provider=target.provider,
-        model=target.model,
-        key=target.key,
-        context=target.facts.context,
-        input_tokens=call.recall.input_tokens,
-    )

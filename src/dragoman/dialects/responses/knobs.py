@@ -8,17 +8,14 @@ from dragoman.dialects.contract import Target
 from dragoman.dialects.responses.body import ResponsesBody, SchemaFormat, Text
 from dragoman.dialects.responses.quirks import Quirks
 from dragoman.messages import schema
+from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
-from dragoman.messages.fields import SERVICE_TIER, given, person_hash, session_hash
+from dragoman.messages.fields import SERVICE_TIER, fitting, given, left_out, person_hash, session_hash
 from dragoman.messages.names import LEGAL_ID
-from dragoman.messages.notes import Grade, Note
-from dragoman.messages.request import Body
+from dragoman.messages.notes import Note
 
 OUTPUT = "output"
 """Name of the schema that structured output is asked for with, when the caller gave none."""
-
-ROOM = 1024
-"""Tokens of output that are worth asking for; a window with less room is left to the upstream to refuse."""
 
 
 def output(request: Body, quirks: Quirks, notes: list[Note]) -> Text | None:
@@ -53,11 +50,7 @@ def limit(body: ResponsesBody, request: Body, target: Target, estimate: int, not
     if facts.max_output is not None and wanted > facts.max_output:
         wanted = facts.max_output
         notes.append(Note("changed", "max_tokens.clamped", "max_tokens"))
-    if facts.context is not None:
-        room = facts.context - estimate * 23 // 20
-        if ROOM <= room < wanted:
-            wanted = room
-            notes.append(Note("changed", "max_tokens.window", "max_tokens"))
+    wanted = fitting(wanted, facts.context, estimate, notes)
     if wanted < quirks.min_output_tokens:
         wanted = quirks.min_output_tokens
         notes.append(Note("changed", "max_tokens.raised", "max_tokens"))
@@ -73,22 +66,17 @@ def sample(body: ResponsesBody, request: Body, target: Target, notes: list[Note]
         if takes and quirks.sampling:
             body.temperature = request.temperature
         else:
-            notes.append(_unless_default("temperature", request.temperature))
+            notes.append(left_out("temperature", request.temperature))
     if request.top_p is not None:
         if takes and quirks.sampling:
             body.top_p = request.top_p
         else:
-            notes.append(_unless_default("top_p", request.top_p))
+            notes.append(left_out("top_p", request.top_p))
     if request.top_k is not None:
         if takes and quirks.top_k:
             body.top_k = request.top_k
         else:
             notes.append(Note("changed", "top_k.unsupported", "top_k"))
-
-
-def _unless_default(field: str, value: float) -> Note:
-    grade: Grade = "ignored" if value == 1 else "changed"
-    return Note(grade, f"{field}.unsupported", field)
 
 
 def identify(body: ResponsesBody, request: Body, session: str | None, quirks: Quirks, notes: list[Note]) -> str | None:

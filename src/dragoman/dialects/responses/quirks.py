@@ -7,6 +7,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from dragoman.dialects.contract import Transport
+
 
 class Quirks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Differences between servers. A docstring under each field says what it does and why it exists."""
@@ -95,7 +97,7 @@ class Quirks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     top_k: bool = False
     """Whether `top_k` is taken as an extra field. https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html"""
 
-    transport: Literal["both", "stream", "unary"] = "both"
+    transport: Transport = "both"
     """What the server can do; the other kind of caller is served from it."""
 
     obfuscation: Literal["off", "unsaid"] = "unsaid"

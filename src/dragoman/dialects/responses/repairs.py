@@ -8,8 +8,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import structs
-
 from dragoman.dialects.contract import Call, Repair, Target
 from dragoman.dialects.responses.quirks import Quirks
 from dragoman.messages.complaints import EFFORTS, REFUSED, complaint, names, output_limit, values
@@ -50,16 +48,8 @@ def repair(call: Call, error: ApiError) -> Repair | None:
     return None
 
 
-def _with(target: Target, **quirks: Any) -> Target:
-    return structs.replace(target, quirks=structs.replace(target.quirks, **quirks))
-
-
-def _knowing(target: Target, **facts: Any) -> Target:
-    return structs.replace(target, facts=structs.replace(target.facts, **facts))
-
-
 def _history(said: str, target: Target) -> Target | None:
-    return _with(target, reasoning_history="drop") if _HISTORY.search(said) else None
+    return target.quirked(reasoning_history="drop") if _HISTORY.search(said) else None
 
 
 def _language(said: str, target: Target) -> Target | None:
@@ -71,7 +61,7 @@ def _language(said: str, target: Target) -> Target | None:
 
 def _summaries(said: str, target: Target) -> Target | None:
     refused = re.search(r"organization must be verified.{0,60}summar|reasoning summar\w+.{0,40}(?:not|verified)", said)
-    return _with(target, summaries=False) if refused or names(said, "reasoning.summary") else None
+    return target.quirked(summaries=False) if refused or names(said, "reasoning.summary") else None
 
 
 def _efforts(said: str, target: Target) -> Target | None:
@@ -79,14 +69,14 @@ def _efforts(said: str, target: Target) -> Target | None:
     if not re.search(r"reasoning\.effort|reasoning_effort|reasoning effort", said) or not REFUSED.search(said):
         return None
     taken = tuple(each for each in values(said) if each in EFFORTS)
-    return _knowing(target, efforts=taken) if taken else _with(target, reasoning_out="none", summaries=False)
+    return target.knowing(efforts=taken) if taken else target.quirked(reasoning_out="none", summaries=False)
 
 
 def _reasoning(said: str, target: Target) -> Target | None:
     if names(said, "reasoning") and re.search(
         r"(?:parameter|argument|field)s?\W{0,20}reasoning\b|^\W*reasoning\W", said
     ):
-        return _with(target, reasoning_out="none", summaries=False)
+        return target.quirked(reasoning_out="none", summaries=False)
     return None
 
 
@@ -94,12 +84,12 @@ def _include(said: str, target: Target) -> Target | None:
     if not REFUSED.search(said):
         return None
     if "web_search_call.action.sources" in said:
-        return _with(target, web_search_sources=False)
+        return target.quirked(web_search_sources=False)
     if re.search(r"reasoning\.encrypted_content|encrypted content is not|(?<!\w)include(?!\w)", said):
         quirks: Quirks = target.quirks
         if quirks.encrypted_reasoning:
-            return _with(target, encrypted_reasoning=False)
-        return _with(target, web_search_sources=False)
+            return target.quirked(encrypted_reasoning=False)
+        return target.quirked(web_search_sources=False)
     return None
 
 
@@ -107,29 +97,29 @@ def _floor(said: str, target: Target) -> Target | None:
     found = _FLOOR.search(said)
     quirks: Quirks = target.quirks
     return (
-        _with(target, min_output_tokens=int(found[1])) if found and int(found[1]) > quirks.min_output_tokens else None
+        target.quirked(min_output_tokens=int(found[1])) if found and int(found[1]) > quirks.min_output_tokens else None
     )
 
 
 def _max_output(said: str, target: Target) -> Target | None:
     """The limit is over what the model gives: the number in the text becomes a fact."""
     limit, known = output_limit(said), target.facts.max_output
-    return _knowing(target, max_output=limit) if limit and (known is None or limit < known) else None
+    return target.knowing(max_output=limit) if limit and (known is None or limit < known) else None
 
 
 def _sampling(said: str, target: Target) -> Target | None:
-    return _with(target, sampling=False) if names(said, "temperature") or names(said, "top_p") else None
+    return target.quirked(sampling=False) if names(said, "temperature") or names(said, "top_p") else None
 
 
 def _system_role(said: str, target: Target) -> Target | None:
     if re.search(r"(?<!\w)developer(?!\w)", said) and REFUSED.search(said):
-        return _with(_knowing(target, system_role=None), system_role="system")
+        return target.knowing(system_role=None).quirked(system_role="system")
     return None
 
 
 def _mid_system(said: str, target: Target) -> Target | None:
     if re.search(r"system (?:message|prompt|role).{0,40}(?:beginning|first|start|only one)", said):
-        return _with(target, mid_system="fold")
+        return target.quirked(mid_system="fold")
     return None
 
 
@@ -141,34 +131,36 @@ def _media(said: str, target: Target) -> Target | None:
         return None
     quirks: Quirks = target.quirks
     if "function_call_output" in said or re.search(r"\boutput\b.{0,60}string", said):
-        return _with(target, result_media=False)
+        return target.quirked(result_media=False)
     if not REFUSED.search(said):
         return None
     if "input_file" in said:
-        return _with(target, file_urls=False) if "file_url" in said and quirks.file_urls else _with(target, files=False)
-    return _with(_knowing(target, vision=False), images=False)
+        return (
+            target.quirked(file_urls=False) if "file_url" in said and quirks.file_urls else target.quirked(files=False)
+        )
+    return target.knowing(vision=False).quirked(images=False)
 
 
 def _cache(said: str, target: Target) -> Target | None:
     quirks: Quirks = target.quirks
     if quirks.cache == "breakpoints" and names(said, "prompt_cache_breakpoint"):
-        return _with(target, cache="key")
+        return target.quirked(cache="key")
     if names(said, "prompt_cache_key") or names(said, "prompt_cache_breakpoint"):
-        return _with(target, cache="none")
+        return target.quirked(cache="none")
     return None
 
 
 def _web_search(said: str, target: Target) -> Target | None:
     if re.search(r"web_search(?!_call)", said) and REFUSED.search(said):
-        return _with(target, web_search=False)
+        return target.quirked(web_search=False)
     return None
 
 
 def _transport(said: str, target: Target) -> Target | None:
     if re.search(r"\bstream\b.{0,30}must be (?:set to )?true|only supports? (?:the )?stream|enable the stream", said):
-        return _with(target, transport="stream")
+        return target.quirked(transport="stream")
     if re.search(r"stream(?:ing)?\b.{0,30}not (?:supported|implemented)|not support stream(?:ing)?\b(?!_)", said):
-        return _with(target, transport="unary")
+        return target.quirked(transport="unary")
     return None
 
 
@@ -176,7 +168,7 @@ def _without(field: str, **quirks: Any) -> Callable[[str, Target], Target | None
     """A field that is simply not sent any more."""
 
     def change(said: str, target: Target) -> Target | None:
-        return _with(target, **quirks) if names(said, field) else None
+        return target.quirked(**quirks) if names(said, field) else None
 
     return change
 

@@ -29,12 +29,10 @@ What this language cannot carry, and what happens instead:
 - context management, fallbacks, safeguards, tags, speed, inference geography and the like: left out with a note
 """
 
-from itertools import chain
-
 import msgspec
 from msgspec import Struct
 
-from dragoman.dialects.contract import Call, Recall, Target
+from dragoman.dialects.contract import Call, Recall, Target, streams
 from dragoman.dialects.responses import knobs, reasoning, tools, turns
 from dragoman.dialects.responses.body import ResponsesBody, counted
 from dragoman.dialects.responses.quirks import Quirks
@@ -44,8 +42,8 @@ from dragoman.messages.errors import ApiError
 from dragoman.messages.estimate import tokens
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
-from dragoman.messages.offer import Offer, offer
-from dragoman.messages.request import Body, Request
+from dragoman.messages.offer import offer
+from dragoman.messages.request import Request
 
 
 def call(request: Request, target: Target) -> Call:
@@ -66,7 +64,7 @@ def call(request: Request, target: Target) -> Call:
     session = knobs.identify(body, asked, request.session, quirks, notes)
     if quirks.store:
         body.store = False
-    stream = _streams(asked, quirks, stop_sequences)
+    stream = streams(asked, quirks.transport, stop_sequences)
     if stream:
         body.stream = True
         if quirks.obfuscation == "off":
@@ -75,21 +73,17 @@ def call(request: Request, target: Target) -> Call:
     unique = tuple(dict.fromkeys(notes))
     if target.strict:
         fields.refuse_losses(unique)
-    thinking = asked.thinking
     return Call(
         url=_url(target, ""),
         body=knobs.encode(body, quirks),
         stream=stream,
         target=target,
-        recall=Recall(
-            model=asked.model,
+        recall=Recall.of(
+            asked,
+            target,
             stop_sequences=stop_sequences,
-            names=said.names.back,
-            ids=frozenset(said.ids),
-            show_thinking=thinking is None or thinking.type != "disabled",
-            omit_thinking=thinking is not None and thinking.display == "omitted",
-            asked_thinking=thinking is not None and thinking.type != "disabled",
-            scope=target.state_scope,
+            names=said.names,
+            ids=said.ids,
             input_tokens=estimate,
         ),
         headers=_headers(quirks, target, session),
@@ -132,7 +126,7 @@ def _said(request: Request, target: Target, notes: list[Note]) -> _Said:
     fields.refuse(asked)
     fields.ignore(asked, notes)
     offered = offer(asked, tools.means(target), notes)
-    names = _names(asked, offered, quirks)
+    names = offered.names(asked, limit=quirks.tool_name_limit)
     written = turns.write(asked, target, names, notes)
     body = ResponsesBody(target.model, written.items, written.instructions, text=knobs.output(asked, quirks, notes))
     tools.write(body, offered, names, quirks, notes)
@@ -141,25 +135,6 @@ def _said(request: Request, target: Target, notes: list[Note]) -> _Said:
     searches = offered.search is not None
     thinks = reasoning.write(body, wish(asked, notes), target, notes, shown=shown, searches=searches)
     return _Said(body, names, written.ids, thinks)
-
-
-def _names(body: Body, offered: Offer, quirks: Quirks) -> Names:
-    """The names of all tools that are offered now or were called before."""
-    called = (
-        block.name
-        for turn in body.messages
-        if turn.role == "assistant" and isinstance(turn.content, list)
-        for block in turn.content
-        if block.type == "tool_use" and block.name
-    )
-    return Names.of(chain((tool.name for tool in offered.tools), called), limit=quirks.tool_name_limit)
-
-
-def _streams(body: Body, quirks: Quirks, stop_sequences: tuple[str, ...]) -> bool:
-    """Whether the upstream streams: an answer that is to be cut at a stop sequence should not be paid to its end."""
-    if quirks.transport == "both":
-        return bool(body.stream) or bool(stop_sequences)
-    return quirks.transport == "stream"
 
 
 def _url(target: Target, more: str) -> str:

@@ -19,11 +19,11 @@ from dragoman.dialects.responses.body import (
     WebSearchTool,
 )
 from dragoman.dialects.responses.quirks import Quirks
+from dragoman.messages.body import NO_RAW, Tool, ToolChoice
 from dragoman.messages.errors import ApiError
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
 from dragoman.messages.offer import Means, Offer, Offered, usual
-from dragoman.messages.request import NO_RAW, Tool, ToolChoice
 
 SOURCES = "web_search_call.action.sources"
 

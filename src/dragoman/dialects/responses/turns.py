@@ -14,23 +14,16 @@ from msgspec import Raw, Struct
 from dragoman.dialects.contract import Target
 from dragoman.dialects.responses.body import FunctionCall, FunctionCallOutput, Item, Message, Part, Reasoning
 from dragoman.dialects.responses.quirks import Quirks
-from dragoman.messages.conversation import (
-    NO_RESULT,
-    Settled,
-    Spot,
-    as_text,
-    path,
-    settle,
-    system_text,
-    thinking_owner,
-)
+from dragoman.messages import fields
+from dragoman.messages.body import NO_RAW, Block, Body, CacheControl, Source
+from dragoman.messages.conversation import NO_RESULT, Settled, Spot, path, settle, system_text, thinking_owner
 from dragoman.messages.errors import ApiError
+from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import LEGAL_ID, Names, tool_id
 from dragoman.messages.notes import Note
-from dragoman.messages.request import NO_RAW, Block, Body, CacheControl, Source
+from dragoman.messages.rendering import as_text, in_words
 
 NO_OUTPUT = "(no output)"
-CONTINUE = "Continue your last message exactly where it ends. Do not repeat any of it, and do not comment on this."
 BREAKPOINTS = 4  # https://platform.openai.com/docs/guides/prompt-caching
 
 _WEB = re.compile(r"https?://", re.IGNORECASE)
@@ -132,7 +125,7 @@ class _Turns:
         part = Part("input_text", block.text_json)
         if block.cache_control is not None:
             self._mark(part, block.cache_control)
-        if block.citations is not NO_RAW and _holds(block):
+        if block.citations is not NO_RAW and block.cites:
             self._notes.append(Note("ignored", "text.citations"))
         return part
 
@@ -169,14 +162,14 @@ class _Turns:
             elif kind in ("thinking", "redacted_thinking"):
                 self._thought(block, answer)
             elif kind == "text":
-                answer.say(self._words(block), cites=block.citations is not NO_RAW and _holds(block))
+                answer.say(self._words(block), cites=block.citations is not NO_RAW and block.cites)
             else:
                 if kind == "tool_use":
                     self.ids.append(block.id or "")
                 if block.cache_control is not None:
                     self._mark(None, block.cache_control)
                 self._drop(answer.thoughts)  # words are not the item that must follow them
-                answer.say(self._as_text(block, path(turn.spot(number))), cites=False)
+                answer.say(in_words(block, path(turn.spot(number)), self._notes), cites=False)
         self._drop(answer.thoughts)
         if not answer.said and not answer.calls:
             self._notes.append(Note("ignored", "turn.empty", turn.place))
@@ -193,7 +186,7 @@ class _Turns:
         """Text of an assistant turn. It is no part, so it cannot be marked."""
         if block.cache_control is not None:
             self._mark(None, block.cache_control)
-        if block.citations is not NO_RAW and _holds(block):
+        if block.citations is not NO_RAW and block.cites:
             self._notes.append(Note("ignored", "text.citations"))
         return block.text or ""
 
@@ -217,14 +210,6 @@ class _Turns:
         """The upstream's form of an id that was not met before; `_sent_ids` has the others."""
         sent = self._sent_ids[id_] = tool_id(id_, limit=self._quirks.tool_id_limit)
         return sent
-
-    def _as_text(self, block: Block, place: str) -> str:
-        """A block that has no place of its own in this language."""
-        shown = as_text(block)
-        # A bare marker, or a document that is no text: the model will not know what was in it.
-        lost = shown == f"[{block.type}]" or (block.type == "document" and not _is_text(block))
-        self._notes.append(Note("lost" if lost else "changed", "block.as_text", place))
-        return shown
 
     def _thought(self, block: Block, answer: "_Answer") -> None:
         """Only what this deployment made goes back. A summary alone says nothing that the answer does not say."""
@@ -269,7 +254,7 @@ class _Turns:
         elif block.type == "document":
             parts = self._document(block, place, refusable=refusable)
         else:
-            parts = [Part("input_text", self._as_text(block, place))]
+            parts = [Part("input_text", in_words(block, place, self._notes))]
         if block.cache_control is not None:
             self._mark(parts[-1], block.cache_control)
         return parts
@@ -360,10 +345,10 @@ class _Turns:
             return Part("input_text", "[image omitted: it cannot be sent to this model]")
         if is_url:
             raise ApiError("invalid_request", f"{place}.source: this upstream takes no image URLs; send base64.")
-        raise _bad_source(place, source, "an image as base64 with its media_type, or an http(s) url")
+        raise fields.bad_source(place, source, "an image as base64 with its media_type, or an http(s) url")
 
     def _document(self, block: Block, place: str, *, refusable: bool) -> list[Part]:
-        if block.citations is not NO_RAW and _holds(block):
+        if block.cites:
             self._notes.append(Note("changed", "document.citations", place))
         source = block.source if isinstance(block.source, Source) else Source("none")
         if source.type == "text":
@@ -381,7 +366,7 @@ class _Turns:
             return [Part("input_text", "[document omitted: the model cannot read it]")]
         if source.type == "base64" and source.media_type in (_PDF, None) and source.data:
             raise ApiError("invalid_request", f"{place}: this upstream takes no PDF documents; send their text.")
-        raise _bad_source(place, source, "a PDF as base64, or text")
+        raise fields.bad_source(place, source, "a PDF as base64, or text")
 
     def _file(self, block: Block, source: Source) -> Part | None:
         """A PDF, where the server takes it."""
@@ -461,19 +446,3 @@ def _calls_at_the_end(items: list[Item]) -> list[FunctionCall]:
 def _said(part: Part) -> str:
     """The text of a part, decoded."""
     return msgspec.json.decode(part.text, type=str) if isinstance(part.text, Raw) else part.text or ""
-
-
-def _holds(block: Block) -> bool:
-    """Whether there are citations, or they are asked for."""
-    said = memoryview(block.citations).tobytes()
-    return said not in (b"null", b"[]", b"{}") and b"false" not in said
-
-
-def _is_text(block: Block) -> bool:
-    return isinstance(block.source, Source) and block.source.type in ("text", "content")
-
-
-def _bad_source(place: str, source: Source, wanted: str) -> ApiError:
-    kinds = {"file": "a file of Anthropic's Files API", "url": "this url"}
-    found = kinds.get(source.type, "this source")
-    return ApiError("invalid_request", f"{place}.source: {found} cannot be sent to this upstream; send {wanted}.")
