@@ -37,17 +37,29 @@ class Upstream:
         self._places: dict[str, Place] = {}
 
     async def send(
-        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes | AsyncIterator[bytes]
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes | AsyncIterator[bytes],
+        *,
+        public: bool = False,
     ) -> Answer:
         """Send one call and wait for the head of its answer. Redirects are answers, and are not followed.
 
         A body in pieces is written as they come, in chunks unless `headers` tell its length. The answer may come before
         its end; then the rest goes on up while the answer is read. What the pieces raise breaks the call off.
 
+        `public`: the host must have addresses of the internet only; what was resolved is what is connected to. Behind
+        a proxy of the operator's own, the proxy resolves names, and decides.
+
         Raises ApiError: "timeout" without a connection in time, "unreachable" without an answer, "bad_answer" for an
-        answer that is not HTTP, "overloaded" when too many wait for a connection. Cancelling it closes the connection.
+        answer that is not HTTP, "overloaded" when too many wait for a connection, "permission" for a host that must be
+        public and is not. Cancelling it closes the connection.
         """
         place = self._places.get(url) or self._place(url)
+        if public:
+            place = place.checked()
         length = len(body) if isinstance(body, bytes) else None
         try:
             head = place.head(method, headers, length)

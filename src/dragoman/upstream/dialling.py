@@ -16,6 +16,7 @@ from typing import cast
 from msgspec import Struct
 
 from dragoman.messages.errors import ApiError
+from dragoman.upstream import public
 from dragoman.upstream.connection import Connection
 from dragoman.upstream.place import Place, Proxy
 
@@ -42,7 +43,10 @@ class Dialler:
         self._secure: ssl.SSLContext | None = None
 
     async def dial(self, place: Place) -> Connection:
-        """A new connection to `place`. Raises ApiError("unreachable"). Cancelling it leaves nothing behind."""
+        """A new connection to `place`. Cancelling it leaves nothing behind.
+
+        Raises ApiError: "unreachable", or "permission" for a place that must be public and is not.
+        """
         connection = Connection()
         if place.proxy is not None:
             await self._through(place, place.proxy, connection)
@@ -62,7 +66,7 @@ class Dialler:
 
     async def _reach(self, place: Place) -> socket.socket:
         try:
-            return await self._connect(place.host, place.port)
+            return await self._connect(place.host, place.port, check=place.public)
         except socket.gaierror as error:
             text = f"The name of {place.name} cannot be resolved. Check base_url and the network."
             raise ApiError("unreachable", text) from error
@@ -126,10 +130,17 @@ class Dialler:
 
     # Names and addresses
 
-    async def _connect(self, host: str, port: int) -> socket.socket:
-        """A socket connected to the first address of `host` that answers. Raises OSError."""
+    async def _connect(self, host: str, port: int, *, check: bool = False) -> socket.socket:
+        """A socket connected to the first address of `host` that answers. Raises OSError.
+
+        `check`: raises ApiError("permission") unless all of them are of the internet. What was looked at is connected
+        to: a name may lead elsewhere the next moment.
+        """
         try:
-            return await _race(await self._addresses(host, port))
+            addresses = await self._addresses(host, port)
+            if check and not all(public.is_public(str(target[0])) for _, _, target in addresses):
+                raise public.refuse(host)
+            return await _race(addresses)
         except OSError:
             self._names.pop((host, port), None)  # it may have moved
             raise

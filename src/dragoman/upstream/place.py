@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from dragoman import __version__
 from dragoman.messages.errors import ApiError
@@ -43,15 +43,22 @@ class Place(Struct, frozen=True):
     port: int
     secure: bool  # whether it speaks TLS
     proxy: Proxy | None
-    key: tuple[bool, str, int, Proxy | None]  # places with the same key share connections
+    key: tuple[bool, str, int, Proxy | None, bool]  # places with the same key share connections
     name: str  # for people: host, and port where the URL names one
     target: str  # of the request line
     fields: tuple[tuple[str, str], ...]  # that every call has
     names: frozenset[str]  # of these, in lower case
     lines: str  # of these
+    public: bool = False  # only addresses of the internet are connected to
 
     def __repr__(self) -> str:
         return f"Place({self.name})"
+
+    def checked(self) -> "Place":
+        """The same place, if it is one of the internet. Behind a proxy, the proxy resolves names, and decides."""
+        if self.proxy is not None:
+            return self
+        return structs.replace(self, public=True, key=(self.secure, self.host, self.port, None, True))
 
     def head(self, method: str, headers: Sequence[tuple[str, str]], length: int | None) -> bytes:
         """Request line and header fields. A field of the call replaces one that every call has. `length` of the body
@@ -102,7 +109,7 @@ def place_of(url: str, proxies: Mapping[str, str], no_proxy: Sequence[str]) -> P
         port=port,
         secure=secure,
         proxy=proxy,
-        key=(secure, host, port, proxy),
+        key=(secure, host, port, proxy, False),
         name=f"{bracketed}:{given}" if given else bracketed,
         target=target,
         fields=tuple(fields),
