@@ -206,6 +206,7 @@ async def test_those_who_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
         assert await asyncio.gather(*calls) == [b"x", b"x"]
 
 
+@pytest.mark.parametrize("early", [True, False])
 @pytest.mark.parametrize("cut", [True, False])
 async def test_a_wait_that_is_cancelled_in_the_moment_of_its_turn(cut: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The turn goes to the next: a kept connection, or leave to make one."""
@@ -221,6 +222,8 @@ async def test_a_wait_that_is_cancelled_in_the_moment_of_its_turn(cut: bool, mon
         given = getattr(Pool, name)
 
         def give(pool: Pool, connection: Connection_) -> None:
+            if early:
+                second.cancel()
             given(pool, connection)
             second.cancel()
 

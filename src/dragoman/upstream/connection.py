@@ -268,10 +268,8 @@ class Connection(asyncio.Protocol):
         self.parts.clear()
         self._listener = None
         # An answer that came before the call was sent whole: nobody knows what the upstream still reads.
-        keep = error is None and self._keep and not self._alone and self.transport.get_write_buffer_size() == 0
-        if keep and self._paused:
-            self._paused = False
-            self.transport.resume_reading()
+        sent = not self.gone and self.transport.get_write_buffer_size() == 0
+        keep = error is None and self._keep and sent and not self._alone and not self._paused
         self.used = True
         listener.over(rest, error)
         if not keep:
