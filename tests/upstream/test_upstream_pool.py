@@ -208,7 +208,9 @@ async def test_those_who_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("early", [True, False])
 @pytest.mark.parametrize("cut", [True, False])
-async def test_a_wait_that_is_cancelled_in_the_moment_of_its_turn(cut: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_wait_that_is_cancelled_in_the_moment_of_its_turn(
+    cut: bool, early: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The turn goes to the next: a kept connection, or leave to make one."""
     gate = Gate()
     async with Server(gate) as server, upstream(connections=1) as client:

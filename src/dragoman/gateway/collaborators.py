@@ -44,9 +44,18 @@ class AnswerLike(Protocol):
 
 class UpstreamLike(Protocol):
     async def send(
-        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes | AsyncIterator[bytes]
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes | AsyncIterator[bytes],
+        *,
+        public: bool = False,
     ) -> AnswerLike:
-        """Raises ApiError, and what the pieces of `body` raise. Cancelling it closes the connection."""
+        """Raises ApiError, and what the pieces of `body` raise. Cancelling it closes the connection.
+
+        `public`: nothing but an address of the internet is connected to; ApiError("permission") else.
+        """
         ...
 
 
@@ -85,4 +94,4 @@ class Collaborators(Struct, frozen=True, kw_only=True):
     clock: Callable[[], float]
     health: Health
     tell: Callable[[Change], None]  # what people should know about targets and keys
-    mended: dict[tuple[str, str], Mended]  # by provider and model; an optimisation, bounded by whoever fills it
+    mended: dict[tuple[str, str, str], Mended]  # by provider, base URL and model; bounded by whoever fills it

@@ -11,6 +11,7 @@ from dragoman.gateway.journey import Journey
 from dragoman.gateway.pursuit import relays
 from dragoman.gateway.record import Record
 from dragoman.messages.request import Request
+from dragoman.routing.route import Route
 
 
 def nobody(_change: Change) -> None:
@@ -54,13 +55,21 @@ class Gateway:
             mended={},
         )
 
-    def begin(self, request: Request, request_id: str, caller: Sequence[tuple[str, str]] = ()) -> Journey:
+    def begin(
+        self,
+        request: Request,
+        request_id: str,
+        caller: Sequence[tuple[str, str]] = (),
+        route: Route | None = None,
+    ) -> Journey:
         """Resolve the route and start the account. Inside a running loop.
 
-        `caller`: the headers with the caller's own credentials, for targets that are asked with those.
+        `caller`: the headers with the caller's own credentials, for targets that are asked with those. `route`: where
+        the caller wants it to go, whatever the model's name says.
         Raises ApiError: "not_found", and "invalid_request" for a body that would have to be translated.
         """
-        route = self._router.route(request.model, thinking=request.thinks)
+        if route is None:
+            route = self._router.route(request.model, thinking=request.thinks)
         if not relays(self._collaborators.dialects, route.targets[0]):
             request.body  # noqa: B018 decoded once, for all who look at it
         record = Record(

@@ -1,6 +1,6 @@
 """One pooled HTTP/1.1 client for all upstreams, behind a narrow interface: `send` a call, read its `Answer`.
 
-It is our own, and does what a gateway needs and no more: docs/decisions/0009-our-own-http-client.md says why.
+It is our own, and does what a gateway needs and no more: docs/decisions/0010-our-own-http-client.md says why.
 """
 
 import asyncio
