@@ -23,7 +23,7 @@ HELD_LIMIT = 16 * 1024 * 1024  # bytes that wait for the first content, and of w
 STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 _CONTENT = b"event: content_block_"
-_ANOTHER_KIND = re.compile(rb"\n\n(?!event: content_block_|\Z)")
+_CONTENTS = re.compile(rb"(?:event: content_block_.*\n.+\n\n)*+")  # as everybody writes them: two lines, no others
 
 
 class AnthropicReader:
@@ -49,15 +49,20 @@ class AnthropicReader:
         whole = b"" if writer.ended else self._frames.whole(chunk)
         if not whole:
             return []
-        # The usual read: nothing but pieces of content, which nobody has to look at.
-        content = writer.committed and self._frames.plain and whole.startswith(_CONTENT)
-        if content and _ANOTHER_KIND.search(whole) is None:
-            writer.relay(whole)
-        else:
+        if not self._frames.plain:
             for frame in each(whole):
                 self._frame(frame)
                 if writer.ended:
                     break
+            return writer.take()
+        at, size = 0, len(whole)
+        while at < size and not writer.ended:
+            end = self._contents(whole, at)
+            if end == at:
+                border = whole.find(b"\n\n", at)
+                end = border + 2 if border >= 0 else size  # an empty line too much, behind the last frame
+                self._frame(whole[at:end])
+            at = end
         return writer.take()
 
     def whole(self, body: bytes) -> list[Event]:
@@ -89,6 +94,15 @@ class AnthropicReader:
         if self._began:
             raise ApiError("truncated", f"{self._name} ended its answer before it was complete.")
         raise self._no_message(self._stray.strip())
+
+    def _contents(self, whole: bytes, start: int) -> int:
+        """Pass on what is nothing but pieces of content, which nobody has to look at. Returns where that ends."""
+        found = _CONTENTS.match(whole, start)
+        end = found.end() if found else start
+        if end > start:
+            self._began = True
+            self._writer.relay(whole[start:end], content=True)
+        return end
 
     def _frame(self, frame: bytes) -> None:
         writer = self._writer
