@@ -11,36 +11,22 @@ import msgspec
 from msgspec import Raw, Struct
 
 from dragoman.messages.memory import Memory
-from dragoman.messages.outline import ABSENT, Outline, TurnOutline
+from dragoman.messages.outline import Apart, Knobs, Outline, TurnOutline
 
-LIMIT = 16 * 1024 * 1024  # bytes of turns that are remembered
-LONGEST = 512 * 1024  # bytes of turns, or of tools, that are remembered
+LIMIT = 32 * 1024 * 1024  # bytes that may be remembered
+LONGEST = 4 * 1024 * 1024  # bytes of the turns of one conversation
+LONGEST_TOOLS = 512 * 1024
+WORTH = 8 * 1024  # bytes that are worth it
+GROWTH = 8  # a conversation is remembered anew when it has grown by one in so many bytes
 NEWEST = 4  # turns that are never remembered: clients move their marks for the prompt cache about in them
-WORTH = 8 * 1024  # bytes of turns that are worth it
 
-_TURNS = b'{"role":"\\u0000turns"}'
 _TOOLS = b'"\\u0000tools"'
-_TURNS_RAW, _TOOLS_RAW = Raw(_TURNS), Raw(_TOOLS)
+_TOOLS_RAW = Raw(_TOOLS)
 _TURN = msgspec.json.Decoder(TurnOutline)
+_TURNS = msgspec.json.Decoder(list[TurnOutline])
 _WHOLE = msgspec.json.Decoder(Outline)
-_SHAPES = {"messages": list[Raw], "tools": Raw}
-_APART = msgspec.json.Decoder(
-    msgspec.defstruct(
-        "_Apart",
-        [
-            *(
-                (field.name, _SHAPES.get(field.name, field.type), field.default)
-                for field in msgspec.structs.fields(Outline)
-                if field.name != "messages"
-            ),
-            ("messages", list[Raw], []),
-            ("tools", Raw, ABSENT),
-        ],
-        frozen=True,
-        gc=False,
-    )
-)
-_head = attrgetter(*(name for name in Outline.__struct_fields__ if name != "messages"))
+_APART = msgspec.json.Decoder(Apart)
+_knobs = attrgetter(*Knobs.__struct_fields__)
 
 
 class _Turns(Struct):
@@ -51,6 +37,9 @@ class _Turns(Struct):
     outlines: list[TurnOutline]
 
 
+_NONE = _Turns(b"", 0, [])
+
+
 class Known:
     """The conversations and the tools that were met last. They change nothing but the time that things take."""
 
@@ -58,6 +47,7 @@ class Known:
         """`limit`: bytes of turns that are remembered."""
         self._limit = limit
         self._size = 0
+        self._count = 0  # bodies so far
         self._conversations: list[_Turns] = []  # the one that was met last is the last
         self._tools: Memory[None] = Memory(16)
 
@@ -80,45 +70,49 @@ class Known:
 
     def _read(self, raw: bytes, turns: _Turns | None, tools: tuple[int, int, None] | None) -> Outline | None:
         """None when what is known does not stand where it seems to."""
+        self._count += 1
+        instead = b'{"role":"\\u0000turns %d"}' % self._count  # which no caller can have written
         cuts = []
         if turns is not None:
-            cuts.append((turns.start, turns.start + len(turns.text), _TURNS))
+            cuts.append((turns.start, turns.start + len(turns.text), instead))
         if tools is not None:
             cuts.append((tools[0], tools[1], _TOOLS))
             cuts.sort()
-        pieces, at = [], 0
-        for start, end, instead in cuts:  # one inside another leaves two texts side by side, which is no JSON
-            pieces += (raw[at:start], instead)
+        pieces: list[bytes] = []
+        at = 0
+        for start, end, text in cuts:  # one inside another leaves two texts side by side, which is no JSON
+            pieces += (raw[at:start], text)
             at = end
         found = _APART.decode(b"".join((*pieces, raw[at:])) if cuts else raw)
-        rows, rest = found.messages, found.tools
-        if tools is not None:
-            if rest != _TOOLS_RAW:
-                return None
-        elif WORTH < len(rest) <= LONGEST:
-            self._tools.keep(bytes(rest), None, raw)
+        rows = found.messages
+        if tools is None:
+            if WORTH < len(found.tools) <= LONGEST_TOOLS:
+                self._tools.keep(bytes(found.tools), None, raw)
+        elif found.tools != _TOOLS_RAW:
+            return None
         if turns is None:
-            turns = _Turns(b"", -1, [])
-        elif rows and rows[0] == _TURNS_RAW:
-            rows = rows[1:]
+            turns = _NONE
+        elif rows[:1] == [Raw(instead)]:
+            del rows[0]
         else:
             return None
         outlines = [*turns.outlines, *map(_TURN.decode, rows)]
-        if sum(map(len, rows[:-NEWEST])) > max(WORTH, len(turns.text) // 4):
-            self._keep(raw, turns, rows[:-NEWEST], outlines[:-NEWEST])
-        return Outline(*_head(found), outlines)
+        del rows[-NEWEST:]
+        grown = sum(map(len, rows))
+        if max(WORTH, len(turns.text) // GROWTH) < grown <= LONGEST - len(turns.text):
+            self._keep(raw, turns, rows)
+        return Outline(*(*_knobs(found), outlines))
 
-    def _keep(self, raw: bytes, turns: _Turns, rows: list[Raw], outlines: list[TurnOutline]) -> None:
+    def _keep(self, raw: bytes, turns: _Turns, rows: list[Raw]) -> None:
         """Remember what `turns` have become: `rows` came behind them. Only as JSON is written by machines."""
-        start, text = turns.start, turns.text
-        if not text:
-            text, rows = bytes(rows[0]), rows[1:]
-            start = raw.find(text[:64])
-        end = start + len(text)
-        between = b", " if raw.startswith(b", ", end) else b","
-        text = between.join((text, *rows))
-        if len(text) <= LONGEST and raw.startswith(text, start):
-            self._conversations.append(_Turns(text, start, outlines))
-            self._size += len(text)
+        start = turns.start if turns.text else raw.find(bytes(rows[0]))
+        first = turns.text or rows[0]
+        between = b", " if raw.startswith(b", ", start + len(first)) else b","
+        more = between.join(rows)
+        text = turns.text + between + more if turns.text else more
+        if raw.startswith(text, start):
+            # Read from a copy: what is still JSON in them would keep the whole body.
+            self._conversations.append(_Turns(text, start, turns.outlines + _TURNS.decode(b"[%b]" % more)))
+            self._size += 2 * len(text)
             while self._size > self._limit:
-                self._size -= len(self._conversations.pop(0).text)
+                self._size -= 2 * len(self._conversations.pop(0).text)

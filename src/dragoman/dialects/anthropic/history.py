@@ -45,7 +45,10 @@ def clean(turns: Sequence[TurnOutline], quirks: Quirks, notes: list[Note]) -> Cl
         if turn.role != "assistant":
             continue
         blocks = turn.blocks
-        if not any([block.type in _LOOKED_AT or block.citations is not ABSENT for block in blocks]):  # most turns
+        for block in blocks:
+            if block.type in _LOOKED_AT or block.citations is not ABSENT:
+                break
+        else:  # as in most turns, there is nothing that a server could refuse
             continue
         out = {number for number, block in enumerate(blocks) if block.type in THINKING and foreign(block)}
         if out:
