@@ -1,6 +1,7 @@
 """The configuration of `dragoman serve`: read at the start, and again while it serves."""
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct, structs
@@ -11,7 +12,9 @@ from dragoman.cli.failure import CONFIGURATION, Failure
 from dragoman.cli.reloading import Files
 from dragoman.cli.terminal import say
 from dragoman.config.settings import Config, Secrets
+from dragoman.gateway.collaborators import Surroundings
 from dragoman.server.door import is_loopback
+from dragoman.telemetry.recorder import Asgi
 
 _FIXED = ("host", "port", "workers")  # settings of the server that need another start
 
@@ -63,6 +66,18 @@ class Reading(Struct, frozen=True, kw_only=True):
         return found, secrets
 
 
+class Around:
+    """What `dragoman serve` puts around its gateway: nothing."""
+
+    def change(self, _found: Config, _keys: Secrets) -> Callable[[Surroundings], Surroundings]:
+        """What `server.application.build` is to put between the gateway and what stands around it."""
+        return lambda surroundings: surroundings
+
+    def outside(self, application: Asgi) -> Asgi:
+        """The application as callers meet it, whatever configuration it has."""
+        return application
+
+
 class Service(Struct, frozen=True):
     """Everything that a serving process needs, made before it starts."""
 
@@ -73,6 +88,7 @@ class Service(Struct, frozen=True):
     demo: list[socket.socket]  # of the simulated upstream; empty when real ones serve, or another process has it
     demo_url: str | None = None  # where it runs
     files: Files | None = None  # with which that happens by itself, when one has changed
+    around: Around = Around()
 
     def again(self, *, tell: bool) -> "Service":
         """With what is configured now. Raises Failure."""

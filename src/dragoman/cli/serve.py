@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import click
 from msgspec import structs
@@ -18,20 +19,28 @@ from dragoman import config
 from dragoman.cli import banner, configuration, lacks, processes, reloading
 from dragoman.cli.failure import LISTEN, RUNNING, Failure
 from dragoman.cli.models import rows
-from dragoman.cli.reading import Reading, Service
+from dragoman.cli.reading import Around, Reading, Service
 from dragoman.cli.terminal import say
 from dragoman.config.settings import Config
 from dragoman.routing import Router
 from dragoman.server import serving
 
+host_option = click.option(
+    "--host", help="Address to listen on. Off loopback a token is required, and made when there is none."
+)
+port_option = click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one. Default: 8082."
+)
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Log more.")
+
 
 @click.command("serve")
 @configuration.option
-@click.option("--host", help="Address to listen on. Off loopback a token is required, and made when there is none.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one. Default: 8082.")
+@host_option
+@port_option
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that serve. Default: 1.")
 @click.option("--reload", is_flag=True, help="Take changes of the configuration file and of .env over at once.")
-@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@verbose_option
 @click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input is closed.")
 def command(  # noqa: PLR0917 - click calls it with keywords
     file: Path | None,
@@ -43,16 +52,22 @@ def command(  # noqa: PLR0917 - click calls it with keywords
     with_parent: bool,
 ) -> None:
     """Start the gateway."""
-    place = configuration.here()
-    reading = Reading(place=place, file=file, host=host, port=port, workers=workers, verbose=verbose)
+    reading = Reading(place=configuration.here(), file=file, host=host, port=port, workers=workers, verbose=verbose)
+    start(reading, reload=reload, with_parent=with_parent)
+
+
+def start(
+    reading: Reading, around: Around | None = None, *, reload: bool = False, with_parent: bool = False
+) -> NoReturn:
+    """Serve until the end, and leave. Raises Failure."""
     files = reading.files() if reload else None  # before they are read: a change meanwhile must not be missed
     found, keys, fresh_token = reading.first()
     if found.server.workers > 1 and not hasattr(os, "fork"):
         raise Failure("Several workers need fork, which this system does not have. Use --workers 1.")
-    folder = configuration.state_folder(place)
+    folder = configuration.state_folder(reading.place)
     sockets = listen(found.server.host, found.server.port, folder)
     url = address(sockets)
-    service = with_demo(Service(found, keys, reading, sockets, [], files=files))
+    service = with_demo(Service(found, keys, reading, sockets, [], files=files, around=around or Around()))
     # Until the server takes the signals over: the one ends this process in the same clean way, the other waits.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     reloading.hold()
@@ -226,13 +241,20 @@ async def serve_gateway(service: Service) -> None:
     from dragoman.telemetry import outlet  # noqa: PLC0415
 
     out = outlet.standard()
-    first = build(service.config, service.secrets, out=out)
+    around = service.around
+    first = build(service.config, service.secrets, out=out, change=around.change(service.config, service.secrets))
     succession = Succession(first, service.config.server, partial(asyncio.to_thread, out.close))
     alone = service.config.server.workers == 1  # else the parent says what there is to say
 
     async def take_over() -> None:
         changed = await asyncio.to_thread(service.again, tell=alone)
-        application = build(changed.config, changed.secrets, out=out, admission=first.admission)
+        application = build(
+            changed.config,
+            changed.secrets,
+            out=out,
+            admission=first.admission,
+            change=around.change(changed.config, changed.secrets),
+        )
         succession.replace(application, changed.config.server)
         if alone:
             say(reloading.TAKEN, error=True)
@@ -242,7 +264,8 @@ async def serve_gateway(service: Service) -> None:
     current = asyncio.ensure_future(reloading.keep_current(wanted, service.files, take_over))
     reloading.Hangup(lambda: loop.call_soon_threadsafe(wanted.set), alone=alone).take()
     try:
-        await serving.serve(succession, service.sockets, service.config.server, current=lambda: succession.settings)
+        outside = around.outside(succession)
+        await serving.serve(outside, service.sockets, service.config.server, current=lambda: succession.settings)
     finally:
         reloading.hold()
         current.cancel()

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
+from msgspec import structs
+
 from dragoman.config.settings import Server
 from dragoman.dialects.contract import Dialect
 from dragoman.gateway.collaborators import Collaborators, RouterLike, SignerLike, UpstreamLike
@@ -84,3 +86,17 @@ class Gateway:
 
     def _count_watch_failure(self) -> None:
         self.watch_failures += 1
+
+
+class Forgetful(Gateway):
+    """Begins every journey as the first one: what earlier requests taught it would be in no record of this one."""
+
+    def begin(
+        self,
+        request: Request,
+        request_id: str,
+        caller: Sequence[tuple[str, str]] = (),
+        route: Route | None = None,
+    ) -> Journey:
+        self._collaborators = structs.replace(self._collaborators, health=Health(), mended={})
+        return super().begin(request, request_id, caller, route)

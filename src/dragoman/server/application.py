@@ -12,9 +12,10 @@ from starlette.types import Receive, Scope, Send
 
 from dragoman.config.settings import Config, Secrets, Server
 from dragoman.dialects import DIALECTS
+from dragoman.gateway.collaborators import Surroundings
 from dragoman.gateway.counting import UpstreamCount
 from dragoman.gateway.forwarding import Forwarding, destination
-from dragoman.gateway.gateway import Gateway
+from dragoman.gateway.gateway import Forgetful, Gateway
 from dragoman.gateway.health import words
 from dragoman.gateway.record import Record
 from dragoman.gateway.signing import Signing
@@ -182,11 +183,13 @@ def build(
     write: Callable[[str], None] | None = None,
     out: outlet.Outlet | None = None,
     admission: Admission | None = None,
+    change: Callable[[Surroundings], Surroundings] = lambda surroundings: surroundings,
 ) -> Application:
     """Every room, from the configuration.
 
     The lines of the log go to `write`, or to `out`, which stays open; without both to standard output. `admission` is
-    that of an application which this one will replace.
+    that of an application which this one will replace. `change` may put something between the gateway and what stands
+    around it.
     Raises ValueError for a bind address off loopback without a token, unless it is open on purpose.
     """
     settings = config.server
@@ -207,16 +210,8 @@ def build(
         if own is not None:
             await asyncio.to_thread(own.close)
 
-    gateway = Gateway(
-        router=router,
-        dialects=DIALECTS,
-        upstream=sending,
-        signer=signer,
-        settings=settings,
-        watch=_watching(log),
-        new_id=lambda: os.urandom(12).hex(),
-        tell=lambda change: log.note("info" if not change.seconds else "error", words(change)),
-    )
+    around = Surroundings(router=router, upstream=sending, signer=signer, watch=_watching(log))
+    gateway = _gateway(change(around), settings, log)
     intake = Intake(settings.body_limit, settings.bytes_in_flight)
     door = _door(settings, log)
     chosen = OwnEndpoint(Endpoints(settings.endpoints, strict=config.strict), door.credentials)
@@ -238,6 +233,20 @@ def build(
         redact=redact,
         close=close,
         admission=admission,
+    )
+
+
+def _gateway(around: Surroundings, settings: Server, log: Log) -> Gateway:
+    return (Gateway if around.remembers else Forgetful)(
+        router=around.router,
+        dialects=DIALECTS,
+        upstream=around.upstream,
+        signer=around.signer,
+        settings=settings,
+        watch=around.watch,
+        new_id=around.new_id,
+        clock=around.clock,
+        tell=lambda rest: log.note("info" if not rest.seconds else "error", words(rest)),
     )
 
 
