@@ -38,7 +38,7 @@ LIBRARIES = {
     "providers": {"msgspec", "azure", "google"},
     "sidecar": {"msgspec", "litellm", "uvicorn"},  # the latter two in a launcher, which runs elsewhere
     "config": {"msgspec", "yaml", "dotenv"},
-    "upstream": {"msgspec", "aiohttp", "yarl"},
+    "upstream": {"msgspec", "httptools"},
     "routing": {"msgspec"},
     "gateway": {"msgspec"},
     "telemetry": {"msgspec"},

@@ -45,7 +45,7 @@ from dragoman.upstream.client import Upstream
 
 Endpoint = Callable[[Exchange], Awaitable[None]]
 
-_LIBRARIES = ("uvicorn", "asyncio", "aiohttp")  # loggers whose lines become ours
+_LIBRARIES = ("uvicorn", "asyncio")  # loggers whose lines become ours
 
 MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
