@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test clients sidecar install check fix coverage laws mutants bench docs release stop clean
+.PHONY: help run test clients sidecar install check fix coverage laws mutants bench profile gate docs release stop clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -56,8 +56,14 @@ laws: $(READY) ## the laws with 10,000 examples each (slow; make laws PROFILE=ci
 mutants: $(READY) ## put known bugs back in and show that the tests notice
 	@$(BIN)/python tests/mutants.py
 
-bench: $(READY) ## CPU per request and per event, beside plain nginx
+bench: $(READY) ## CPU per request and per event, beside nginx and LiteLLM (make bench ARGS=--quick; docs/speed.md)
 	@$(BIN)/python bench/run.py $(ARGS)
+
+profile: .build/profile-tools/.ready ## where the time goes, by room (make profile ARGS="saturated responses")
+	@$(BIN)/python bench/profiling.py $(ARGS)
+
+gate: $(READY) ## fail when a request costs over 10 % more instructions than before (make gate ARGS=--save sets anew)
+	@$(BIN)/python bench/gate.py $(ARGS)
 
 # Offline, and strict: a link or an anchor that leads nowhere fails. With --quiet it would not: then no warning is counted.
 docs: .build/docs/.ready ## the documentation as a site, in .build/site (make docs ARGS=serve shows it while you write)
@@ -99,6 +105,10 @@ $(READY): pyproject.toml uv.lock
 .clients/shipping/.ready .build/docs/.ready: uv.lock | $(READY)
 	@echo "Installing $(@D)"
 	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(@D) $(BIN)/uv sync --quiet --locked --only-group $(notdir $(@D))
+	@touch $@
+
+.build/profile-tools/.ready: uv.lock | $(READY)
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(@D) $(BIN)/uv sync --quiet --locked --only-group profile
 	@touch $@
 
 .clients/%/.ready: $(PINS)/%/package-lock.json $(PINS)/%/package.json

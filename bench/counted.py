@@ -101,7 +101,6 @@ def reference(body: bytes) -> int:
 def main() -> None:
     folder, library = Path(sys.argv[1]), ctypes.CDLL(sys.argv[2])
     upstreams = Upstreams()
-    lines: list[str] = []
     gc.disable()
     with (
         patch.object(Upstream, "send", lambda _self, *given: upstreams.send(*given)),
@@ -109,19 +108,21 @@ def main() -> None:
     ):
         for plan in json.loads((folder / "plan.json").read_text()):
             bodies = (folder / plan["bodies"]).read_bytes().splitlines()
-            if plan["name"] == "reference":
-                work = [lambda body=body: reference(body) for body in bodies]
-            else:
-                file = folder / plan["config"]
-                loaded, secrets = config.load(path=file, environ={}, folder=folder, home=folder)
-                asking = partial(ask, build(loaded, secrets, write=lines.append), plan["key"].encode())
-                reads = [each.encode() for each in json.loads((folder / plan["answer"]).read_text())]
-                upstreams.answer = lambda reads=reads, kind=plan["kind"]: Canned(reads, kind)  # type: ignore[misc]
-                work = [lambda body=body, asking=asking: runner.run(asking(body)) for body in bodies]
-            count(library, plan["name"], work, TIMES[plan["size"]])
+            one = reference if plan["name"] == "reference" else asking(runner, upstreams, folder, plan)
+            count(library, plan["name"], [partial(one, body) for body in bodies], TIMES[plan["size"]])
 
 
-def count(library: ctypes.CDLL, name: str, work: list[Callable[[], int]], times: int) -> None:
+def asking(runner: asyncio.Runner, upstreams: Upstreams, folder: Path, plan: dict[str, str]) -> Callable[[bytes], int]:
+    """Sends a body through an application of its own, as the plan configures it."""
+    loaded, secrets = config.load(path=folder / plan["config"], environ={}, folder=folder, home=folder)
+    lines: list[str] = []
+    application = build(loaded, secrets, write=lines.append)
+    reads = [each.encode() for each in json.loads((folder / plan["answer"]).read_text())]
+    upstreams.answer = lambda: Canned(reads, plan["kind"])
+    return lambda body: runner.run(ask(application, plan["key"].encode(), body))
+
+
+def count(library: ctypes.CDLL, name: str, work: Sequence[Callable[[], int]], times: int) -> None:
     """Does the first of the work until the interpreter is warm, then counts the rest."""
     for number in range(WARM if times > 1 else 3):
         assert work[number % (len(work) - times)]() > 0

@@ -38,7 +38,9 @@ def measure(bench: Bench) -> dict[str, Any]:
                 for proxy in peers:
                     run = bench.measure(proxy, load)
                     cost = run["cpu_seconds"] / run["seconds"] * 100 if load.stream else run["cost"] / 1000
-                    runs.setdefault(proxy.name, {}).setdefault(load.name, []).append(cost)
+                    found = runs.setdefault(proxy.name, {}).setdefault(load.name, [])
+                    if run["kept_up"] or (number + 1 == bench.rounds and not found):
+                        found.append(cost)
             print(f"round {number + 1} of {bench.rounds} done", file=sys.stderr)
     return {
         kind: {

@@ -11,6 +11,7 @@ Needs gcc and valgrind (Debian: `apt-get install gcc valgrind`).
 
 import argparse
 import json
+import os
 import platform
 import re
 import shutil
@@ -27,7 +28,7 @@ import bodies
 from counted import TIMES
 from loads import EVENTS
 from processes import HERE, ROOT, built, environment, free_port, running, wait_for
-from proxies import CONFIG, DIALECTS, LOAD_CPU, MODELS
+from proxies import CONFIG, DIALECTS, MODELS
 
 BASELINE = HERE / "baseline.json"
 ALLOWED, ALLOWED_ELSEWHERE = 0.10, 0.18  # of the baseline; a loss of a quarter is over both
@@ -82,7 +83,7 @@ def compared(found: dict[str, Any], baseline: dict[str, Any]) -> tuple[list[str]
     if failed:
         lines.append(f"More than {allowed:.0%} over the baseline. `make profile` tells where the time goes.")
         lines.append("If the gain is worth the price, set a new baseline and say why: make gate ARGS=--save")
-    elif any(now[name] < was * scale * (1 - allowed) for name, was in before.items()):
+    elif same and any(now[name] < was * scale * (1 - allowed) for name, was in before.items()):
         lines.append("Cheaper than the baseline. Keep it so, by a new one: make gate ARGS=--save")
     return lines, not failed
 
@@ -106,7 +107,7 @@ def counts(folder: Path) -> dict[str, int]:
     (folder / "plan.json").write_text(json.dumps(plan))
     marks = built("marks", "-shared", "-fPIC")
     command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/count"]
-    command += [str(ROOT / ".venv/bin/python"), str(HERE / "counted.py"), str(folder), str(marks)]
+    command += [sys.executable, str(HERE / "counted.py"), str(folder), str(marks)]
     done = subprocess.run(
         command, cwd=folder, env=environment(folder, PYTHONHASHSEED="0"), capture_output=True, text=True, check=False
     )
@@ -136,7 +137,7 @@ def planned(folder: Path) -> list[dict[str, str]]:
         (folder / f"{size}.jsonl").write_bytes(b"\n".join(lines))
     plan = [{"name": "reference", "size": "big", "bodies": "big.jsonl"}]
     port = free_port()
-    with running([str(built("mock")), str(port)], LOAD_CPU, folder):
+    with running([str(built("mock")), str(port)], str(min(os.sched_getaffinity(0))), folder):
         wait_for(port, f"/set?events={EVENTS}&pace=0&text=50")
         for dialect in DIALECTS:
             config = f"{dialect}.yaml"

@@ -46,7 +46,10 @@ def section(found: dict[str, Any]) -> str:
         f"{machine['system']}, {machine['python']}; load of the machine {machine['load_before']:.1f} before, "
         f"{machine['load_after']:.1f} after."
     )
-    return "\n\n".join([where, *(report.markdown(table) for table in report.tables(found))])
+    parts = [where, *(report.markdown(table) for table in report.tables(found))]
+    if any(report.LATE in part for part in parts[1:]):
+        parts.insert(2, "\\" + report.LATE_MEANS)
+    return "\n\n".join(parts)
 
 
 def filled(page: str, name: str, text: str) -> str:

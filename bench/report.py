@@ -21,6 +21,8 @@ TITLES = {
     "anthropic": "passed on",
     "litellm": "LiteLLM",
 }
+LATE = "*"
+LATE_MEANS = "* could not keep up with the pace: its events came late, several at once, which is cheaper for each."
 Table = list[list[str]]
 
 
@@ -31,7 +33,7 @@ def costs(found: dict[str, Any]) -> Table:
         row = found.get("loads", {}).get(load.name)
         if row is None:
             continue
-        figures = [number(row[name]["cost"]) if name in row else "" for name in TITLES]
+        figures = [figure(row[name]) if name in row else "" for name in TITLES]
         ratios = [ratio(row, "chat", "nginx"), ratio(row, "chat", "floor"), ratio(row, "litellm", "chat")]
         table.append([load.name, *figures, *("" if each is None else number(each) for each in ratios)])
     return table
@@ -67,7 +69,7 @@ def _of_load(load: Load, row: dict[str, Any]) -> Table:
         table.append(at_least(f"{load.name}: LiteLLM costs times as much", found, load.less))
     if load.added and "direct" in row:
         name = "first_byte_p50_ms" if load.stream else "latency_p50_ms"
-        what = "first event: ms added" if load.stream else "ms added"
+        what = "first event, ms added" if load.stream else "ms added"
         table.append(at_most(f"{load.name}, {what} (p50)", row["chat"][name] - row["direct"][name], load.added))
     for dialect in ("responses", "gemini"):
         found = ratio(row, dialect, "chat")
@@ -131,6 +133,8 @@ def text(found: dict[str, Any]) -> str:
             ]
             lines.append("  ".join(cells).rstrip())
         parts.append("\n".join(lines))
+    if any(LATE in cell for table in tables(found) for row in table for cell in row):
+        parts.append(LATE_MEANS)
     if "loads" in found and not any("litellm" in row for row in found["loads"].values()):
         parts.append("LiteLLM was not measured. To install it: make .clients/litellm/.ready; then: --litellm")
     return "\n" + "\n\n".join(parts)
@@ -156,6 +160,11 @@ def at_most(what: str, measured: float, goal: float) -> list[str]:
 
 def at_least(what: str, measured: float, goal: float) -> list[str]:
     return [what, number(measured), f">= {goal:g}", "ok" if measured >= goal else "under"]
+
+
+def figure(measured: dict[str, Any]) -> str:
+    """The cost, with a star where the events came late."""
+    return number(measured["cost"]) + ("" if measured["kept_up"] else LATE)
 
 
 def number(value: float) -> str:
