@@ -53,9 +53,12 @@ def section(found: dict[str, Any]) -> str:
 
 
 def filled(page: str, name: str, text: str) -> str:
-    """The page with new text between `<!-- name -->` and `<!-- /name -->`."""
-    begin, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
-    return re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda _: begin + text + end, page, flags=re.DOTALL)
+    """The page with new text between `<!-- name -->` and `<!-- /name -->`. Raises ValueError without those."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    found = re.search(re.escape(begin) + ".*?" + re.escape(end), page, re.DOTALL)
+    if found is None:
+        raise ValueError(f"docs/speed.md has no marks for {name}")
+    return f"{page[: found.start()]}{begin}\n{text}\n\n{end}{page[found.end() :]}"
 
 
 def write() -> list[Path]:

@@ -19,7 +19,7 @@ Lines = dict[str, list[tuple[float, float]]]
 def bars(title: str, groups: Bars) -> str:
     """Horizontal bars: for each group, a figure by name."""
     low, high = decades(value for _, row in groups for value in row.values())
-    left, right, top, thick = 190, WIDTH - 70, 50, 18
+    left, right, top, thick = 230, WIDTH - 70, 50, 18
 
     def across(value: float) -> float:
         return left + (log10(value) - low) / (high - low) * (right - left)

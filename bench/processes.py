@@ -26,7 +26,9 @@ def built(name: str, *options: str) -> Path:
     source, program = HERE / f"{name}.c", BUILD / name
     BUILD.mkdir(parents=True, exist_ok=True)
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
-        subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", *options, "-o", program, source], check=True)
+        fresh = program.with_name(f"{name}.{os.getpid()}")  # somebody may be running the old one, or building it, too
+        subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", *options, "-o", fresh, source], check=True)
+        fresh.replace(program)
     return program
 
 

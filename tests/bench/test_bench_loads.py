@@ -1,7 +1,9 @@
 """The load generator and the canned upstream, as programs: no body is sent twice, and every language streams."""
 
 import json
+import shutil
 import subprocess
+import sys
 import threading
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,9 +11,13 @@ from typing import ClassVar
 
 import pytest
 
+built = pytest.mark.skipif(
+    not sys.platform.startswith("linux") or shutil.which("gcc") is None, reason="needs Linux and gcc (apt install gcc)"
+)
+
 
 @pytest.fixture
-def mock(bench, tmp_path):
+def mock(bench):
     """The port of a canned upstream that runs."""
     processes = bench("processes")
     port = processes.free_port()
@@ -55,6 +61,7 @@ class Keeping(BaseHTTPRequestHandler):
         """Quiet."""
 
 
+@built
 def test_no_body_is_sent_twice(bench, tmp_path):
     processes, bodies = bench("processes"), bench("bodies")
     Keeping.seen.clear()
@@ -72,6 +79,7 @@ def test_no_body_is_sent_twice(bench, tmp_path):
     assert said == [f"Say {number:010d} in one line." for number in range(len(said))]
 
 
+@built
 @pytest.mark.parametrize("dialect", ["chat", "responses", "gemini", "anthropic"])
 def test_every_language_streams_text_and_arguments(bench, mock, dialect):
     gate = bench("gate")

@@ -4,7 +4,6 @@
 """
 
 import os
-import re
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -85,5 +84,9 @@ def test_pictures_are_xml_and_inside_their_frame(bench, values):
 
 def test_a_page_is_filled_between_its_marks(bench):
     page = "a\n<!-- table -->\nold\n<!-- /table -->\nz\n"
-    filled = bench("pages").filled(page, "table", r"new \1")
-    assert re.sub(r"<!--.*?-->\n", "", filled) == "a\nnew \\1\nz\n"
+    pages = bench("pages")
+    filled = pages.filled(page, "table", r"new \1")
+    assert filled == "a\n<!-- table -->\n\nnew \\1\n\n<!-- /table -->\nz\n"
+    assert pages.filled(filled, "table", r"new \1") == filled
+    with pytest.raises(ValueError, match="no marks for curves"):
+        pages.filled(page, "curves", "")
