@@ -169,7 +169,8 @@ def figure(measured: dict[str, Any]) -> str:
 
 def number(value: float) -> str:
     """With as many digits as mean something."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    digits = next((digits for limit, digits in ((100, 0), (10, 1), (1, 2)) if abs(value) >= limit), 3)
+    return f"{value:,.{digits}f}"
 
 
 def rounded(value: Any) -> Any:

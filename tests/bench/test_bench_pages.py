@@ -64,8 +64,8 @@ def test_late_events_are_marked_and_explained(bench):
 def test_added_time_is_that_over_a_direct_call(bench):
     row = {"chat": measured(81, milliseconds=1.25), "direct": measured(1, milliseconds=1.0)}
     found = {"loads": {"small request, 1 connection": row}}
-    assert ["small request, 1 connection, ms added (p50)", "0.25", "<= 0.3", "ok"] in bench("report").goals(found)
-    assert bench("report").delays(found)[1] == ["small request, 1 connection", "0.25 / 0.25"]
+    assert ["small request, 1 connection, ms added (p50)", "0.250", "<= 0.3", "ok"] in bench("report").goals(found)
+    assert bench("report").delays(found)[1] == ["small request, 1 connection", "0.250 / 0.250"]
 
 
 @pytest.mark.parametrize("values", [[1, 1000], [5, 5], [0.02, 0.3]])
