@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test clients sidecar install check fix coverage laws mutants bench profile gate docs release stop clean
+.PHONY: help run test clients sidecar install check fix coverage laws mutants chaos soak fuzz bench profile gate failover docs release stop clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -56,6 +56,15 @@ laws: $(READY) ## the laws with 10,000 examples each (slow; make laws PROFILE=ci
 mutants: $(READY) ## put known bugs back in and show that the tests notice
 	@$(BIN)/python tests/mutants.py
 
+chaos: $(READY) ## everything that an upstream and a network can do, with a table of what callers saw
+	@CHAOS_TABLE=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/chaos $(ARGS)
+
+soak: $(READY) ## many streams for many minutes, with callers that leave and an upstream that fails (make soak ARGS="--minutes 1")
+	@$(BIN)/python bench/soak.py $(ARGS)
+
+fuzz: $(READY) ## odd requests, odd upstreams, odd bytes, for some minutes (make fuzz MINUTES=10)
+	@FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -n 2 tests/fuzz $(ARGS)
+
 bench: $(READY) ## CPU per request and per event, beside nginx and LiteLLM (make bench ARGS=--quick; docs/speed.md)
 	@$(BIN)/python bench/run.py $(ARGS)
 
@@ -68,6 +77,9 @@ gate: $(READY) ## fail when a request costs over 10 % more instructions than bef
 # Offline, and strict: a link or an anchor that leads nowhere fails. With --quiet it would not: then no warning is counted.
 docs: .build/docs/.ready ## the documentation as a site, in .build/site (make docs ARGS=serve shows it while you write)
 	@NO_MKDOCS_2_WARNING=1 .build/docs/bin/mkdocs $(or $(ARGS),build --strict --site-dir .build/site)
+
+failover: $(READY) ## kill one of two upstreams under load and show what callers notice
+	@$(BIN)/python bench/failover.py $(ARGS)
 
 # hatchling, which builds, is in uv's cache since `make install`. No package is fetched for any of this.
 release: $(READY) ## wheel and sdist in dist/, with checksums and a list of all parts (CycloneDX)

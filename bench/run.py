@@ -59,7 +59,7 @@ def main() -> int:
     elif chosen.litellm and not (LITELLM / "litellm").exists():
         print("LiteLLM is not here. To install it: make .clients/litellm/.ready", file=sys.stderr)
         return 1
-    found: dict[str, Any] = {"command": shlex.join(["make", "bench", *arguments()]), "machine": machine()}
+    found: dict[str, Any] = {"command": command(), "machine": machine()}
     with tempfile.TemporaryDirectory(prefix="dragoman-bench-") as name:
         Bench(Path(name), chosen).run(found)
     found["machine"]["load_after"] = os.getloadavg()[0]
@@ -68,9 +68,10 @@ def main() -> int:
     return 0
 
 
-def arguments() -> list[str]:
-    given = [each for each in sys.argv[1:] if each != "--save"]
-    return ["ARGS=" + shlex.join(given)] if given else []
+def command() -> str:
+    """What to type for the same run."""
+    given = shlex.join(each for each in sys.argv[1:] if each != "--save")
+    return f'make bench ARGS="{given}"' if given else "make bench"
 
 
 def lacking() -> str:
@@ -92,7 +93,7 @@ def machine() -> dict[str, Any]:
         "date": time.strftime("%Y-%m-%d"),
         "processor": names[0] if names else platform.machine(),
         "cpus": os.cpu_count(),
-        "system": f"Linux {platform.release()}",
+        "system": f"Linux {platform.release().partition('-')[0]}",
         "python": f"CPython {platform.python_version()}",
         "load_before": os.getloadavg()[0],
     }

@@ -12,6 +12,7 @@ from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
 from dragoman.messages.request import Request
+from dragoman.server.admission import Admission
 from dragoman.server.application import Application, Endpoint
 from dragoman.server.door import Door
 from dragoman.server.intake import Intake
@@ -87,7 +88,13 @@ class Script:
         self.headers: tuple[tuple[str, str], ...] = ()  # of the upstream, where its answer is passed on
         self.closed: Callable[[Journey], None] = lambda _journey: None
 
-    def begin(self, request: Request, request_id: str, caller: Sequence[tuple[str, str]] = ()) -> Journey:
+    def begin(
+        self,
+        request: Request,
+        request_id: str,
+        caller: Sequence[tuple[str, str]] = (),
+        route: object = None,
+    ) -> Journey:
         assert request_id.startswith("req_")
         if self.refuse:
             raise self.refuse
@@ -184,7 +191,7 @@ async def running(
     script, lines = Script(), []
     redact = Redactor(secrets)
     router = routes or Routes("sonnet")
-    intake = Intake(config.server.body_limit, config.server.bytes_in_flight, idle=0.2)
+    intake = Intake(config.server.body_limit, config.server.bytes_in_flight)
 
     async def close() -> None:
         lines.append('{"event":"closed"}')
@@ -192,8 +199,10 @@ async def running(
     def tokens(body: Body) -> int:
         return len(body.messages) * 7
 
+    admission = Admission()
+    admission.allow(config.server.concurrent, config.server.queue, config.server.queue_timeout)
     hot: dict[str, Endpoint] = {
-        "/v1/messages": Messages(script, intake, credentials),
+        "/v1/messages": admission.around(Messages(script, intake, credentials)),
         "/v1/messages/count_tokens": Counting(router, intake, tokens),
     }
     application = Application(
@@ -203,6 +212,7 @@ async def running(
         log=Log(lines.append, redact=redact),
         redact=redact,
         close=close,
+        admission=admission,
     )
     async with listening(application, config.server) as (port, stop, serving):
         yield House(script, lines, port, intake, application, stop, serving)

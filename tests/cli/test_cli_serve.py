@@ -1,7 +1,6 @@
 """`dragoman serve` as processes: ports, signals, workers, tokens, and the time to start."""
 
 import asyncio
-import http.client
 import json
 import os
 import signal
@@ -9,76 +8,22 @@ import socket
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import urlsplit
 
 import pytest
 
 from cli.conftest import Run
-from clients.conftest import clean_environment, wait_for_url
-from dragoman.cli import banner, configuration, serve
+from cli.served import Served, get, served, until
+from clients.conftest import clean_environment
+from dragoman.cli import banner, configuration, reading, serve
 from dragoman.cli.failure import Failure
-from dragoman.cli.reloading import Reloader
 from dragoman.config import load, with_demo
 from dragoman.config.settings import Config, Provider, Secrets, Server
 from dragoman.dialects.contract import Target
 
 ASK = {"model": "sonnet", "max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]}
-
-
-class Served:
-    """One `dragoman serve` in a process of its own."""
-
-    def __init__(self, home: Path, arguments: list[str], stdin: int = subprocess.DEVNULL) -> None:
-        home.mkdir(parents=True, exist_ok=True)
-        self.home = home
-        self.errors = home / "stderr"
-        with (home / "stdout").open("ab") as out, self.errors.open("ab") as err:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "dragoman", *arguments],
-                cwd=home,
-                env=clean_environment(home),
-                stdin=stdin,
-                stdout=out,
-                stderr=err,
-            )
-
-    def url(self) -> str:
-        return wait_for_url(self.process, self.errors)
-
-    def said(self) -> str:
-        return self.errors.read_text("utf-8")
-
-
-@contextmanager
-def served(home: Path, *arguments: str, stdin: int = subprocess.DEVNULL) -> Iterator[Served]:
-    running = Served(home, ["serve", *arguments], stdin)
-    try:
-        yield running
-    finally:
-        if running.process.poll() is None:
-            running.process.kill()
-        running.process.wait()
-        if running.process.stdin is not None:
-            running.process.stdin.close()
-
-
-def get(
-    url: str, path: str = "/health", headers: dict[str, str] | None = None, body: object = None
-) -> tuple[int, bytes]:
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
-    try:
-        raw = None if body is None else json.dumps(body)
-        connection.request("POST" if raw else "GET", path, raw, headers or {})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
 
 
 def free_port() -> int:
@@ -117,13 +62,6 @@ def test_proxy_is_another_name_of_serve(tmp_path: Path) -> None:
         running.process.wait()
 
 
-def until(true: Callable[[], bool], limit: float = 20.0) -> None:
-    end = time.monotonic() + limit
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 class TestReload:
     """`dragoman serve --reload`."""
 
@@ -159,25 +97,8 @@ class TestReload:
         with served(tmp_path, "--reload") as running:
             url = running.url()
             (tmp_path / ".env").write_text("DRAGOMAN_PORT=1\n", "utf-8")
-            until(lambda: "Another address needs another start" in running.said())
+            until(lambda: "Needs another start, and stays as it is until then: server.port" in running.said())
             assert get(url)[0] == 200
-
-    def test_a_process_that_ends_is_told_and_started_with_the_next_change(
-        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-    ) -> None:
-        file = tmp_path / "file"
-        mark = tmp_path / "mark"
-
-        def again() -> list[Callable[[], None]]:
-            return [lambda: os.kill(os.getppid(), signal.SIGTERM)]
-
-        def first() -> None:
-            file.write_text("changed", "utf-8")
-            mark.touch()
-
-        assert Reloader([first], again, [file]).run() == 0
-        assert mark.exists()
-        assert "A process ended (0)" in capfd.readouterr().err
 
 
 def test_the_demo_answers_when_nothing_is_configured(tmp_path: Path) -> None:
@@ -255,6 +176,44 @@ def test_off_loopback_a_token_is_made_kept_and_shown_once(tmp_path: Path) -> Non
     with served(tmp_path, "--host", "0.0.0.0", "--port", "0") as again:
         assert get(again.url(), "/v1/models", {"authorization": f"Bearer {token}"})[0] == 200
         assert token not in again.said()
+
+
+@pytest.mark.failure(138)
+def test_in_kubernetes_no_token_is_made(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each replica would have another one."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    for known in ("", "dev-local"):
+        monkeypatch.setenv("LITELLM_MASTER_KEY", known)
+        result = run("serve", "--host", "0.0.0.0", "--port", "0")
+        assert result.exit_code == 3
+        assert "Secret" in result.output
+        assert "DRAGOMAN_AUTH_TOKEN" in result.output
+    assert not list(tmp_path.rglob("token"))
+    place = configuration.here()
+    for server in (Server(), Server(host="0.0.0.0", auth_token="mounted"), Server(host="0.0.0.0", open=True)):
+        assert reading.with_token(Config(server=server), place) == (Config(server=server), None)
+
+
+@pytest.mark.failure(138)
+def test_an_open_door_is_told_at_every_start(tmp_path: Path) -> None:
+    (tmp_path / "dragoman.yaml").write_text("server: {open: true}\n", "utf-8")
+    for _ in range(2):
+        with served(tmp_path, "--host", "0.0.0.0", "--port", "0") as running:
+            assert get(running.url(), "/v1/messages", {}, ASK)[0] == 200
+            assert get(running.url(), "/auth-token")[1] == (
+                b'{"auth_token":"","note":"No token is set: callers need none."}'
+            )
+            page = {"origin": "https://page.example", "host": "gateway.example"}
+            assert get(running.url(), "/v1/messages", page, ASK)[0] == 403
+            assert "THE DOOR IS OPEN" in running.said()
+            running.process.terminate()
+            assert running.process.wait(20) == 0
+        first = json.loads((tmp_path / "stdout").read_text("utf-8").splitlines()[0])
+        assert (first["level"], first["event"]) == ("warning", "note")
+        assert "server.open" in first["message"]
+        assert not list(tmp_path.rglob("token"))
+        (tmp_path / "stdout").unlink()
+        running.errors.unlink()
 
 
 def test_ends_with_its_parent(tmp_path: Path) -> None:
@@ -360,7 +319,7 @@ def test_a_state_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("XDG_STATE_HOME", str(blocked))
     config = Config(server=Server(host="0.0.0.0"))
     with pytest.raises(Failure, match=r"Set server\.auth_token"):
-        serve.with_token(config, configuration.here())
+        reading.with_token(config, configuration.here())
 
 
 def test_workers_need_fork(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -386,7 +345,7 @@ def test_an_application_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(serve, "serve", fail)
     with pytest.raises(Failure, match="could not start"):
-        serve.work(serve.Service(Config(), Secrets({}), [], []))
+        serve.work(reading.Service(Config(), Secrets({}), reading.Reading(place=configuration.here()), [], []))
 
 
 @pytest.fixture

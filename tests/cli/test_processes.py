@@ -144,10 +144,3 @@ def test_a_worker_that_fails_plainly_shows_no_traceback(tmp_path: Path) -> None:
 
     assert ended(processes.fork(work)) == 1
     assert (tmp_path / "stderr").read_text() == "Error: No luck.\n"
-
-
-def test_a_worker_that_is_interrupted_ends_well() -> None:
-    def work() -> None:
-        raise KeyboardInterrupt
-
-    assert ended(processes.fork(work)) == 0

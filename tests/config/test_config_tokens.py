@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dragoman.config import kept_token, save_token, state_folder
+from dragoman.config import in_kubernetes, kept_token, save_token, state_folder
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
@@ -42,3 +42,9 @@ def test_where() -> None:
     assert state_folder({"XDG_STATE_HOME": "s"}, home, windows=False) == home / ".local/state/dragoman"
     assert state_folder({"LOCALAPPDATA": "/l"}, home, windows=True) == Path("/l/dragoman")
     assert state_folder({}, home, windows=True) == home / "AppData/Local/dragoman"
+
+
+def test_a_pod_is_known_by_the_variable_that_every_pod_has() -> None:
+    assert in_kubernetes({"KUBERNETES_SERVICE_HOST": "10.96.0.1"})
+    assert not in_kubernetes({"KUBERNETES_SERVICE_HOST": ""})
+    assert not in_kubernetes({})

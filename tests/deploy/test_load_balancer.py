@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -45,9 +46,6 @@ def free_port() -> int:
 @contextlib.contextmanager
 def balancer(folder: Path, *gateways: str) -> Iterator[str]:
     """nginx as documented, but for its port and what is behind it."""
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
-    if program is None:
-        pytest.skip("nginx is not installed")
     (documented,) = blocks("operations.md", "nginx")
     port = free_port()
     lines = [line for line in documented.splitlines() if not line.strip().startswith("server 10.")]
@@ -55,7 +53,16 @@ def balancer(folder: Path, *gateways: str) -> Iterator[str]:
     assert len(documented.splitlines()) - len(lines) == 3
     text = "\n".join(lines).replace("upstream dragoman {\n", "upstream dragoman {\n" + behind)
     assert "listen 443 ssl;" in text
-    text = text.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
+    with nginx(folder, text.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};"), port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def nginx(folder: Path, text: str, port: int) -> Iterator[None]:
+    """nginx with `text` in its `http` block, once it listens on `port`."""
+    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+    if program is None:
+        pytest.skip("nginx is not installed")
     user = "user root;" if os.geteuid() == 0 else ""
     file = folder / "nginx.conf"
     file.write_text(AROUND.format(folder=folder, documented=text, user=user), "utf-8")
@@ -70,7 +77,7 @@ def balancer(folder: Path, *gateways: str) -> Iterator[str]:
                 break
             assert time.monotonic() < end
             time.sleep(0.02)
-        yield f"http://127.0.0.1:{port}"
+        yield
     finally:
         process.terminate()
         process.wait(20)
@@ -126,3 +133,16 @@ def test_other_conversations_go_to_other_gateways(tmp_path: Path) -> None:
         for number in range(20):
             assert "event: message_stop" in ask(url, f"session-{number}")
         assert min(answered(homes, 20)) >= 1
+
+
+@pytest.mark.failure(138)
+def test_a_proxy_that_says_nothing_of_its_caller_is_not_told_the_token(tmp_path: Path) -> None:
+    """`proxy_pass` and nothing else: up to 1.29.6 nginx tells by its HTTP/1.0 that it is no person at this machine."""
+    port = free_port()
+    with started(tmp_path / "gateway", DRAGOMAN_AUTH_TOKEN="canary-token") as gateway:
+        text = f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass {gateway}; proxy_http_version 1.0; }} }}"
+        with nginx(tmp_path, text, port), pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/auth-token", timeout=20)
+        with refused.value:
+            assert refused.value.code == 403
+            assert "canary-token" not in refused.value.read().decode()

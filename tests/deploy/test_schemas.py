@@ -157,7 +157,7 @@ def test_the_chart_and_the_manifest_say_the_same(tmp_path: Path) -> None:
 def test_the_configuration_that_the_chart_makes_serves(tmp_path: Path) -> None:
     keys = {"OPENAI_API_KEY": "a-key-of-the-test"}
     more = {
-        "stopAfter": 7,
+        "drainTimeout": 7,
         "keys": keys,
         "configuration": {"server": {"bytes_in_flight": 1073741824}, "models": {"sonnet": "openai/gpt-5.6"}},
     }
@@ -169,7 +169,7 @@ def test_the_configuration_that_the_chart_makes_serves(tmp_path: Path) -> None:
     file.write_text(found["ConfigMap"]["data"]["dragoman.yaml"], "utf-8")
     config, _ = load(path=file, environ=environ, folder=tmp_path, home=tmp_path)
     assert (config.server.host, config.server.port) == ("0.0.0.0", 4000)
-    assert (config.server.stop_after, config.server.bytes_in_flight) == (7, 1073741824)
+    assert (config.server.drain_timeout, config.server.bytes_in_flight) == (7, 1073741824)
     assert config.logs.format == "json"
     with started(tmp_path / "home", "--config", str(file), **environ) as url:
         port = url.rpartition(":")[2]
@@ -257,7 +257,7 @@ def test_a_change_of_the_configuration_makes_new_pods(tmp_path: Path) -> None:
         ({**OWN_SECRET, "keys": {"OPENAI_API_KEY": "x"}}, "would have no effect"),
         ({**LEAST, "keys": {"DRAGOMAN_AUTH_TOKEN": "x"}}, "that is what token is for"),
         ({"token": TOKEN}, "image.repository is empty"),
-        ({**LEAST, "configuration": {"server": {"stop_after": 5}}}, "stopAfter says it"),
+        ({**LEAST, "configuration": {"server": {"drain_timeout": 5}}}, "drainTimeout says it"),
         ({**LEAST, "configuration": {"server": {"auth_token": "x"}}}, "is set by the chart"),
         ({**LEAST, "ingress": {"enabled": True, "tlsSecret": "x"}}, "needs ingress.host"),
         ({**LEAST, "replica": 1}, "replica"),

@@ -141,7 +141,7 @@ def test_the_entry_point_answers_and_ends_on_sigterm(installed: Path) -> None:
         check = json.loads(DOCKERFILE.partition("    CMD ")[2].splitlines()[0])
         assert subprocess.run([sys.executable, *check[1:]], env={"DRAGOMAN_PORT": port}, check=False).returncode == 0
         process.terminate()
-        assert process.wait(Server().stop_after) == 0
+        assert process.wait(leaving(Server())) == 0
     check_again = subprocess.run(
         [sys.executable, *check[1:]], env={"DRAGOMAN_PORT": port}, check=False, capture_output=True
     )
@@ -200,6 +200,11 @@ def test_what_is_sent_to_the_builder_is_listed() -> None:
     assert all((ROOT / name).exists() for name in sent)
 
 
+def leaving(settings: Server) -> float:
+    """Seconds that whatever starts dragoman must wait before it kills."""
+    return settings.drain_delay + settings.drain_timeout + 10
+
+
 def seconds(text: str) -> float:
     return float(text.removesuffix("s"))
 
@@ -211,7 +216,7 @@ def test_compose() -> None:
     assert service["env_file"][0]["path"] == ".env"
     assert service["ports"] == ["127.0.0.1:4000:4000"]
     assert service["environment"]["DRAGOMAN_PORT"] == "4000"
-    assert seconds(service["stop_grace_period"]) > Server().stop_after
+    assert seconds(service["stop_grace_period"]) >= leaving(Server())
     assert {mount.partition(":")[0] for mount in service["volumes"]} == set(found["volumes"])
     assert service["healthcheck"]["test"][:3] == ["CMD", "python", "-c"]
     assert "4000" in service["healthcheck"]["test"][3]
@@ -256,8 +261,8 @@ def test_manifests(tmp_path: Path) -> None:
     environ = {"DRAGOMAN_AUTH_TOKEN": "a-token-of-the-test", "OPENAI_API_KEY": "a-key-of-the-test"}
     config, _ = load(path=file, environ=environ, folder=tmp_path, home=tmp_path)
     assert config.server.port == container["ports"][0]["containerPort"]
-    wait = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert pod["terminationGracePeriodSeconds"] > config.server.stop_after + wait
+    assert config.server.drain_delay > 0
+    assert pod["terminationGracePeriodSeconds"] >= leaving(config.server)
 
 
 def test_the_specification_of_the_app() -> None:
@@ -277,7 +282,8 @@ def test_the_unit_of_systemd() -> None:
     assert service["ExecStart"] == "/opt/dragoman/bin/dragoman serve"
     assert service["DynamicUser"] == service["NoNewPrivileges"] == "yes"
     assert service["StateDirectory"] == service["ConfigurationDirectory"] == "dragoman"
-    assert float(service["TimeoutStopSec"]) > Server().stop_after
+    assert float(service["TimeoutStopSec"]) >= leaving(Server())
+    assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
 
 
 @pytest.mark.parametrize(("old", "new", "says"), [("", "", ""), ("KillMode=", "KilMode=", "Unknown key 'KilMode'")])

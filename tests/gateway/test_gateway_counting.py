@@ -55,7 +55,9 @@ class Upstream:
         self._pieces = [*pieces, b""]
         self._answers = bool(pieces)
 
-    async def send(self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> "Upstream":
+    async def send(
+        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, *, public: bool = False
+    ) -> "Upstream":
         self.asked = [method, url, list(headers), body]
         if not self._answers:
             await asyncio.Event().wait()

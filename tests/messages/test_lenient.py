@@ -1,6 +1,7 @@
 """Odd bytes and odd types: everything that makes sense is kept, and nothing raises but ValueError."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -29,6 +30,10 @@ def test_any_bytes_are_json_or_a_value_error(body: bytes) -> None:
 def test_deep_nesting_is_a_value_error(body: bytes) -> None:
     with pytest.raises(ValueError, match="nested"):
         parse(body)
+
+
+def test_numbers_that_no_machine_holds() -> None:
+    assert parse(b"[1e999999, 7, %b, -%b]" % (b"9" * 5000, b"9" * 5000)) == [math.inf, 7, math.inf, -math.inf]
 
 
 @given(_JSON)

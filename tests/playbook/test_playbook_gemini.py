@@ -97,7 +97,9 @@ class Lab:
         )
         return Route(requested=name, targets=(target,), steps=())
 
-    async def send(self, _method: str, url: str, _headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
+    async def send(
+        self, _method: str, url: str, _headers: Sequence[tuple[str, str]], body: bytes, *, public: bool = False
+    ) -> Answer:
         self.bodies.append(json.loads(body))
         status, value = self.answers.pop(0)
         return Answer(status, value, stream=":stream" in url)

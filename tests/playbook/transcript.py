@@ -289,7 +289,9 @@ class MemoryUpstream:
     def __init__(self, playbook: Playbook) -> None:
         self.playbook = playbook
 
-    async def send(self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> "MemoryAnswer":
+    async def send(
+        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, *, public: bool = False
+    ) -> "MemoryAnswer":
         assert method == "POST"
         sent = Sent(url, dict(headers), body.decode(), asyncio.get_running_loop().create_future())
         self.playbook.calls.put_nowait(sent)

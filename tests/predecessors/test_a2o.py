@@ -1,9 +1,15 @@
 """P0: a LiteLLM `config.yaml`, OPENAI_MODEL, LITELLM_MASTER_KEY, and the log of that proxy."""
 
 import json
+import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
 
 from cli.test_cli_serve import get, served
+from clients import scripted
+from clients.test_claude_code import LIMIT, invocation
 from predecessors.conftest import OPENAI_KEY, OpenAI, Serve
 
 CONFIG = """\
@@ -28,6 +34,51 @@ def test_p0_1_messages_from_a_chat_server(serve: Serve, openai: OpenAI) -> None:
     with serve(**lines) as gateway:
         assert gateway.ask(model="gpt-4o-mini").json["type"] == "message"
         assert "event: message_stop" in gateway.ask(model="gpt-4o-mini", stream=True).body.decode()
+
+
+OWN = "canary-callers-own"
+
+
+@pytest.mark.failure(137, 140)
+@pytest.mark.parametrize("master", [{}, {"LITELLM_MASTER_KEY": "sk-master"}], ids=["open", "with a master key"])
+def test_p0_2_the_upstream_by_a_header(serve: Serve, openai: OpenAI, tmp_path: Path, master: dict[str, str]) -> None:
+    with scripted.serving(lambda body: scripted.words(f"Chosen {body['model']}.")) as chosen:
+        # The host is on this machine here, so it has to be listed; those of the presets need no entry.
+        lines = {"OPENAI_API_KEY": OPENAI_KEY, "OPENAI_BASE_URL": openai.url, "OPENAI_MODEL": "gpt-4o-mini", **master}
+        files = {"dragoman.yaml": f'server: {{endpoints: ["{urlsplit(chosen.url).netloc}"]}}\nlogs: {{format: a2o}}\n'}
+        asked = {"a2o-endpoint": chosen.url, "authorization": f"Bearer {OWN}"}
+        token = {"x-dragoman-token": "sk-master"} if master else {}
+        with serve(files=files, **lines) as gateway:
+            answer = gateway.ask(model="qwen-3-coder-480b", headers={**asked, **token})
+            assert answer.json["content"][0]["text"] == "Chosen qwen-3-coder-480b."
+            streamed = gateway.ask(model="gpt-4o-mini", stream=True, headers={**asked, **token})
+            assert "event: message_stop" in streamed.body.decode()
+            counted = gateway.ask(to="/v1/messages/count_tokens", headers={**asked, **token})
+            assert counted.json["input_tokens"] > 0
+            for header, status, words in (
+                ({}, 401, "x-dragoman-token"),
+                ({"a2o-endpoint": "https://attacker.example/v1"}, 403, "endpoints"),
+                ({"a2o-endpoint": "http://169.254.169.254/v1"}, 403, "endpoints"),
+                ({"a2o-endpoint": "api.cerebras.ai"}, 400, "https://api.cerebras.ai/v1"),
+            ):
+                own = {"authorization": f"Bearer {OWN}"} if header else {}
+                refused = gateway.ask(headers={**asked, "authorization": "", **own, **header, **token})
+                assert refused.status == status
+                assert words in refused.json["error"]["message"]
+            if master:
+                refused = gateway.ask(headers=asked)
+                assert refused.status == 401
+                assert "x-dragoman-token" in refused.json["error"]["message"]
+            assert not chosen.complaints
+            assert [each["authorization"] for each in chosen.headers] == [f"Bearer {OWN}"] * 2
+            assert not [each for each in chosen.headers if OPENAI_KEY in str(each) or "sk-master" in str(each)]
+            assert not openai.chats
+            assert not openai.requests
+    log = (tmp_path / "stdout").read_text("utf-8")
+    assert OWN not in log
+    first = json.loads(log.splitlines()[0])
+    assert first["endpoint"] == chosen.url.partition("://")[2] + "/chat/completions"
+    assert (first["event"], first["model"]) == ("proxy.success", "qwen-3-coder-480b")
 
 
 def test_p0_3_the_model_names_in_use(serve: Serve, openai: OpenAI) -> None:
@@ -76,3 +127,33 @@ def test_p0_6_one_object_a_request(serve: Serve, openai: OpenAI, tmp_path: Path)
     assert done["stream"] is False
     assert done["endpoint"].endswith("/v1/chat/completions")
     assert (failed["event"], failed["usage"]) == ("proxy.failure", None)
+
+
+def test_p0_9_claude_code_by_its_settings_file(serve: Serve, tmp_path: Path) -> None:
+    """ANTHROPIC_AUTH_TOKEN is the provider's key, and the endpoint is in a header."""
+    with scripted.serving(lambda body: scripted.words(f"Chosen {body['model']}.")) as chosen:
+        files = {"dragoman.yaml": f'server: {{endpoints: ["{urlsplit(chosen.url).netloc}"]}}\n'}
+        with serve(files=files) as gateway:
+            home = tmp_path / "user"
+            how = invocation(gateway.url, home, "Say hello.", model="qwen-3-coder-480b")
+            settings = {
+                "ANTHROPIC_BASE_URL": how["env"].pop("ANTHROPIC_BASE_URL"),
+                "ANTHROPIC_AUTH_TOKEN": how["env"].pop("ANTHROPIC_AUTH_TOKEN") and OWN,
+                "ANTHROPIC_MODEL": "qwen-3-coder-480b",
+                "ANTHROPIC_SMALL_FAST_MODEL": "gpt-4o-mini",
+                "ANTHROPIC_CUSTOM_HEADERS": f"a2o-endpoint: {chosen.url}",
+            }
+            (home / "claude").mkdir()
+            (home / "claude" / "settings.json").write_text(json.dumps({"env": settings}), "utf-8")
+            done = subprocess.run(**how, capture_output=True, timeout=LIMIT, check=False)
+            assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-2000:]
+            assert "Chosen qwen-3-coder-480b." in done.stdout
+    assert {each["authorization"] for each in chosen.headers} == {f"Bearer {OWN}"}
+
+
+def test_p0_9_a_default_endpoint(serve: Serve, openai: OpenAI) -> None:
+    """For clients that cannot send the header: the operator's address, and the operator's key."""
+    lines = {"OPENAI_API_KEY": OPENAI_KEY, "OPENAI_BASE_URL": openai.url, "OPENAI_MODEL": "gpt-4o-mini"}
+    with serve(**lines, LITELLM_MASTER_KEY="dev-local") as gateway:
+        answer = gateway.ask(headers={"authorization": "Bearer dev-local"})
+        assert answer.json["content"][0]["text"] == "Chat from gpt-4o-mini."

@@ -464,7 +464,7 @@ async def test_a_caller_who_leaves_inside_the_body() -> None:
 
 
 async def test_stopping_ends_open_streams_with_an_error_event() -> None:
-    async with running(config=Config(server=Server(stop_after=0))) as house:
+    async with running(config=Config(server=Server(drain_timeout=0))) as house:
 
         async def stream(send) -> None:
             await send(b"event: ping\ndata: {}\n\n")

@@ -3,7 +3,7 @@
 import pytest
 
 from dragoman.messages.errors import ApiError
-from dragoman.server.door import Door, is_loopback
+from dragoman.server.door import Door, is_loopback, shows_token
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "LOCALHOST", "127.0.0.2"])
@@ -91,7 +91,7 @@ def test_an_open_door_asks_for_nothing() -> None:
 @pytest.mark.failure(139)
 def test_the_words_tell_missing_from_wrong() -> None:
     door = Door("127.0.0.1", "t0ken-é")
-    with pytest.raises(ApiError, match="has none"):
+    with pytest.raises(ApiError, match=r"has none.*x-dragoman-token"):
         door.check_token({b"authorization": b"Basic abc"})
     with pytest.raises(ApiError, match="not this gateway's") as refused:
         door.check_token({b"x-api-key": b"wrong"})
@@ -110,6 +110,8 @@ def test_the_callers_own_credentials_are_not_our_token() -> None:
     assert door.credentials({b"authorization": b"t0ken", b"x-api-key": b"", b"x-dragoman-token": b"x"}) == ()
     assert door.credentials({b"authorization": b"Bearer own", b"x-api-key": b"own"}) == (*own, *ours)
     assert Door("127.0.0.1", "").credentials({b"x-api-key": b"own"}) == ours
+    for word in (b"dragoman", b"dragoman-made-elsewhere", b"dev-local"):
+        assert Door("127.0.0.1", "").credentials({b"x-api-key": word, b"authorization": b"Bearer " + word}) == ()
     assert door.credentials({b"authorization": b"Basic t0ken"}) == (("authorization", "Basic t0ken"),)
     with pytest.raises(ApiError, match="x-dragoman-token"):
         door.check_token({b"authorization": b"Bearer own"})
@@ -128,7 +130,20 @@ def test_the_callers_own_credentials_are_not_our_token() -> None:
         ("127.0.0.1", {b"host": b"localhost", b"x-forwarded-proto": b"https"}, False),
         ("127.0.0.1", {b"host": b"localhost", b"forwarded": b"for=192.0.2.1"}, False),
         ("127.0.0.1", {b"host": b"localhost", b"origin": b"http://localhost"}, False),
+        ("127.0.0.1", {b"host": b"localhost", b"connection": b"keep-alive"}, True),
+        ("127.0.0.1", {b"host": b"localhost", b"connection": b"Close"}, False),
+        ("127.0.0.1", {b"host": b"localhost", b"connection": b"close, x"}, False),
     ],
 )
 def test_whom_the_token_is_told(peer: str, headers: dict[bytes, bytes], shown: bool) -> None:
-    assert Door("0.0.0.0", "token").shows_token(peer, headers) is shown
+    assert shows_token(peer, headers) is shown
+    assert not shows_token(peer, headers, "1.0")
+
+
+@pytest.mark.failure(138)
+def test_an_open_door_off_loopback_is_open_on_purpose() -> None:
+    door = Door("0.0.0.0", "", everybody=True)
+    door.check_token({})
+    door.check_host({b"host": b"gateway.example"})
+    with pytest.raises(ApiError, match="web pages"):
+        door.check_host({b"host": b"gateway.example", b"origin": b"http://gateway.example"})

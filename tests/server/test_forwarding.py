@@ -17,7 +17,7 @@ from dragoman.dialects import DIALECTS
 from dragoman.dialects.anthropic import ANTHROPIC
 from dragoman.dialects.anthropic.quirks import Quirks
 from dragoman.dialects.contract import Target
-from dragoman.server import application, forwarding
+from dragoman.server import application, forwarding, protocol
 from dragoman.server.forwarding import covers, rewritten
 from server_fixture import Reply, ask, connect, listening, read_chunk, read_head, read_reply
 from upstream.wire import Connection, Received, Script
@@ -516,7 +516,7 @@ async def test_a_caller_who_leaves_while_waiting_closes_the_upstream(gateway: Ga
 
 
 async def test_a_caller_who_stops_sending_is_told(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(application, "Forward", lambda *made: forwarding.Forward(*made, idle=0.05))
+    monkeypatch.setattr(protocol, "BODY_WINDOW", 0.05)
     gone = asyncio.Event()
 
     async def script(connection: Connection) -> None:
@@ -529,8 +529,8 @@ async def test_a_caller_who_stops_sending_is_told(gateway: Gateway, monkeypatch:
             reader, writer = await connect(house.port)
             writer.write(b"POST /v1/files HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 9\r\n\r\n" + begun)
             reply = await read_reply(reader)
-            assert reply.status == 400
-            assert "No byte" in reply.json["error"]["message"]
+            assert reply.status == 408
+            assert "too slowly" in reply.json["error"]["message"]
             writer.close()
         await asyncio.wait_for(gone.wait(), 5)
 
@@ -593,7 +593,7 @@ async def test_a_server_that_stops_cuts_what_is_not_over(gateway: Gateway) -> No
         await connection.chunk(b"hello")
         await connection.gone()
 
-    async with gateway(script, stop_after=0) as house:
+    async with gateway(script, drain_timeout=0) as house:
         reader, writer = await connect(house.port)
         writer.write(b"GET /v1/files/f/content HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
         await read_head(reader)

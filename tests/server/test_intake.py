@@ -40,8 +40,8 @@ def endless(*bodies: bytes) -> Any:
     return more
 
 
-def intake(limit: int = 1000, together: int = 10_000, idle: float = 5) -> Intake:
-    return Intake(limit, together, idle=idle)
+def intake(limit: int = 1000, together: int = 10_000) -> Intake:
+    return Intake(limit, together)
 
 
 async def refused(coroutine: Any) -> ApiError:
@@ -90,31 +90,6 @@ async def test_all_bodies_together_are_bounded() -> None:
     with pytest.raises(asyncio.CancelledError):
         await declared
     assert reading.held == 0
-
-
-async def test_a_caller_who_stops_sending() -> None:
-    reading = intake(idle=0.01)
-    error = await refused(reading.read({b"content-length": b"9"}, endless(b"x")))
-    assert error.kind == "invalid_request"
-    assert "0.01 s" in error.message
-    assert reading.held == 0
-
-
-async def test_a_slow_caller_who_goes_on_is_waited_for() -> None:
-    receive = pieces(*[b"x"] * 6)
-
-    async def slow() -> Any:
-        await asyncio.sleep(0.02)
-        return await receive()
-
-    assert await intake(idle=0.08).read({}, slow) == b"x" * 6
-
-
-async def test_many_pieces_in_a_moment_put_the_end_off_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    put_off = []
-    monkeypatch.setattr(asyncio.Timeout, "reschedule", lambda self, when: put_off.append(when))
-    assert await intake(idle=5).read({}, pieces(*[b"x"] * 600)) == b"x" * 600
-    assert len(put_off) == 1  # at the beginning
 
 
 async def test_a_caller_who_leaves() -> None:

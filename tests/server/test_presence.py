@@ -1,6 +1,7 @@
 """Who leaves is noticed; who is served quickly is never watched."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -76,3 +77,22 @@ async def test_only_a_task_can_watch() -> None:
 
     asyncio.get_running_loop().call_soon(outside)
     assert "task" in str(await failed)
+
+
+@pytest.mark.failure(144)
+async def test_what_was_watched_is_freed_at_once() -> None:
+    """And not when the garbage collector finds it: that is late for streams, whose frames are large."""
+    caller = Caller()
+    presence = Presence(caller.receive, patience=0)
+    while caller.asked < 2:
+        await asyncio.sleep(0)
+    gc.collect()
+    gc.disable()
+    try:
+        presence.stop()
+        del presence
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not any(isinstance(each, Presence) for each in gc.get_objects())
+    finally:
+        gc.enable()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dragoman.config.settings import Server
-from dragoman.server import serving
+from dragoman.server import protocol, serving
 from dragoman.server.serving import bind, loop_factory, serve
 from server_fixture import ask, listening
 
@@ -171,13 +171,13 @@ async def test_bodies_come_whole_however_they_are_cut() -> None:
 async def test_a_head_goes_out_with_its_body_or_alone_when_nothing_follows(monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = asyncio.Event()
     together: list[int] = []
-    flush = serving._Gathered._flush
+    flush = protocol._Gathered._flush
 
-    def flushed(self: serving._Gathered) -> None:
+    def flushed(self: protocol._Gathered) -> None:
         together.append(len(self._head))
         flush(self)
 
-    monkeypatch.setattr(serving._Gathered, "_flush", flushed)
+    monkeypatch.setattr(protocol._Gathered, "_flush", flushed)
 
     async def slow(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -270,3 +270,44 @@ def test_importing_the_server_stays_light() -> None:
     code = "import sys, dragoman.server.serving, dragoman.server.pages; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"rich", "pydantic", "httpx2", "requests", "dragoman.demo"} & set(loaded)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("pause", [0, 1, 2, 3])
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_caller_who_leaves_while_the_answer_is_written(pause: int, whole: bool) -> None:
+    """uvloop raises for a transport that is closed, and uvicorn hears of that a moment later."""
+    failures: list[Any] = []
+    over = asyncio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await hello(scope, receive, send)
+            return
+        try:
+            while (await receive())["type"] != "http.disconnect":
+                break
+            for _ in range(pause):
+                await asyncio.sleep(0)
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+            if whole:
+                await send({"type": "http.response.body", "body": b"hi"})
+            else:
+                await asyncio.sleep(0)
+        except Exception as error:  # noqa: BLE001 what the test is about
+            failures.append(error)
+        finally:
+            over.set()
+
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    async with listening(slow) as (port, _, _):
+        for _ in range(20):
+            over.clear()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}")
+            writer.write_eof()
+            async with asyncio.timeout(10):
+                await over.wait()
+                await reader.read()
+            writer.close()
+    assert failures == []

@@ -15,7 +15,10 @@ class Recorded:
     def __init__(self) -> None:
         self.calls: list[tuple[str, list[tuple[str, str]]]] = []
 
-    async def send(self, method: str, url: str, headers: Sequence[tuple[str, str]], body: object) -> str:
+    async def send(
+        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: object, *, public: bool
+    ) -> str:
+        assert not public
         assert (method, body) == ("POST", b"{}")
         self.calls.append((url, list(headers)))
         return "answer"

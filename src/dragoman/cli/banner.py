@@ -49,6 +49,17 @@ def full(
     return [*lines, *(["", *proxies] if proxies else []), ""]
 
 
+def open_lines(url: str) -> list[str]:
+    """What everybody must see who starts a gateway that asks for no token."""
+    rule = bad("*" * 100)
+    return [
+        rule,
+        bad("  THE DOOR IS OPEN (server.open): whoever reaches " + url + " uses your keys, and you pay."),
+        bad("  Only for networks where that is meant. Else take `open` away and set server.auth_token."),
+        rule,
+    ]
+
+
 def provider_rows(providers: Sequence[Provider]) -> list[list[str]]:
     """Name, state and reason, ready ones first."""
     return [

@@ -81,7 +81,18 @@ def environment(name: str, place: Place) -> Environment:
 
 
 def token(place: Place) -> tuple[str, bool]:
-    """The token that was kept, or a new one that is kept from now on; and whether it is new. Raises Failure."""
+    """The token that was kept, or a new one that is kept from now on; and whether it is new.
+
+    Raises Failure, also in Kubernetes: each replica would have a token of its own there.
+    """
+    if config.in_kubernetes(place.environ):
+        raise Failure(
+            "In Kubernetes the token must come from a Secret: one that is made at the start would be another one in "
+            "each replica. Mount it as DRAGOMAN_AUTH_TOKEN:\n"
+            '  kubectl create secret generic dragoman --from-literal=DRAGOMAN_AUTH_TOKEN="$(openssl rand -hex 32)"\n'
+            "See docs/operations.md.",
+            CONFIGURATION,
+        )
     folder = state_folder(place)
     try:
         kept = config.kept_token(folder)

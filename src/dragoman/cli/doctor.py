@@ -13,7 +13,7 @@ from dragoman.cli.banner import curl, provider_rows, proxy_lines
 from dragoman.cli.configuration import Place
 from dragoman.cli.live import Live
 from dragoman.cli.reach import one, reach
-from dragoman.cli.serve import with_token
+from dragoman.cli.reading import with_token
 from dragoman.cli.terminal import bad, faint, good, say, strong, table
 from dragoman.config.settings import CALLER, Config, Provider, Secrets
 from dragoman.dialects import DIALECTS

@@ -7,6 +7,7 @@ import click
 from dragoman.cli.terminal import say
 
 FAILED = 1  # what was asked for did not work
+USAGE = 2  # it was asked for in a way that cannot work
 CONFIGURATION = 3  # the configuration is wrong
 RUNNING = 4  # dragoman already listens there
 LISTEN = 5  # the address or the port cannot be had

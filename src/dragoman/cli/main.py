@@ -15,6 +15,8 @@ COMMANDS = {
     "models": "dragoman.cli.models",
     "explain": "dragoman.cli.explain",
     "doctor": "dragoman.cli.doctor",
+    "record": "dragoman.cli.record",
+    "replay": "dragoman.cli.replay",
     "install": "dragoman.cli.install",
     "stop": "dragoman.cli.stop",
     "proxy": "dragoman.cli.serve",  # as older programs of this kind call it

@@ -3,8 +3,11 @@
 Children are made by fork before any event loop or thread exists. Nothing secret is in arguments or titles.
 """
 
+import contextlib
 import os
+import select
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +15,10 @@ from pathlib import Path
 from types import FrameType
 
 from dragoman.cli.failure import FAILED, Failure
+from dragoman.cli.reloading import PAUSE, TAKEN, Files, Hangup, hold, refused
 from dragoman.cli.terminal import say
+
+Works = Sequence[Callable[[], None]]
 
 DEATHS = 5  # unplanned ends of workers within
 WITHIN = 60.0  # seconds, after which the parent gives up
@@ -21,18 +27,21 @@ GRACE = 30.0  # seconds that workers get to finish their streams
 
 
 def fork(work: Callable[[], None]) -> int:
-    """Run `work` in a child process and return its id. The child ends when `work` returns."""
+    """Run `work` in a child process and return its id. The child ends when `work` returns.
+
+    SIGHUP waits in it until `work` takes it. SIGINT, which a terminal sends to all, is its parent's business.
+    """
     child = os.fork()
     if child:
         return child
     code = FAILED
     try:
+        signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         work()
-        code = 0
-    except KeyboardInterrupt:
         code = 0
     except Failure as error:
         error.show()
@@ -45,60 +54,116 @@ def fork(work: Callable[[], None]) -> int:
 
 
 class Supervisor:
-    """Keeps a set of child processes running until it is told to stop, or until they die too often."""
+    """Keeps a set of child processes running until it is told to stop, or until they die too often.
 
-    def __init__(self, works: Sequence[Callable[[], None]], clock: Callable[[], float] = time.monotonic) -> None:
+    On SIGHUP, and when one of `files` has changed, it asks `again` what they do from now on, and tells them to take
+    that over; when `again` raises Failure all stays as it is. `sockets` are closed when it stops: callers must not wait
+    for a process that takes nobody any more.
+    """
+
+    def __init__(
+        self,
+        works: Works,
+        again: Callable[[], Works] | None = None,
+        files: Files | None = None,
+        sockets: Sequence[socket.socket] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._works = works
+        self._again = again
+        self._files = files
+        self._sockets = sockets
         self._clock = clock
-        self._children: dict[int, Callable[[], None]] = {}
+        self._children: dict[int, int] = {}  # process -> its place in `works`
         self._deaths: list[float] = []
         self._stopping = False
+        self._wanted = False  # to read the configuration again
 
     def run(self) -> int:
         """Start all, wait for all. Returns the exit code: 0 after SIGTERM or SIGINT."""
         previous = {number: signal.signal(number, self._stop) for number in SIGNALS}
+        previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)  # so that it wakes us
+        ear, mouth = os.pipe()
+        os.set_blocking(ear, False)
+        os.set_blocking(mouth, False)
+        signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
         try:
-            for work in self._works:
-                self._start(work)
+            for place in range(len(self._works)):
+                self._start(place)
+            Hangup(self._want, alone=True).take()
             while self._children:
-                self._wait()
+                self._wait(ear)
         finally:
+            hold()
+            signal.set_wakeup_fd(-1)
+            os.close(ear)
+            os.close(mouth)
             for number, handler in previous.items():
                 signal.signal(number, handler)
         return FAILED if len(self._deaths) >= DEATHS else 0
 
-    def _wait(self) -> None:
-        child, status = os.wait()
-        work = self._children.pop(child, None)
-        if work is None or self._stopping:
+    def _wait(self, ear: int) -> None:
+        """For a signal, or the next look at the files; then do what there is to do."""
+        if select.select([ear], [], [], None if self._files is None else PAUSE)[0]:
+            os.read(ear, 1024)
+        self._reap()
+        if self._stopping:
+            for each in self._sockets:
+                each.close()
+        elif self._wanted or (self._files is not None and self._files.changed()):
+            self._wanted = False
+            self._change()
+
+    def _reap(self) -> None:
+        for child in list(self._children):
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                self._bury(self._children.pop(child), os.waitstatus_to_exitcode(status))
+
+    def _bury(self, place: int, reason: int) -> None:
+        if self._stopping:
             return
         now = self._clock()
         self._deaths = [death for death in self._deaths if now - death < WITHIN] + [now]
-        reason = os.waitstatus_to_exitcode(status)
         if len(self._deaths) >= DEATHS:
             say(f"Workers ended {DEATHS} times within {WITHIN:.0f} seconds (last: {reason}); giving up.", error=True)
             self._stop(signal.SIGTERM, None)
             return
         say(f"A worker ended ({reason}); starting another.", error=True)
-        self._start(work)
+        self._start(place)
 
-    def _start(self, work: Callable[[], None]) -> None:
+    def _start(self, place: int) -> None:
         # A signal that comes between the fork and the entry in the table would miss the child.
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, {*SIGNALS, signal.SIGHUP})
         try:
             if not self._stopping:
-                self._children[fork(work)] = work
+                self._children[fork(self._works[place])] = place
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+    def _change(self) -> None:
+        if self._again is None:
+            return
+        try:
+            self._works = self._again()
+        except Failure as error:
+            refused(error)
+            return
+        for child in list(self._children):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGHUP)
+        say(TAKEN, error=True)
+
+    def _want(self) -> None:
+        self._wanted = True
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        del frame
+        """Each signal is passed on: a worker takes a second one for a wish to be quicker."""
+        del number, frame
         self._stopping = True
         for child in list(self._children):
-            try:
-                os.kill(child, number)
-            except ProcessLookupError:
-                continue
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGTERM)
 
 
 def remember(folder: Path, port: int) -> Path:

@@ -1,100 +1,110 @@
-"""Serving on while the configuration changes: new processes on the same sockets, and the old ones finish their work."""
+"""Taking a changed configuration over while serving: on SIGHUP, and when a file has changed."""
 
+import asyncio
 import os
 import signal
-import time
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from types import FrameType
 
 from dragoman.cli.failure import Failure
-from dragoman.cli.processes import SIGNALS, fork
 from dragoman.cli.terminal import say
 
+HANGUP = getattr(signal, "SIGHUP", None)  # None on Windows
 PAUSE = 0.3  # seconds between two looks
 
-Works = Sequence[Callable[[], None]]
+KEPT = "The configuration from before stays in use."
+TAKEN = "The configuration was read again and is in use."
 
 
-class Reloader:
-    """Runs `works`, and those that `again` returns when a file has changed."""
+class Files:
+    """Tells whether some files have changed since it was asked before."""
 
-    def __init__(self, works: Works, again: Callable[[], Works], files: Sequence[Path]) -> None:
-        """`again` raises Failure when the change is wrong; then everything stays as it is."""
-        self._works = works
-        self._again = again
-        self._files = files
-        self._serving: list[int] = []
-        self._ending: list[int] = []
-        self._stopping = False
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._seen = self._look()
 
-    def run(self) -> int:
-        """Until SIGTERM or SIGINT. Returns the exit code."""
-        previous = {number: signal.signal(number, self._stop) for number in SIGNALS}
-        try:
-            seen = self._look()
-            self._start(self._works)
-            while not self._stopping:
-                time.sleep(PAUSE)
-                self._reap()
-                now = self._look()
-                if now != seen:
-                    seen = now
-                    self._change()
-        finally:
-            self._end([*self._serving, *self._ending])
-            for child in (*self._serving, *self._ending):
-                os.waitpid(child, 0)
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-        return 0
+    def changed(self) -> bool:
+        before, self._seen = self._seen, self._look()
+        return self._seen != before
 
     def _look(self) -> list[tuple[int, int, int] | None]:
         """What tells one state of the files from another."""
         found: list[tuple[int, int, int] | None] = []
-        for file in self._files:
+        for path in self._paths:
             try:
-                state = file.stat()
+                state = path.stat()
             except OSError:
                 found.append(None)
             else:
                 found.append((state.st_ino, state.st_mtime_ns, state.st_size))
         return found
 
-    def _change(self) -> None:
+
+class Hangup:
+    """SIGHUP, which has two meanings: somebody wants the configuration read again, or the terminal was closed.
+
+    A program that was started in a terminal ends with it, as if this signal were not taken; under nohup it does not.
+    """
+
+    def __init__(self, again: Callable[[], object], *, alone: bool) -> None:
+        """`again` is called on the signal, at any time. `alone`: no parent of ours looks after the terminal."""
+        self._again = again
+        self._ends = alone and HANGUP is not None and signal.getsignal(HANGUP) != signal.SIG_IGN and has_terminal()
+
+    def take(self) -> None:
+        """Take the signal from now on, and one that came before, since `hold`."""
+        if HANGUP is not None:
+            signal.signal(HANGUP, self._heard)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {HANGUP})
+
+    def _heard(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if self._ends and not has_terminal():
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            self._again()
+
+
+def hold() -> None:
+    """Let the signal wait until somebody takes it. Children that this process makes inherit that."""
+    if HANGUP is not None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {HANGUP})
+
+
+def has_terminal() -> bool:
+    """Whether this process belongs to a terminal that is still there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | getattr(os, "O_NOCTTY", 0)))
+    except OSError:
+        return False
+    return True
+
+
+async def keep_current(wanted: asyncio.Event, files: Files | None, take_over: Callable[[], Awaitable[None]]) -> None:
+    """Runs `take_over` whenever it is wanted, or one of the files has changed. Never returns.
+
+    A Failure is shown, and everything stays as it is.
+    """
+    while True:
         try:
-            works = self._again()
+            async with asyncio.timeout(None if files is None else PAUSE):
+                await wanted.wait()
+        except TimeoutError:
+            if files is not None and not files.changed():
+                continue
+        wanted.clear()
+        try:
+            await take_over()
         except Failure as error:
-            error.show()
-            say("The configuration from before stays in use.", error=True)
-            return
-        before, self._serving = self._serving, []
-        self._start(works)
-        self._end(before)
-        self._ending += before
-        say("The configuration has changed and is in use.", error=True)
+            refused(error)
+        except Exception:  # noqa: BLE001 whatever it is: the gateway serves on, and its people must know
+            sys.excepthook(*sys.exc_info())
+            say(KEPT, error=True)
 
-    def _start(self, works: Works) -> None:
-        # A signal that comes between the fork and the entry in the list would miss the child.
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        try:
-            self._serving += [fork(work) for work in works]
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
-    def _reap(self) -> None:
-        for children in (self._serving, self._ending):
-            for child in list(children):
-                ended, status = os.waitpid(child, os.WNOHANG)
-                if ended:
-                    children.remove(child)
-                    if children is self._serving:
-                        code = os.waitstatus_to_exitcode(status)
-                        say(f"A process ended ({code}); the next change starts another.", error=True)
-
-    @staticmethod
-    def _end(children: Sequence[int]) -> None:
-        for child in children:
-            os.kill(child, signal.SIGTERM)
-
-    def _stop(self, *_: object) -> None:
-        self._stopping = True
+def refused(error: Failure) -> None:
+    """Say it loudly, for people who look at the log and expect their change."""
+    error.show()
+    say(KEPT, error=True)

@@ -10,38 +10,37 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import click
-from msgspec import Struct, structs
+from msgspec import structs
 
 from dragoman import config
-from dragoman.cli import banner, configuration, lacks, processes
+from dragoman.cli import banner, configuration, lacks, processes, reloading
 from dragoman.cli.failure import LISTEN, RUNNING, Failure
 from dragoman.cli.models import rows
-from dragoman.cli.reloading import Reloader
+from dragoman.cli.reading import Around, Reading, Service
 from dragoman.cli.terminal import say
-from dragoman.config.settings import Config, Secrets
+from dragoman.config.settings import Config
 from dragoman.routing import Router
 from dragoman.server import serving
-from dragoman.server.door import is_loopback
 
-
-class Service(Struct, frozen=True):
-    """Everything that a serving process needs, made before it starts."""
-
-    config: Config
-    secrets: Secrets
-    sockets: list[socket.socket]
-    demo: list[socket.socket]  # of the simulated upstream; empty when real ones serve
+host_option = click.option(
+    "--host", help="Address to listen on. Off loopback a token is required, and made when there is none."
+)
+port_option = click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one. Default: 8082."
+)
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Log more.")
 
 
 @click.command("serve")
 @configuration.option
-@click.option("--host", help="Address to listen on. Off loopback a token is required, and made when there is none.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one. Default: 8082.")
+@host_option
+@port_option
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that serve. Default: 1.")
 @click.option("--reload", is_flag=True, help="Take changes of the configuration file and of .env over at once.")
-@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@verbose_option
 @click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input is closed.")
 def command(  # noqa: PLR0917 - click calls it with keywords
     file: Path | None,
@@ -53,51 +52,35 @@ def command(  # noqa: PLR0917 - click calls it with keywords
     with_parent: bool,
 ) -> None:
     """Start the gateway."""
-    place = configuration.here()
+    reading = Reading(place=configuration.here(), file=file, host=host, port=port, workers=workers, verbose=verbose)
+    start(reading, reload=reload, with_parent=with_parent)
 
-    def configured() -> tuple[Config, Secrets, str | None]:
-        found, keys = configuration.load(file, place)
-        found = configuration.with_server(found, host=host, port=port, workers=workers)
-        if verbose:
-            found = structs.replace(found, logs=structs.replace(found.logs, level="debug"))
-        found, fresh_token = with_token(found, place)
-        return found, keys, fresh_token
 
-    found, keys, fresh_token = configured()
-    if (found.server.workers > 1 or reload) and not hasattr(os, "fork"):
-        raise Failure("Several workers and --reload need fork, which this system does not have. Use --workers 1.")
-    folder = configuration.state_folder(place)
+def start(
+    reading: Reading, around: Around | None = None, *, reload: bool = False, with_parent: bool = False
+) -> NoReturn:
+    """Serve until the end, and leave. Raises Failure."""
+    files = reading.files() if reload else None  # before they are read: a change meanwhile must not be missed
+    found, keys, fresh_token = reading.first()
+    if found.server.workers > 1 and not hasattr(os, "fork"):
+        raise Failure("Several workers need fork, which this system does not have. Use --workers 1.")
+    folder = configuration.state_folder(reading.place)
     sockets = listen(found.server.host, found.server.port, folder)
     url = address(sockets)
-    service = with_demo(Service(found, keys, sockets, []))
-    # Until the server takes the signal over, it ends this process in the same clean way.
+    service = with_demo(Service(found, keys, reading, sockets, [], files=files, around=around or Around()))
+    # Until the server takes the signals over: the one ends this process in the same clean way, the other waits.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    reloading.hold()
     mark = remember(folder, sockets[0].getsockname()[1])
-
-    def again() -> list[Callable[[], None]]:
-        """The same sockets with what is configured now."""
-        changed, secrets, _ = configured()
-        if (changed.server.host, changed.server.port) != (found.server.host, found.server.port):
-            say("Another address needs another start; the rest is taken over.", error=True)
-        return parts(with_demo(Service(changed, secrets, sockets, [])))
-
     try:
         announce(service.config, url, fresh_token)
         if with_parent:
             end_with_parent()
-        code = Reloader(parts(service), again, configuration.files(file, place)).run() if reload else run(service)
+        code = run(service)
     finally:
         if mark is not None:
             mark.unlink(missing_ok=True)
     sys.exit(code)
-
-
-def with_token(found: Config, place: configuration.Place) -> tuple[Config, str | None]:
-    """Off loopback a token is required, and one that everybody knows is none. Returns it when it was made just now."""
-    if is_loopback(found.server.host) or found.server.auth_token not in ("", config.KNOWN_TOKEN):
-        return found, None
-    value, fresh = configuration.token(place)
-    return configuration.with_server(found, auth_token=value), value if fresh else None
 
 
 def listen(host: str, port: int, folder: Path) -> list[socket.socket]:
@@ -130,11 +113,15 @@ def with_demo(service: Service) -> Service:
         return service
     sockets = serving.bind("127.0.0.1", 0)[:1]
     sockets[0].listen(serving.BACKLOG)
-    return structs.replace(service, config=config.with_demo(service.config, address(sockets) + "/v1"), demo=sockets)
+    url = address(sockets) + "/v1"
+    return structs.replace(service, config=config.with_demo(service.config, url), demo=sockets, demo_url=url)
 
 
 def announce(found: Config, url: str, token: str | None) -> None:
     """Tell people everything and programs one line. Standard output stays with the log."""
+    if found.server.open:
+        for line in banner.open_lines(url):
+            say(line, error=True)
     lacking = lacks.lines(found)
     if sys.stderr.isatty():
         for line in banner.full(url, found, [row[:3] for row in rows(Router(found).table())], token, lacking):
@@ -171,15 +158,26 @@ def run(service: Service) -> int:
     if service.config.server.workers == 1:
         work(service)
         return 0
-    return processes.Supervisor(parts(service)).run()
+    return processes.Supervisor(
+        parts(service), Succeeding(service), service.files, [*service.sockets, *service.demo]
+    ).run()
+
+
+class Succeeding:
+    """What the processes do from now on, each time it is asked for."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def __call__(self) -> list[Callable[[], None]]:
+        """Raises Failure when the configuration is wrong."""
+        self._service = self._service.again(tell=True)
+        return parts(self._service)
 
 
 def parts(service: Service) -> list[Callable[[], None]]:
-    """What each process does."""
-    count = service.config.server.workers
-    if count == 1:
-        return [partial(work, service)]
-    works = [partial(work, structs.replace(service, demo=[]))] * count
+    """What each of several processes does: the simulated upstream if there is one, and those that serve."""
+    works = [partial(work, structs.replace(service, demo=[], files=None))] * service.config.server.workers
     return [partial(work_demo, service), *works] if service.demo else [*works]
 
 
@@ -216,22 +214,58 @@ def work_demo(service: Service) -> None:
 
 async def serve(service: Service) -> None:
     """The gateway, and beside it the simulated upstream if there is one, which ends after the gateway."""
-    from dragoman.server.application import build  # noqa: PLC0415 - imported by the process that serves
+    if not service.demo:
+        await serve_gateway(service)
+        return
+    from dragoman.demo.application import build  # noqa: PLC0415 - only without a provider
 
     settings = service.config.server
-    if not service.demo:
-        await serving.serve(build(service.config, service.secrets), service.sockets, settings)
-        return
-    from dragoman.demo.application import build as build_demo  # noqa: PLC0415 - only without a provider
-
     up, over = asyncio.Event(), asyncio.Event()
-    simulated = asyncio.ensure_future(serving.serve(build_demo(), service.demo, settings, started=up.set, stop=over))
+    simulated = asyncio.ensure_future(serving.serve(build(), service.demo, settings, started=up.set, stop=over))
     simulated.add_done_callback(lambda _: up.set())
     # Both take over the signals; the one that starts last gets them, and must be the gateway.
     await up.wait()
     try:
         if not simulated.done():
-            await serving.serve(build(service.config, service.secrets), service.sockets, settings)
+            await serve_gateway(service)
     finally:
         over.set()
         await simulated
+
+
+async def serve_gateway(service: Service) -> None:
+    """The gateway, with one configuration after another."""
+    # Imported by the process that serves.
+    from dragoman.server.application import build  # noqa: PLC0415
+    from dragoman.server.succession import Succession  # noqa: PLC0415
+    from dragoman.telemetry import outlet  # noqa: PLC0415
+
+    out = outlet.standard()
+    around = service.around
+    first = build(service.config, service.secrets, out=out, change=around.change(service.config, service.secrets))
+    succession = Succession(first, service.config.server, partial(asyncio.to_thread, out.close))
+    alone = service.config.server.workers == 1  # else the parent says what there is to say
+
+    async def take_over() -> None:
+        changed = await asyncio.to_thread(service.again, tell=alone)
+        application = build(
+            changed.config,
+            changed.secrets,
+            out=out,
+            admission=first.admission,
+            change=around.change(changed.config, changed.secrets),
+        )
+        succession.replace(application, changed.config.server)
+        if alone:
+            say(reloading.TAKEN, error=True)
+
+    wanted = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    current = asyncio.ensure_future(reloading.keep_current(wanted, service.files, take_over))
+    reloading.Hangup(lambda: loop.call_soon_threadsafe(wanted.set), alone=alone).take()
+    try:
+        outside = around.outside(succession)
+        await serving.serve(outside, service.sockets, service.config.server, current=lambda: succession.settings)
+    finally:
+        reloading.hold()
+        current.cancel()

@@ -5,7 +5,7 @@ from dragoman.config.origins import Origins, Value, as_yaml, written
 from dragoman.config.problems import ConfigError, Problem
 from dragoman.config.settings import Config, Leads, Logs, Provider, Secrets, Server
 from dragoman.config.sidecars import environment
-from dragoman.config.tokens import KNOWN_TOKEN, kept_token, save_token, state_folder
+from dragoman.config.tokens import KNOWN_TOKEN, in_kubernetes, kept_token, save_token, state_folder
 
 __all__ = [
     "FILE",
@@ -22,6 +22,7 @@ __all__ = [
     "Value",
     "as_yaml",
     "environment",
+    "in_kubernetes",
     "kept_token",
     "load",
     "read",

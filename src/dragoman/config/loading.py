@@ -10,6 +10,7 @@ from msgspec import Struct, structs
 from dragoman.config import litellm, predecessors
 from dragoman.config.destinations import Models, destinations, elsewhere
 from dragoman.config.document import Node, parse
+from dragoman.config.endpoints import is_place
 from dragoman.config.entries import Entries
 from dragoman.config.fields import NOTHING, Sheet
 from dragoman.config.problems import ConfigError, Problem, did_you_mean
@@ -63,6 +64,9 @@ class Environment(Struct, frozen=True, kw_only=True):
     DRAGOMAN_AUTH_TOKEN: str = ""
     """`server.auth_token`."""
 
+    DRAGOMAN_OPEN: str = ""
+    """`server.open`."""
+
     DRAGOMAN_LOG_LEVEL: str = ""
     """`logs.level`."""
 
@@ -83,6 +87,7 @@ OVERRIDES = (  # variable, section, field
     ("DRAGOMAN_HOST", "server", "host"),
     ("DRAGOMAN_PORT", "server", "port"),
     ("DRAGOMAN_AUTH_TOKEN", "server", "auth_token"),
+    ("DRAGOMAN_OPEN", "server", "open"),
     ("DRAGOMAN_LOG_LEVEL", "logs", "level"),
 )
 
@@ -136,6 +141,7 @@ def load(*, path: Path | None, environ: Mapping[str, str], folder: Path, home: P
         node = sheet.mapping(sections["server"], "server")["forward_to"]
         hint = did_you_mean(server["forward_to"], providers)
         sheet.refuse(node, "server.forward_to", f"there is no provider of this name under `providers:`.{hint}")
+    _check_door(server, sheet.mapping(sections["server"], "server") if "server" in sections else {}, sheet)
     if problems:
         raise ConfigError(problems)
 
@@ -236,6 +242,22 @@ def _override(server: dict[str, Any], logs: dict[str, Any], sheet: Sheet, variab
             value = sheet.converted(Node(0, text), text, _type(kind, field), variable)
             if value is not NOTHING:
                 into[field] = value
+
+
+def _check_door(server: Mapping[str, Any], nodes: Mapping[str, Node], sheet: Sheet) -> None:
+    """Settings that say who may come in, and where callers may go. `nodes`: those of the file."""
+    if server.get("open") and server.get("auth_token"):
+        text = (
+            "goes not with a token: an open gateway asks for none. Take away `open`, or the token (server.auth_token, "
+            "DRAGOMAN_AUTH_TOKEN, AUTH_TOKEN, LITELLM_MASTER_KEY)."
+        )
+        sheet.refuse(nodes.get("open"), "server.open", text)
+    listed = server.get("endpoints", ())
+    for entry in () if listed == "none" else listed:
+        if not is_place(entry):
+            sheet.refuse(
+                nodes.get("endpoints"), "server.endpoints", "expected `host` or `host:port`, without https://."
+            )
 
 
 def _older_settings(server: dict[str, Any], logs: dict[str, Any], sheet: Sheet) -> list[str]:

@@ -39,6 +39,15 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     auth_token: str = ""
     """What callers must send as `Authorization: Bearer`, `x-api-key` or `x-dragoman-token`. Empty on loopback: open."""
 
+    open: bool = False
+    """Lets everybody in without a token, on every address. Whoever reaches the gateway uses its keys: only for networks
+    where that is meant. Every start warns. Goes not with a token."""
+
+    endpoints: tuple[str, ...] | Literal["none"] = ()
+    """Further hosts that callers may choose by the header `a2o-endpoint`, as `host` or `host:port`; those of the
+    presets are allowed already. `http://` and addresses that are not public are for these only. `none` refuses the
+    header. See docs/security.md."""
+
     open_after: Seconds = 15.0
     """Seconds of upstream silence after which a stream is opened with status 200 and pings."""
 
@@ -73,8 +82,24 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The provider that Anthropic's other endpoints go to: files, batches and skills. By default the first ready one
     that speaks Messages; `none` forwards nothing."""
 
-    stop_after: Seconds = 20.0
-    """Seconds that open streams get to end after the signal to stop."""
+    drain_delay: Seconds = 0.0
+    """Seconds after the signal to stop during which everything is still taken and `/health/ready` says 503, so that
+    load balancers look elsewhere first."""
+
+    drain_timeout: Seconds = 20.0
+    """Seconds that open requests then get to end; after them streams end with an `error` event, the others with 529."""
+
+    write_idle: Annotated[float, Meta(gt=0)] = 300.0
+    """Seconds that an answer waits for a caller who does not read; then the caller counts as gone."""
+
+    concurrent: Annotated[int, Meta(ge=1)] = 2000
+    """Requests for messages, files, batches and skills that one process works on at the same time."""
+
+    queue: Annotated[int, Meta(ge=0)] = 1000
+    """Requests that may wait for such a place, first come first served; beyond it callers get 529."""
+
+    queue_timeout: Seconds = 30.0
+    """Seconds that a request waits for a place at most; then it gets 529."""
 
 
 class Logs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

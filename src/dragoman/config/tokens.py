@@ -20,6 +20,11 @@ def state_folder(environ: Mapping[str, str], home: Path, *, windows: bool = sys.
     return (folder if folder.is_absolute() else home / ".local" / "state") / "dragoman"
 
 
+def in_kubernetes(environ: Mapping[str, str]) -> bool:
+    """Whether this process runs in a pod. https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables"""
+    return bool(environ.get("KUBERNETES_SERVICE_HOST"))
+
+
 def kept_token(folder: Path) -> str | None:
     """The token kept in `folder`, or None."""
     try:

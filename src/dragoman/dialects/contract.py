@@ -65,6 +65,9 @@ class Target(Struct, frozen=True, kw_only=True):
     facts: Facts = Facts()
     key: str | None = None  # name under which `Secrets` knows the key; None: no key is needed
     auth: Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "entra", "google", "caller", "none"] = "bearer"
+    caller_as: Literal["bearer", "x-api-key", "api-key", "x-goog-api-key"] | None = None  # what carries the key of a
+    # caller with `auth` "caller"; None: the header that it came in
+    public: bool = False  # the caller chose the host: nothing but an address of the internet is called
     headers: tuple[tuple[str, str], ...] = ()  # fixed extra headers of the provider; never secrets
     state_scope: str = ""  # which deployments can read state made here; see `messages.state`
     strict: bool = False  # a `lost` note becomes a 400

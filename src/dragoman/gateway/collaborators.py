@@ -1,6 +1,8 @@
 """Whom the gateway works with. The rooms themselves are chosen where the application is put together."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from time import monotonic
 from typing import Protocol
 
 from msgspec import Struct
@@ -44,9 +46,18 @@ class AnswerLike(Protocol):
 
 class UpstreamLike(Protocol):
     async def send(
-        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes | AsyncIterator[bytes]
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes | AsyncIterator[bytes],
+        *,
+        public: bool = False,
     ) -> AnswerLike:
-        """Raises ApiError, and what the pieces of `body` raise. Cancelling it closes the connection."""
+        """Raises ApiError, and what the pieces of `body` raise. Cancelling it closes the connection.
+
+        `public`: nothing but an address of the internet is connected to; ApiError("permission") else.
+        """
         ...
 
 
@@ -85,4 +96,16 @@ class Collaborators(Struct, frozen=True, kw_only=True):
     clock: Callable[[], float]
     health: Health
     tell: Callable[[Change], None]  # what people should know about targets and keys
-    mended: dict[tuple[str, str], Mended]  # by provider and model; an optimisation, bounded by whoever fills it
+    mended: dict[tuple[str, str, str], Mended]  # by provider, base URL and model; bounded by whoever fills it
+
+
+class Surroundings(Struct, frozen=True, kw_only=True):
+    """What stands around a gateway: something else may be put in its place, or between it and the gateway."""
+
+    router: RouterLike
+    upstream: UpstreamLike
+    signer: SignerLike
+    watch: Callable[[Record], None]
+    new_id: Callable[[], str] = lambda: os.urandom(12).hex()
+    clock: Callable[[], float] = monotonic
+    remembers: bool = True  # whether one request teaches the gateway for the next one

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Protocol, runtime_checkable
 
+import msgspec
+
 from dragoman.dialects.contract import Call, Dialect, Target
 from dragoman.gateway.collaborators import SignerLike, UpstreamLike
 from dragoman.gateway.pursuit import relays
@@ -55,7 +57,7 @@ class UpstreamCount:
                 try:
                     async with asyncio.timeout(PATIENCE):
                         return await self._ask(dialect, request, candidate, caller)
-                except (ApiError, TimeoutError):
+                except (ApiError, TimeoutError, msgspec.DecodeError):  # the last: a number that no machine holds
                     return None
         return None
 
@@ -69,7 +71,7 @@ class UpstreamCount:
         if known is not None:
             return known
         headers = [*call.headers, *await signed(self._signer, target, caller)]
-        answer = await self._upstream.send(call.method, call.url, headers, call.body)
+        answer = await self._upstream.send(call.method, call.url, headers, call.body, public=target.public)
         try:
             body = bytearray()
             while len(body) <= ANSWER_LIMIT and (chunk := await answer.read()):

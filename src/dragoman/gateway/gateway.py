@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
+from msgspec import structs
+
 from dragoman.config.settings import Server
 from dragoman.dialects.contract import Dialect
 from dragoman.gateway.collaborators import Collaborators, RouterLike, SignerLike, UpstreamLike
@@ -11,6 +13,7 @@ from dragoman.gateway.journey import Journey
 from dragoman.gateway.pursuit import relays
 from dragoman.gateway.record import Record
 from dragoman.messages.request import Request
+from dragoman.routing.route import Route
 
 
 def nobody(_change: Change) -> None:
@@ -54,13 +57,21 @@ class Gateway:
             mended={},
         )
 
-    def begin(self, request: Request, request_id: str, caller: Sequence[tuple[str, str]] = ()) -> Journey:
+    def begin(
+        self,
+        request: Request,
+        request_id: str,
+        caller: Sequence[tuple[str, str]] = (),
+        route: Route | None = None,
+    ) -> Journey:
         """Resolve the route and start the account. Inside a running loop.
 
-        `caller`: the headers with the caller's own credentials, for targets that are asked with those.
+        `caller`: the headers with the caller's own credentials, for targets that are asked with those. `route`: where
+        the caller wants it to go, whatever the model's name says.
         Raises ApiError: "not_found", and "invalid_request" for a body that would have to be translated.
         """
-        route = self._router.route(request.model, thinking=request.thinks)
+        if route is None:
+            route = self._router.route(request.model, thinking=request.thinks)
         if not relays(self._collaborators.dialects, route.targets[0]):
             request.body  # noqa: B018 decoded once, for all who look at it
         record = Record(
@@ -75,3 +86,17 @@ class Gateway:
 
     def _count_watch_failure(self) -> None:
         self.watch_failures += 1
+
+
+class Forgetful(Gateway):
+    """Begins every journey as the first one: what earlier requests taught it would be in no record of this one."""
+
+    def begin(
+        self,
+        request: Request,
+        request_id: str,
+        caller: Sequence[tuple[str, str]] = (),
+        route: Route | None = None,
+    ) -> Journey:
+        self._collaborators = structs.replace(self._collaborators, health=Health(), mended={})
+        return super().begin(request, request_id, caller, route)

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import structs
 
 from dragoman.dialects.contract import Call, Dialect, Reader, Recall, Repair, Target
@@ -221,7 +222,7 @@ class Pursuit:
         dialect = self._collaborators.dialects[target.dialect]
         call = self._call
         if call is None:
-            call = self._call = dialect.call(self._request, target)
+            call = self._call = translated(dialect, self._request, target)
             self._record.endpoint = _endpoint(call.url)
         self.notes = call.notes
         if not same_target(self._slot, self._preferred):
@@ -275,7 +276,9 @@ class Pursuit:
         try:
             self._signed = await signed(collaborators.signer, call.target, self._caller)
             headers = [*call.headers, *self._signed]
-            return await collaborators.upstream.send(call.method, call.url, headers, call.body)
+            return await collaborators.upstream.send(
+                call.method, call.url, headers, call.body, public=call.target.public
+            )
         except asyncio.CancelledError:
             # Taken back when it was only the idle limit, as asyncio.timeout does it.
             if self._idle and task is not None and task.uncancel() == 0:
@@ -448,7 +451,7 @@ class Pursuit:
         self._call = None
         self._record.provider = slot.provider
         self._record.upstream_model = slot.model
-        mended = self._collaborators.mended.get((slot.provider, slot.model))
+        mended = self._collaborators.mended.get((slot.provider, slot.base_url, slot.model))
         self._target = slot
         if mended is not None:
             self._target = (
@@ -463,7 +466,7 @@ class Pursuit:
         if not self._used or self._passing:
             return
         mended = self._collaborators.mended
-        key = (self._target.provider, self._target.model)
+        key = (self._slot.provider, self._slot.base_url, self._slot.model)  # a repair may have changed the target's
         known = mended.get(key)
         if known is None:
             while len(mended) >= MENDED_LIMIT:
@@ -484,6 +487,14 @@ class Pursuit:
                 repair=self._used[-1] if self._used else None,
             )
         )
+
+
+def translated(dialect: Dialect, request: Request, target: Target) -> Call:
+    """The call. Raises ApiError, also for a part of the caller's JSON that nobody had to read until here."""
+    try:
+        return dialect.call(request, target)
+    except msgspec.DecodeError as error:  # a number that no machine holds
+        raise ApiError("invalid_request", f"The request holds a value that cannot be read: {error}.") from error
 
 
 def _next_call(reader: Reader) -> Call | None:

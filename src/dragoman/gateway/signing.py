@@ -8,6 +8,7 @@ from typing import Protocol
 from dragoman.dialects.contract import Target
 from dragoman.gateway.collaborators import SignerLike, UpstreamLike
 from dragoman.messages.errors import ApiError
+from dragoman.providers.credentials import presented
 from dragoman.providers.tokens import Flow, Headers, TokenAnswer, TokenCall, TokenTask
 
 PATIENCE = 30.0  # seconds that a token may take
@@ -38,7 +39,7 @@ async def signed(
     if target.auth == "caller":
         if not caller:
             raise ApiError("authentication", NO_CREDENTIALS.format(target.provider), should_retry=False)
-        return caller
+        return presented(target, tuple(caller))
     headers = signer.headers(target)
     return await signer.fetch(target) if headers is None else headers
 

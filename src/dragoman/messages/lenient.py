@@ -18,7 +18,7 @@ _LONE = re.compile(
 def parse(body: bytes) -> Any:
     """JSON as plain values, with lone surrogates in its strings if there are any. Raises ValueError when it is no JSON.
 
-    `json` takes what msgspec refuses: lone surrogates (`"\\ud83d"`), NaN.
+    `json` takes what msgspec refuses: lone surrogates (`"\\ud83d"`), NaN, and with `_whole` numbers of any length.
     """
     try:
         return msgspec.json.decode(body)
@@ -28,7 +28,7 @@ def parse(body: bytes) -> Any:
         except UnicodeDecodeError:
             text = body.decode("utf-8", "replace")
         try:
-            return json.loads(text)
+            return json.loads(text, parse_int=_whole)
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
     except RecursionError as error:
@@ -38,6 +38,17 @@ def parse(body: bytes) -> Any:
 def repair_surrogates(raw: bytes) -> bytes:
     r"""Replace every `\ud800`-`\udfff` escape that is not half of a pair by `\ufffd`."""
     return _LONE.sub(lambda m: m[0] if m[2] else m[1] + rb"\ufffd", raw)
+
+
+def _whole(digits: str) -> int | float:
+    """A number; infinity when Python would take too long to read it.
+
+    https://docs.python.org/3/library/stdtypes.html#integer-string-conversion-length-limitation
+    """
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
 
 
 def clean(value: Any) -> Any:

@@ -145,6 +145,25 @@ def headers(target: Target, keys: Keys) -> Headers:
     return ((target.auth, key),)
 
 
+def presented(target: Target, caller: Headers) -> Headers:
+    """The caller's own credentials as the upstream takes them: in the header that `target.caller_as` names.
+
+    `caller`: `authorization` and `x-api-key` as they came. Of two keys the one of `authorization` counts, as clients of
+    other gateways send it. Raises ApiError("authentication") for what is no key.
+    """
+    if target.caller_as is None:
+        return caller
+    name, value = caller[0]
+    scheme, space, key = value.partition(" ")
+    if name == "authorization" and space and scheme.lower() != "bearer":
+        text = f"{target.provider} takes a key: send it as `Authorization: Bearer` or `x-api-key`."
+        raise ApiError("authentication", text, should_retry=False)
+    key = key.strip() if name == "authorization" and space else value
+    if wrong := fault(key):
+        raise ApiError("authentication", f"The key that the request has {wrong}.", should_retry=False)
+    return (("authorization", f"Bearer {key}"),) if target.caller_as == "bearer" else ((target.caller_as, key),)
+
+
 def _unusable(target: Target, why: str, key: str) -> ApiError:
     message = f"The key {key} of the provider {target.provider} {why}. Set it and restart dragoman."
     return ApiError("upstream_authentication", message, should_retry=False)

@@ -51,6 +51,9 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     base_url_keys: tuple[str, ...] = ()
     """Variables that hold another base URL; the first one set wins."""
 
+    hosts: tuple[str, ...] = ()
+    """Further hosts of the same API: callers that choose a host themselves may choose these, too."""
+
     keys: tuple[str, ...] = ()
     """Variables that hold the key; the first one set wins."""
 

@@ -1,7 +1,6 @@
 """The composition root: builds every room from the configuration, and is the ASGI application."""
 
 import asyncio
-import gc
 import logging
 import os
 import sys
@@ -11,23 +10,28 @@ from collections.abc import Awaitable, Callable
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from dragoman.config.settings import Config, Secrets
+from dragoman.config.settings import Config, Secrets, Server
 from dragoman.dialects import DIALECTS
+from dragoman.gateway.collaborators import Surroundings
 from dragoman.gateway.counting import UpstreamCount
 from dragoman.gateway.forwarding import Forwarding, destination
-from dragoman.gateway.gateway import Gateway
+from dragoman.gateway.gateway import Forgetful, Gateway
 from dragoman.gateway.health import words
 from dragoman.gateway.record import Record
 from dragoman.gateway.signing import Signing
 from dragoman.messages import estimate
 from dragoman.messages.errors import ApiError
 from dragoman.providers.credentials import Credentials
+from dragoman.routing.endpoints import Endpoints
 from dragoman.routing.router import Router
+from dragoman.server.admission import Admission
 from dragoman.server.claude import ClaudeModels
 from dragoman.server.door import Door
+from dragoman.server.endpoint import OwnEndpoint
 from dragoman.server.exchange import CLIENT_LEFT, Exchange
 from dragoman.server.forwarding import Forward, covers
 from dragoman.server.intake import Gone, Intake
+from dragoman.server.lifespan import live
 from dragoman.server.messages import Counting, Messages, nobodys
 from dragoman.server.pages import OPEN, Pages
 from dragoman.server.paths import canonical
@@ -41,12 +45,12 @@ from dragoman.upstream.client import Upstream
 
 Endpoint = Callable[[Exchange], Awaitable[None]]
 
-_LIBRARIES = ("uvicorn", "asyncio", "aiohttp")  # loggers whose lines become ours
-_THRESHOLDS = (50_000, 50, 50)  # of the garbage collector: fewer walks over what never dies
+_LIBRARIES = ("uvicorn", "asyncio")  # loggers whose lines become ours
 
 MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
 
+OPEN_DOOR = "The door is open (server.open): whoever reaches this gateway uses its keys."
 STOPPING = "dragoman is stopping. Try again."
 
 
@@ -55,7 +59,7 @@ class Application:
 
     `hot`: endpoints that take a body, by path; they are POST only and bypass the router of `pages`.
     `forward`: the endpoint of everything that is forwarded, whatever its method.
-    `close`: awaited once, at the end.
+    `close`: awaited once, at the end. `admission`: who has a place, for the next one.
     """
 
     def __init__(
@@ -68,8 +72,10 @@ class Application:
         log: Log,
         redact: Callable[[str], str],
         close: Callable[[], Awaitable[None]],
+        admission: Admission,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.admission = admission
         self._door = door
         self._hot = hot
         self._pages = pages
@@ -78,10 +84,13 @@ class Application:
         self._redact = redact
         self._close = close
         self._clock = clock
+        self._handler = log.handler()
+        self._running = 0
+        self._over: asyncio.Event | None = None  # somebody waits for the last request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await live(self, receive, send)
             return
         if scope["type"] != "http":  # the server is told to speak no websockets
             return
@@ -90,6 +99,7 @@ class Application:
         if path not in self._hot:
             path = scope["path"] = canonical(path)
         started = self._clock()
+        self._running += 1
         try:
             await self._serve(exchange, path)
         except ApiError as error:
@@ -106,6 +116,9 @@ class Application:
                 ApiError("internal", f"dragoman itself failed. Its log says more under {exchange.request_id}.")
             )
         finally:
+            self._running -= 1
+            if self._over is not None and not self._running:
+                self._over.set()
             if not exchange.logged and path not in OPEN:
                 self._account(exchange, path, self._clock() - started)
 
@@ -138,53 +151,130 @@ class Application:
             line.request_bytes, line.answer_bytes = exchange.request_bytes, exchange.answer_bytes
         self._log.request(line)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
-        """The lifespan: libraries speak through our log, and the garbage collector leaves alone what stays."""
-        handler = self._log.handler()
-        loggers = [logging.getLogger(name) for name in _LIBRARIES]
-        thresholds = gc.get_threshold()
-        await receive()
-        for logger in loggers:
-            logger.addHandler(handler)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_THRESHOLDS)
-        await send({"type": "lifespan.startup.complete"})
+    def begin(self) -> None:
+        """Libraries speak through our log from now on."""
+        for name in _LIBRARIES:
+            logging.getLogger(name).addHandler(self._handler)
+
+    def leave(self) -> None:
+        """And now through the log of another."""
+        for name in _LIBRARIES:
+            logging.getLogger(name).removeHandler(self._handler)
+
+    async def close(self) -> None:
+        """Close what it is made of, at once."""
+        await self._close()
+        self.leave()
+
+    async def end(self) -> None:
+        """Wait for the last request, then close. Cancelling this closes it, too."""
         try:
-            await receive()
+            if self._running:
+                self._over = asyncio.Event()
+                await self._over.wait()
         finally:
-            gc.set_threshold(*thresholds)
-            gc.unfreeze()
-            await self._close()
-            for logger in loggers:
-                logger.removeHandler(handler)
-        await send({"type": "lifespan.shutdown.complete"})
+            await self.close()
 
 
-def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | None = None) -> Application:
-    """Every room, from the configuration. `write` gets the lines of the log; without it they go to standard output.
+def build(
+    config: Config,
+    secrets: Secrets,
+    *,
+    write: Callable[[str], None] | None = None,
+    out: outlet.Outlet | None = None,
+    admission: Admission | None = None,
+    change: Callable[[Surroundings], Surroundings] = lambda surroundings: surroundings,
+) -> Application:
+    """Every room, from the configuration.
 
-    Raises ValueError for a bind address off loopback without a token.
+    The lines of the log go to `write`, or to `out`, which stays open; without both to standard output. `admission` is
+    that of an application which this one will replace. `change` may put something between the gateway and what stands
+    around it.
+    Raises ValueError for a bind address off loopback without a token, unless it is open on purpose.
     """
     settings = config.server
     redact = Redactor((*secrets.values(), settings.auth_token))
-    out = outlet.standard() if write is None else None
-    log = Log(
-        out.write if out is not None else write or print,
-        redact=redact,
-        human=outlet.human(config.logs.format, sys.stdout if out is not None else None),
-        older=config.logs.format == "a2o",
-        level=config.logs.level,
-    )
+    own = outlet.standard() if write is None and out is None else None
+    log = _log(config, redact, write, out or own)
     upstream = Upstream(connect_timeout=settings.connect_timeout, proxies=config.proxies, no_proxy=config.no_proxy)
     children = _children(config, secrets, lambda text: log.note("error", text))
     sending = Beside(upstream, children) if children else upstream
     router = Router(config)
     signer = Signing(Credentials(secrets, config.identities), upstream, time.monotonic)
-    exact = None
-    if settings.count_tokens != "estimate":
-        exact = UpstreamCount(DIALECTS, upstream, signer, relayed=settings.count_tokens == "auto")
+    relayed = settings.count_tokens == "auto"
+    exact = None if settings.count_tokens == "estimate" else UpstreamCount(DIALECTS, upstream, signer, relayed=relayed)
 
+    async def close() -> None:
+        await asyncio.gather(*(child.close() for child in children.values()))
+        await upstream.close()
+        if own is not None:
+            await asyncio.to_thread(own.close)
+
+    around = Surroundings(router=router, upstream=sending, signer=signer, watch=_watching(log))
+    gateway = _gateway(change(around), settings, log)
+    intake = Intake(settings.body_limit, settings.bytes_in_flight)
+    door = _door(settings, log)
+    chosen = OwnEndpoint(Endpoints(settings.endpoints, strict=config.strict), door.credentials)
+    credentials = door.credentials if _asks_with_callers_keys(config) else nobodys
+    admission = admission or Admission()
+    admission.allow(settings.concurrent, settings.queue, settings.queue_timeout)
+    hot: dict[str, Endpoint] = {
+        MESSAGES: admission.around(Messages(gateway, intake, credentials, chosen)),
+        COUNT_TOKENS: Counting(router, intake, estimate.tokens, exact, credentials, own=chosen),
+    }
+    forwarding = _forwarding(config, upstream, signer)
+    claude = None if isinstance(forwarding, ApiError) else ClaudeModels(forwarding, router, credentials)
+    return Application(
+        door=door,
+        hot=hot,
+        pages=Pages(config, router, claude).router(),
+        forward=admission.around(Forward(forwarding, credentials)),
+        log=log,
+        redact=redact,
+        close=close,
+        admission=admission,
+    )
+
+
+def _gateway(around: Surroundings, settings: Server, log: Log) -> Gateway:
+    return (Gateway if around.remembers else Forgetful)(
+        router=around.router,
+        dialects=DIALECTS,
+        upstream=around.upstream,
+        signer=around.signer,
+        settings=settings,
+        watch=around.watch,
+        new_id=around.new_id,
+        clock=around.clock,
+        tell=lambda rest: log.note("info" if not rest.seconds else "error", words(rest)),
+    )
+
+
+def _forwarding(config: Config, upstream: Upstream, signer: Signing) -> Forwarding | ApiError:
+    """The way of what is forwarded; the error says what is missing."""
+    where = destination(config, DIALECTS)
+    if isinstance(where, ApiError):
+        return where
+    return Forwarding(where, DIALECTS, upstream, signer, idle=config.server.read_idle)
+
+
+def _door(settings: Server, log: Log) -> Door:
+    if settings.open:
+        log.note("warning", OPEN_DOOR)
+    return Door(settings.host, settings.auth_token, everybody=settings.open)
+
+
+def _log(config: Config, redact: Redactor, write: Callable[[str], None] | None, out: outlet.Outlet | None) -> Log:
+    return Log(
+        write or (print if out is None else out.write),
+        redact=redact,
+        human=outlet.human(config.logs.format, None if out is None else sys.stdout),
+        older=config.logs.format == "a2o",
+        level=config.logs.level,
+    )
+
+
+def _watching(log: Log) -> Callable[[Record], None]:
     def watch(record: Record) -> None:
         if log.detailed:
             log.details(detail_lines(record), request_id=record.request_id)
@@ -192,45 +282,7 @@ def build(config: Config, secrets: Secrets, *, write: Callable[[str], None] | No
         if record.crash is not None:
             log.failure("A request failed inside dragoman.", error=record.crash, request_id=record.request_id)
 
-    async def close() -> None:
-        await asyncio.gather(*(child.close() for child in children.values()))
-        await upstream.close()
-        if out is not None:
-            await asyncio.to_thread(out.close)
-
-    gateway = Gateway(
-        router=router,
-        dialects=DIALECTS,
-        upstream=sending,
-        signer=signer,
-        settings=settings,
-        watch=watch,
-        new_id=lambda: os.urandom(12).hex(),
-        tell=lambda change: log.note("info" if not change.seconds else "error", words(change)),
-    )
-    intake = Intake(settings.body_limit, settings.bytes_in_flight)
-    door = Door(settings.host, settings.auth_token)
-    credentials = door.credentials if _asks_with_callers_keys(config) else nobodys
-    hot: dict[str, Endpoint] = {
-        MESSAGES: Messages(gateway, intake, credentials),
-        COUNT_TOKENS: Counting(router, intake, estimate.tokens, exact, credentials),
-    }
-    where = destination(config, DIALECTS)
-    forwarding: Forwarding | ApiError
-    if isinstance(where, ApiError):
-        forwarding, claude = where, None
-    else:
-        forwarding = Forwarding(where, DIALECTS, upstream, signer, idle=settings.read_idle)
-        claude = ClaudeModels(forwarding, router, credentials)
-    return Application(
-        door=door,
-        hot=hot,
-        pages=Pages(config, router, claude).router(),
-        forward=Forward(forwarding, credentials),
-        log=log,
-        redact=redact,
-        close=close,
-    )
+    return watch
 
 
 def _children(config: Config, secrets: Secrets, tell: Callable[[str], None]) -> dict[str, Child]:

@@ -4,16 +4,25 @@ import hmac
 import ipaddress
 from collections.abc import Mapping
 
+from dragoman.config import KNOWN_TOKEN
+from dragoman.config.keys import MADE
 from dragoman.messages.errors import ApiError
 
+TOKEN = b"x-dragoman-token"
+"""The header that is for this gateway alone, whatever the others are for."""
+
 _LOOPBACK_NAMES = (b"localhost", b"127.0.0.1", b"::1")
+
+_ANY_WORD = (MADE.encode(), KNOWN_TOKEN.encode())
+_MADE = f"{MADE}-".encode()
 
 _BETWEEN = (b"forwarded", b"via", b"x-real-ip", b"cf-connecting-ip", b"true-client-ip", b"origin", b"referer")
 """Headers of requests that somebody else made, or handed on."""
 
 _NOTHING_SENT = (
     "This gateway wants a token, and the request has none. Send server.auth_token as an `Authorization: Bearer` header "
-    "(ANTHROPIC_AUTH_TOKEN in Claude Code) or as `x-api-key` (ANTHROPIC_API_KEY)."
+    "(ANTHROPIC_AUTH_TOKEN in Claude Code) or as `x-api-key` (ANTHROPIC_API_KEY); as `x-dragoman-token` "
+    "(ANTHROPIC_CUSTOM_HEADERS) where the others carry a key of your own."
 )
 _WRONG_ONE_SENT = (
     "The request's token is not this gateway's. Compare server.auth_token with what the client sends "
@@ -30,15 +39,30 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+def shows_token(peer: str, headers: Mapping[bytes, bytes], http_version: str = "1.1") -> bool:
+    """Whether the token may be told to a caller at the address `peer`, by what the request says of its way: from this
+    machine, and through nobody's hands.
+
+    A proxy on this machine speaks for others, and says so in a header, or speaks as proxies do: HTTP/1.0, and a new
+    connection each time, which was nginx's way up to 1.29.6. A page speaks for whoever wrote it, and names its origin,
+    or a host of its own. A proxy that says nothing looks like its user; see neighbour.py.
+    """
+    between = any(name in headers for name in _BETWEEN) or any(name.startswith(b"x-forwarded-") for name in headers)
+    once = http_version == "1.0" or b"close" in headers.get(b"connection", b"").lower()
+    host = _name(headers.get(b"host", b""))
+    return is_loopback(peer) and host in _LOOPBACK_NAMES and not between and not once
+
+
 class Door:
-    """Checks the headers of a request. `token` is empty on an open gateway, which must be on loopback.
+    """Checks the headers of a request. `token` is empty on a gateway that asks for none: it must be on loopback, or
+    `everybody` is let in on purpose.
 
     Raises ValueError when it is neither.
     """
 
-    def __init__(self, host: str, token: str) -> None:
+    def __init__(self, host: str, token: str, *, everybody: bool = False) -> None:
         self.on_loopback = is_loopback(host)
-        if not token and not self.on_loopback:
+        if not token and not self.on_loopback and not everybody:
             raise ValueError(
                 f"server.auth_token must be set to listen on {host}: every machine there could use the keys."
             )
@@ -51,10 +75,8 @@ class Door:
         A page can point its own name at 127.0.0.1 (DNS rebinding: the Host header is then that name), or post blindly
         to a gateway that is open (the Origin header is then the page's).
         """
-        if not self.on_loopback:
-            return
         host = headers.get(b"host")
-        if host is not None and _name(host) not in self._names:
+        if self.on_loopback and host is not None and _name(host) not in self._names:
             raise ApiError(
                 "permission",
                 "The Host header does not name this machine. Use http://127.0.0.1 or http://localhost, or set "
@@ -76,29 +98,20 @@ class Door:
         found = (
             _bearer(headers.get(b"authorization", b"")),
             headers.get(b"x-api-key", b""),
-            headers.get(b"x-dragoman-token", b""),
+            headers.get(TOKEN, b""),
         )
         # All three are compared, whole: the time must not tell which one was close.
         if not sum([hmac.compare_digest(token, self._token) for token in found]):
             raise ApiError("authentication", _WRONG_ONE_SENT if any(found) else _NOTHING_SENT, should_retry=False)
 
-    def shows_token(self, peer: str, headers: Mapping[bytes, bytes]) -> bool:
-        """Whether the token may be told to a caller at the address `peer`: on this machine, and nobody in between.
-
-        A proxy on this machine speaks for others, and says so in a header; a page speaks for whoever wrote it, and
-        names its origin, or a host of its own.
-        """
-        between = any(name in headers for name in _BETWEEN) or any(name.startswith(b"x-forwarded-") for name in headers)
-        host = _name(headers.get(b"host", b""))
-        return is_loopback(peer) and host in _LOOPBACK_NAMES and not between
-
     def credentials(self, headers: Mapping[bytes, bytes]) -> tuple[tuple[str, str], ...]:
-        """The caller's own, for a provider that is asked with those. This gateway's token is none of them."""
+        """The caller's own, for a provider that is asked with those. This gateway's token is none of them, nor is what
+        every client of such gateways may send."""
         found = []
         for name in (b"authorization", b"x-api-key"):
             value = headers.get(name, b"")
-            own = _bearer(value) if name == b"authorization" else value
-            if value and not (self._token and hmac.compare_digest(own or value, self._token)):
+            own = (_bearer(value) if name == b"authorization" else value) or value
+            if value and not (self._token and hmac.compare_digest(own, self._token)) and not _is_no_key(own):
                 found.append((name.decode(), value.decode("latin-1")))
         return tuple(found)
 
@@ -108,6 +121,11 @@ class Door:
             return _name(host) in self._names
         # Sandboxed frames send "null"; editors and browser extensions have schemes of their own.
         return origin != b"null"
+
+
+def _is_no_key(value: bytes) -> bool:
+    """Whether `value` is what a client sends where any word will do, or a token that some gateway of ours made."""
+    return value in _ANY_WORD or value.startswith(_MADE)
 
 
 def _bearer(authorization: bytes) -> bytes:

@@ -28,6 +28,9 @@ HEADER_LIMIT = 1000  # characters; clients give up on long lines
 CUT = "dragoman.cut"
 """Extension of a scope: breaks the connection off. Other servers do that when a reply is left unfinished."""
 
+DRAINING = "dragoman.draining"
+"""Extension of a scope: the server takes requests for a last while only."""
+
 CLIENT_LEFT = 499  # for the log only: nobody is there to be told
 
 

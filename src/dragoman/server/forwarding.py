@@ -18,8 +18,8 @@ from dragoman.messages.errors import ApiError
 from dragoman.messages.headers import passed_on as meaningful
 from dragoman.server.exchange import CLIENT_LEFT, Exchange, passed_on
 from dragoman.server.headers import FORM, PassedOn, as_text
-from dragoman.server.intake import IDLE, Gone
-from dragoman.server.messages import Credentials, nobodys
+from dragoman.server.intake import Gone
+from dragoman.server.messages import ENDPOINT, Credentials, nobodys
 from dragoman.server.paths import canonical
 from dragoman.server.presence import Presence
 
@@ -41,23 +41,22 @@ def covers(path: str) -> bool:
 class Forward:
     """The endpoint. `forwarding` is an error where there is no provider: it says what to set."""
 
-    def __init__(
-        self, forwarding: Forwarding | ApiError, credentials: Credentials = nobodys, *, idle: float = IDLE
-    ) -> None:
-        """`idle`: seconds without a byte from a caller that sends a body."""
+    def __init__(self, forwarding: Forwarding | ApiError, credentials: Credentials = nobodys) -> None:
         self._forwarding = forwarding
         self._credentials = credentials
-        self._idle = idle
         self._passed_on = PassedOn(FORM)
 
     async def __call__(self, exchange: Exchange) -> None:
         """Raises ApiError and Gone while the caller was told nothing."""
         forwarding = self._forwarding
         path = _path(exchange)
+        if ENDPOINT in exchange.headers:
+            text = "The header `a2o-endpoint` is for messages and their token counts; leave it out here."
+            raise ApiError("invalid_request", f"{path}: {text}")
         if isinstance(forwarding, ApiError):
             raise ApiError(forwarding.kind, f"{path}: {forwarding.message}", should_retry=forwarding.should_retry)
         exchange.provider = forwarding.target.provider
-        upload = Upload(exchange.receive, self._idle)
+        upload = Upload(exchange.receive)
         first = await upload.first()
         presence = Presence(upload.after)
         answer: AnswerLike | None = None
@@ -102,16 +101,15 @@ class Forward:
 class Upload:
     """The body of a request, piece by piece. `size`: bytes so far."""
 
-    def __init__(self, receive: Receive, idle: float) -> None:
+    def __init__(self, receive: Receive) -> None:
         self.size = 0
         self._receive = receive
-        self._idle = idle
         self._begun: bytes | None = None
         self._over = asyncio.Event()
         self._left = False
 
     async def first(self) -> bytes | None:
-        """The whole body, when it came at once; None for one that is read in pieces. Raises ApiError and Gone."""
+        """The whole body, when it came at once; None for one that is read in pieces. Raises Gone."""
         piece, more = await self._next()
         if not more:
             return piece
@@ -136,12 +134,7 @@ class Upload:
         return piece
 
     async def _next(self) -> tuple[bytes, bool]:
-        try:
-            async with asyncio.timeout(self._idle):
-                message = await self._receive()
-        except TimeoutError:
-            text = f"No byte of the request body came for {self._idle:g} s."
-            raise ApiError("invalid_request", text) from None
+        message = await self._receive()
         if message["type"] == "http.disconnect":
             self._left = True
             self._over.set()

@@ -8,10 +8,7 @@ from starlette.types import Message, Receive
 
 from dragoman.messages.errors import ApiError
 
-IDLE = 60.0  # seconds without a byte of a body
-SMALL = 64 * 1024  # bytes of a body that may be waited for without a limit of time
 SLICE = 256 * 1024  # packed bytes that are looked at between two looks at the event loop
-SLACK = 0.05  # of the idle time: so much earlier than it says a body may be given up
 STEP = 1024 * 1024  # unpacked bytes, likewise
 
 
@@ -20,13 +17,15 @@ class Gone(Exception):  # noqa: N818 not an error: the caller has left before th
 
 
 class Intake:
-    """Reads bodies of at most `limit` bytes (packed and unpacked), and at most `together` bytes at a time."""
+    """Reads bodies of at most `limit` bytes (packed and unpacked), and at most `together` bytes at a time.
 
-    def __init__(self, limit: int, together: int, *, idle: float = IDLE) -> None:
+    How slowly a body may come is the protocol's business.
+    """
+
+    def __init__(self, limit: int, together: int) -> None:
         self.held = 0  # bytes of all bodies that are being read
         self._limit = limit
         self._together = together
-        self._idle = idle
 
     async def read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         """The whole body, unpacked.
@@ -40,24 +39,11 @@ class Intake:
         reserved = int(declared) if declared else 0
         self._reserve(reserved)
         try:
-            if 0 < reserved <= SMALL:
-                # The common case. A timeout would cost more than all the rest, and protect nothing: who wants to
-                # hold a connection can as well send no request at all.
-                chunk, more = await _next(receive)
-                if not more:
-                    return await self._unpack(chunk) if packed else chunk
-                receive = _again(chunk, receive)
-            loop = asyncio.get_running_loop()
-            async with asyncio.timeout(self._idle) as deadline:
-                put_off = loop.time()
-                chunk, more = await _next(receive)
-                chunks = [chunk]
-                length = len(chunk)
+            body, more = await _next(receive)
+            if more:
+                chunks = [body]
+                length = len(body)
                 while more:
-                    now = loop.time()
-                    if now > put_off + self._idle * SLACK:  # not for every piece: it costs two timers
-                        put_off = now
-                        deadline.reschedule(now + self._idle)
                     chunk, more = await _next(receive)
                     chunks.append(chunk)
                     length += len(chunk)
@@ -66,12 +52,10 @@ class Intake:
                     if length > reserved:  # a chunked body grows as it comes
                         self._reserve(length - reserved)
                         reserved = length
-            body = b"".join(chunks) if len(chunks) > 1 else chunk
+                body = b"".join(chunks)
             if len(body) > self._limit:
                 raise self._too_large()
             return await self._unpack(body) if packed else body
-        except TimeoutError:
-            raise ApiError("invalid_request", f"No byte of the request body came for {self._idle:g} s.") from None
         finally:
             self.held -= reserved
 
@@ -116,9 +100,9 @@ async def _next(receive: Receive) -> tuple[bytes, bool]:
     return message.get("body", b""), message.get("more_body", False)
 
 
-def _again(chunk: bytes, receive: Receive) -> Receive:
-    """`receive`, with a piece that was taken already in front."""
-    taken: list[Message] = [{"type": "http.request", "body": chunk, "more_body": True}]
+def again(message: Message, receive: Receive) -> Receive:
+    """`receive`, with a message that was taken already in front."""
+    taken = [message]
 
     async def both() -> Message:
         return taken.pop() if taken else await receive()

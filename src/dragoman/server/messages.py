@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
 
 from dragoman.gateway.counting import UpstreamCount
 from dragoman.gateway.gateway import Gateway
@@ -11,6 +12,7 @@ from dragoman.messages import notes
 from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
 from dragoman.messages.request import Request
+from dragoman.routing.route import Route
 from dragoman.routing.router import Router
 from dragoman.server.exchange import CLIENT_LEFT, Exchange, Headers, ascii_header, passed_on
 from dragoman.server.headers import PassedOn
@@ -19,6 +21,15 @@ from dragoman.server.presence import Presence
 from dragoman.telemetry.redaction import Redactor
 
 Credentials = Callable[[Mapping[bytes, bytes]], Sequence[tuple[str, str]]]
+Own = Callable[[bytes, Mapping[bytes, bytes], str], tuple[Route, Sequence[tuple[str, str]]]]
+"""Value of the header `a2o-endpoint`, all headers, model -> the route, and the caller's credentials for it."""
+
+ENDPOINT = b"a2o-endpoint"
+
+
+def refused(_endpoint: bytes, _headers: Mapping[bytes, bytes], _model: str) -> NoReturn:
+    """Where no request chooses its upstream itself."""
+    raise ApiError("permission", "This gateway takes no `a2o-endpoint` header.", should_retry=False)
 
 
 def nobodys(_headers: Mapping[bytes, bytes]) -> Sequence[tuple[str, str]]:
@@ -29,20 +40,28 @@ def nobodys(_headers: Mapping[bytes, bytes]) -> Sequence[tuple[str, str]]:
 class Messages:
     """Takes a Messages body in and sends the answer back, streamed or whole."""
 
-    def __init__(self, gateway: Gateway, intake: Intake, credentials: Credentials = nobodys) -> None:
-        """`credentials`: the headers with the caller's own key."""
+    def __init__(
+        self, gateway: Gateway, intake: Intake, credentials: Credentials = nobodys, own: Own = refused
+    ) -> None:
+        """`credentials`: the headers with the caller's own key. `own`: where requests go that choose it themselves."""
         self._gateway = gateway
         self._intake = intake
         self._credentials = credentials
+        self._own = own
         self._passed_on = PassedOn()
 
     async def __call__(self, exchange: Exchange) -> None:
         request = await _read(exchange, self._intake, self._passed_on)
-        caller = self._credentials(exchange.headers)
+        endpoint = exchange.headers.get(ENDPOINT)
+        route = None
+        if endpoint is None:
+            caller = self._credentials(exchange.headers)
+        else:
+            route, caller = self._own(endpoint, exchange.headers, request.model)
         presence = Presence(exchange.receive)
         journey: Journey | None = None
         try:
-            journey = self._gateway.begin(request, exchange.request_id, caller)
+            journey = self._gateway.begin(request, exchange.request_id, caller, route)
             exchange.stream = request.stream
             exchange.logged = True  # by the gateway's watcher, when the journey is closed
             if request.stream:
@@ -76,6 +95,8 @@ class Counting:
         tokens: Callable[[Body], int],
         exact: UpstreamCount | None = None,
         credentials: Credentials = nobodys,
+        *,
+        own: Own = refused,
     ) -> None:
         """`tokens` estimates; it also stands in for an upstream that cannot count."""
         self._router = router
@@ -83,14 +104,20 @@ class Counting:
         self._exact = exact
         self._intake = intake
         self._credentials = credentials
+        self._own = own
         self._passed_on = PassedOn()
 
     async def __call__(self, exchange: Exchange) -> None:
         request = await _read(exchange, self._intake, self._passed_on, counting=True)
-        route = self._router.route(request.model, thinking=request.thinks)
+        endpoint = exchange.headers.get(ENDPOINT)
+        if endpoint is None:
+            route = self._router.route(request.model, thinking=request.thinks)
+            caller = self._credentials(exchange.headers)
+        else:
+            route, caller = self._own(endpoint, exchange.headers, request.model)
         answer = None
         if self._exact is not None:
-            answer = await self._exact.answer(request, route, self._credentials(exchange.headers))
+            answer = await self._exact.answer(request, route, caller)
         if answer is None:
             answer = b'{"input_tokens":%d}' % self._tokens(request.body)
         await exchange.reply(200, answer)

@@ -1,5 +1,6 @@
 """Everything but the hot path: models, health, and the small requests that Claude Code makes by the way."""
 
+import asyncio
 from collections.abc import Mapping
 
 import msgspec
@@ -13,7 +14,10 @@ from dragoman.messages.errors import ApiError
 from dragoman.routing.router import Router as Models
 from dragoman.server import models
 from dragoman.server.claude import ClaudeModels
-from dragoman.server.door import Door
+from dragoman.server.door import shows_token
+from dragoman.server.exchange import DRAINING
+from dragoman.server.messages import ENDPOINT
+from dragoman.server.neighbour import is_mine
 
 OPEN = frozenset(
     (
@@ -36,31 +40,33 @@ class Pages:
     def __init__(self, config: Config, routes: Models, claude: ClaudeModels | None = None) -> None:
         """`claude`: what the provider of Anthropic's other endpoints offers itself."""
         self._config = config
-        self._door = Door(config.server.host, config.server.auth_token)
         self._routes = routes
         self._claude = claude
 
     async def health(self, _request: Request) -> Response:
         return _json({"status": "ok"})
 
-    async def ready(self, _request: Request) -> Response:
+    async def ready(self, request: Request) -> Response:
         """Whether there is an upstream to call. It is not called: a probe must not cost money."""
         providers = {name: provider.ready for name, provider in self._config.providers.items()}
         ready = self._config.demo or any(providers.values())
-        return _json({"status": "ready" if ready else "not ready", "providers": providers}, 200 if ready else 503)
+        status = "ready" if ready else "not ready"
+        if DRAINING in request.scope.get("extensions", {}):
+            ready, status = False, "draining"
+        return _json({"status": status, "providers": providers}, 200 if ready else 503)
 
     async def auth_token(self, request: Request) -> Response:
         """The token, for a person at this machine."""
         settings = self._config.server
-        peer = request.client.host if request.client is not None else ""
-        if not settings.show_token and not self._door.shows_token(peer, dict(request.scope["headers"])):
+        if not settings.show_token and not await _is_at_home(request.scope):
             raise ApiError(
                 "permission",
-                "The token is told on this machine only, and through no proxy: ask http://127.0.0.1 there, or set "
-                "server.show_token.",
+                "The token is told on this machine only, to its own user, and through no proxy: ask http://127.0.0.1 "
+                "there (curl does), or set server.show_token.",
             )
         if not settings.auth_token:
-            return _json({"auth_token": "", "note": "No token is set: callers on this machine need none."})
+            who = "callers need none" if settings.open else "callers on this machine need none"
+            return _json({"auth_token": "", "note": f"No token is set: {who}."})
         note = "Send it as `Authorization: Bearer` or `x-api-key`. Keep it to yourself."
         return _json({"auth_token": str(settings.auth_token), "note": note})
 
@@ -85,7 +91,10 @@ class Pages:
         return Response(models.one(listed), media_type="application/json")
 
     async def _theirs(self, request: Request) -> Mapping[str, msgspec.Raw]:
-        return {} if self._claude is None else await self._claude.entries(dict(request.scope["headers"]))
+        headers = dict(request.scope["headers"])
+        if self._claude is None or ENDPOINT in headers:  # the key in there is for another provider
+            return {}
+        return await self._claude.entries(headers)
 
     def router(self) -> Router:
         return Router(
@@ -103,6 +112,14 @@ class Pages:
             redirect_slashes=False,
             default=_nowhere,
         )
+
+
+async def _is_at_home(scope: Scope) -> bool:
+    """Whether the caller is the user of this process, at this machine, and nobody is in between."""
+    peer, here = scope.get("client"), scope.get("server")
+    if peer is None or here is None or not shows_token(peer[0], dict(scope["headers"]), scope["http_version"]):
+        return False
+    return await asyncio.to_thread(is_mine, tuple(peer), tuple(here))
 
 
 async def _nowhere(scope: Scope, _receive: Receive, _send: Send) -> None:

@@ -31,6 +31,7 @@ class Presence:
         self._timer.cancel()
         if self._watching is not None:
             self._watching.cancel()
+            self._watching = None  # it will hold its own end, and through it this: a circle, for each stream
 
     def _start(self) -> None:
         self._watching = self._task.get_loop().create_task(self._watch())

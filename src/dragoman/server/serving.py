@@ -7,20 +7,21 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from dragoman.config.settings import Server
-from dragoman.messages.errors import ApiError
 from dragoman.server.door import is_loopback
-from dragoman.server.exchange import CUT
+from dragoman.server.protocol import KEEP_ALIVE, Protocol, State
 
-KEEP_ALIVE = 75  # seconds; longer than clients keep an idle connection, so that they close it and not we
 BACKLOG = 2048
+UNSENT = 128 * 1024  # bytes of an answer that wait in the kernel for a slow caller; the rest waits at its source
+LAST_WORDS = 2.0  # seconds in which requests that were cut off are told, and connections close
+LOOK = 0.05  # seconds between two looks at what is left
 
 _DEFAULTS = Server()
 
@@ -53,6 +54,8 @@ def _bound(host: str, port: int) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # else a caller who stopped reading is noticed after megabytes
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         listener.bind(address)
         listener.settimeout(0)
         listener.set_inheritable(True)
@@ -82,17 +85,19 @@ async def serve(
     sockets: Sequence[socket.socket],
     settings: Server = _DEFAULTS,
     *,
+    current: Callable[[], Server] | None = None,
     started: Callable[[], None] | None = None,
     stop: asyncio.Event | None = None,
 ) -> None:
-    """Serve until SIGINT, SIGTERM, `stop`, or cancellation; then open streams get `settings.stop_after`.
+    """Serve until SIGINT or SIGTERM: requests are taken for `drain_delay` more, and get `drain_timeout` to end.
 
+    After `stop` and cancellation there is no such delay. `current` tells the settings where they may change meanwhile;
     `started` is called once the sockets are listening. Raises RuntimeError when the application's start failed.
     """
     server = _Server(
         uvicorn.Config(
             application,
-            http=_Protocol,
+            http=Protocol,
             ws="none",
             lifespan="on",
             interface="asgi3",
@@ -102,9 +107,9 @@ async def serve(
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE,
-            timeout_graceful_shutdown=round(settings.stop_after),
             backlog=BACKLOG,
         ),
+        current or (lambda: settings),
         started,
     )
     serving = asyncio.ensure_future(server.serve(list(sockets)))
@@ -114,88 +119,37 @@ async def serve(
     finally:
         if stopping is not None:
             stopping.cancel()
-        server.should_exit = True
+        server.end()
         await serving
 
 
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's, which refuses what is no HTTP in the form that callers know, and does less for each request.
-
-    A body that came at once is not copied, and the head of an answer goes out together with what follows it.
-    """
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._extensions: dict[str, Any] = {CUT: transport.abort}
-
-    def on_headers_complete(self) -> None:
-        self.scope["extensions"] = self._extensions
-        super().on_headers_complete()
-        self.cycle.transport = _Gathered(self.cycle, self.loop)  # type: ignore[assignment]
-
-    def on_body(self, body: bytes) -> None:
-        cycle = self.cycle
-        if cycle.body or cycle.response_complete:
-            super().on_body(body)
-            return
-        # Its `bytes(body)` copies no bytes, and its `body += more` works on them too.
-        cycle.body = body  # type: ignore[assignment]
-        if len(body) > HIGH_WATER_LIMIT:
-            self.flow.pause_reading()
-        cycle.message_event.set()
-
-    def send_400_response(self, msg: str) -> None:
-        body = ApiError("invalid_request", f"{msg} Is this http, and not https?").envelope("")
-        self.transport.write(
-            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
-            b"content-length: %d\r\n\r\n%b" % (len(body), body)
-        )
-        self.transport.close()
-
-
-class _Gathered:
-    """Stands for the transport of one answer until its head is written: the head waits for what comes with it.
-
-    The event loop writes at once, so a head and a body would be two system calls, and wake the caller twice.
-    """
-
-    __slots__ = ("_cycle", "_head", "_loop", "_transport", "is_closing")
-
-    def __init__(self, cycle: RequestResponseCycle, loop: asyncio.AbstractEventLoop) -> None:
-        transport = cycle.transport
-        self._cycle = cycle
-        self._loop = loop
-        self._transport = transport
-        self._head = b""
-        self.is_closing = transport.is_closing
-
-    def write(self, piece: bytes) -> None:
-        if self._head:
-            self._cycle.transport = self._transport
-            self._transport.writelines((self._head, piece))
-            self._head = b""
-        else:
-            self._head = piece
-            self._loop.call_soon(self._flush)
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        """Nothing came with it: the answer is a stream that has yet to begin."""
-        if self._head:
-            self._cycle.transport = self._transport
-            self._transport.write(self._head)
-            self._head = b""
-
-
 class _Server(uvicorn.Server):
-    """uvicorn's, which ends quietly on a signal instead of dying of it, and says when it is ready."""
+    """uvicorn's, which leaves in steps: take requests for a while, let them end, cut off what is left.
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None] | None) -> None:
+    A first signal begins with it. Each further one ends the step that it comes in.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, settings: Callable[[], Server], started: Callable[[], None] | None
+    ) -> None:
         super().__init__(config)
+        self.server_state: State = State(settings)
         self._tell = started
+        self._until: float | None = None  # when no more requests are taken
+        self._at_once = False
+        self._closed = False
+
+    def end(self) -> None:
+        """Take no more requests from now on."""
+        self.should_exit = self._at_once = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        del sig, frame
+        if self._closed:
+            self.force_exit = True
+        elif self.should_exit:
+            self._at_once = True
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:
@@ -205,12 +159,50 @@ class _Server(uvicorn.Server):
         if self._tell is not None:
             self._tell()
 
+    async def on_tick(self, counter: int) -> bool:
+        if not await super().on_tick(counter):
+            return False
+        self.server_state.draining = True
+        now = time.monotonic()
+        if self._until is None:
+            self._until = now + self.server_state.settings().drain_delay
+        return self._at_once or now >= self._until
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Instead of uvicorn's, which does not wait for those that it cuts off, nor for callers that do not read."""
+        state = self.server_state
+        self._closed = state.draining = True
+        await asyncio.sleep(0)  # who is connected already is let in
+        for server in self.servers:
+            server.close()
+        for each in sockets or ():
+            each.close()
+        for connection in list(state.connections):
+            connection.shutdown()
+        await self._wait(state.settings().drain_timeout, lambda: self.force_exit)
+        for task in list(state.tasks):
+            task.cancel()
+        await self._wait(LAST_WORDS)
+        for connection in list(state.connections):
+            connection.transport.abort()
+        await self._wait(LAST_WORDS)
+        await self.lifespan.shutdown()
+
+    async def _wait(self, limit: float, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Until every connection and request has ended, at most `limit` seconds."""
+        end = time.monotonic() + limit
+        state = self.server_state
+        while (state.connections or state.tasks) and time.monotonic() < end and not hurry():  # noqa: ASYNC110 its sets tell nobody
+            await asyncio.sleep(LOOK)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        # One that is ignored stays so: in a worker SIGINT of the terminal is its parent's business.
+        taken = [each for each in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(each) != signal.SIG_IGN]
+        before = {number: signal.signal(number, self.handle_exit) for number in taken}
         try:
             yield
         finally:

@@ -14,7 +14,13 @@ class Sends(Protocol[A_co]):
     """`upstream.client.Upstream`, as far as it is used here."""
 
     async def send(
-        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes | AsyncIterator[bytes]
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes | AsyncIterator[bytes],
+        *,
+        public: bool = False,
     ) -> A_co: ...
 
 
@@ -26,7 +32,13 @@ class Beside(Generic[A_co]):
         self._children = {"http://" + HOST.format(name=name): child for name, child in children.items()}
 
     async def send(
-        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes | AsyncIterator[bytes]
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes | AsyncIterator[bytes],
+        *,
+        public: bool = False,
     ) -> A_co:
         """Raises ApiError, for a server that does not start, too."""
         child = self._children.get("/".join(url.split("/", 3)[:3]))
@@ -37,4 +49,4 @@ class Beside(Generic[A_co]):
             address = await child.address()
             url = address.origin + "/" + url.split("/", 3)[3]
             headers = [*headers, ("authorization", f"Bearer {address.key}")]
-        return await self._upstream.send(method, url, headers, body)
+        return await self._upstream.send(method, url, headers, body, public=public)

@@ -5,7 +5,7 @@ to write one key.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 BLACKED = "[redacted]"
 SHORTEST = 6  # characters; a shorter secret would black out ordinary words
@@ -24,10 +24,37 @@ _SHAPES = re.compile(
     """
 )
 
+_HINTS = (
+    *("key", "token", "authorization", "bearer", "basic"),
+    *(name + mark for name in ("sk", "pk", "rk", "hf", "r8", "fw") for mark in "-_"),
+    *("gsk", "csk", "xai", "pplx", "nvapi", "tgp", "glpat", "ghp", "gho"),
+    *("aiza", "aq.", "ya29.", "akia", "asia", "eyj"),
+)
+"""Every shape has one of these within its first `_BEFORE` characters and the hint itself, in lower case."""
+
+_BEFORE = 16
+
 
 def redact(text: str) -> str:
     """`text` without anything that looks like a key."""
     return _SHAPES.sub(lambda m: (m["name"] or m["scheme"] or m["query"] or "") + BLACKED, text)
+
+
+def suspects(text: str) -> Iterator[str]:
+    """Everything in `text` that looks like a key, without the name or the scheme before it.
+
+    `text` may be long, and is Latin-1: the shapes are tried only where one of `_HINTS` is near, which is many times as
+    fast.
+    """
+    lower = text.lower()
+    for hint in _HINTS:
+        at = lower.find(hint)
+        while at >= 0:
+            for begin in range(max(0, at - _BEFORE), at + 1):
+                found = _SHAPES.match(text, begin)
+                if found is not None:
+                    yield found[0][len(found["name"] or found["scheme"] or found["query"] or "") :]
+            at = lower.find(hint, at + 1)
 
 
 class Redactor:

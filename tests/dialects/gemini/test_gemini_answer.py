@@ -679,3 +679,11 @@ def test_without_counters_the_output_is_estimated() -> None:
     reading = Reading()
     reading.stream(sse(frame(text("abcdefgh"), usage={"promptTokenCount": 0}), frame(reason="STOP")))
     assert "usage.estimated" in reading.codes
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b'{"foo": [1]}', b'[{"foo": 1}]'])
+def test_json_that_says_nothing_of_an_answer_is_none(body: bytes) -> None:
+    """It was told as an empty answer: a success that nobody had."""
+    with pytest.raises(ApiError, match="sent no answer but") as caught:
+        Reading().reader.whole(body)
+    assert caught.value.kind == "bad_answer"

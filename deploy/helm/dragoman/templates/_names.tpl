@@ -47,12 +47,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 
+{{- /* Seconds in which load balancers hear that a pod goes. */ -}}
+{{- define "dragoman.drainDelay" -}}5{{- end -}}
+
 {{- /* dragoman.yaml: what the values say, and over it what the pods depend on. */ -}}
 {{- define "dragoman.configuration" -}}
-{{- $ours := dict "host" "0.0.0.0" "port" 4000 "auth_token" "${DRAGOMAN_AUTH_TOKEN}" "stop_after" .Values.stopAfter -}}
+{{- $ours := dict "host" "0.0.0.0" "port" 4000 "auth_token" "${DRAGOMAN_AUTH_TOKEN}" "drain_delay" (include "dragoman.drainDelay" . | int) "drain_timeout" .Values.drainTimeout -}}
 {{- range $name, $_ := $ours -}}
 {{- if hasKey (default dict $.Values.configuration.server) $name -}}
-{{- fail (printf "configuration.server.%s is set by the chart%s. Leave it out." $name (eq $name "stop_after" | ternary ": stopAfter says it" "")) -}}
+{{- fail (printf "configuration.server.%s is set by the chart%s. Leave it out." $name (eq $name "drain_timeout" | ternary ": drainTimeout says it" "")) -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml (merge (dict "server" $ours) .Values.configuration) -}}

@@ -8,6 +8,7 @@ https://ai.google.dev/api/generate-content
 """
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -72,6 +73,7 @@ ODD = frozenset({"OTHER", "NO_IMAGE", "IMAGE_OTHER"})
 
 ANSWER_LIMIT = 256 * 1024 * 1024  # bytes of one stream
 _LEARN_LIMIT = 100  # frames that are looked at for likeness: streams whose frames all differ must not pay for it
+_BORDER = re.compile(rb"\r\n\r\n|\n\n")
 _NOTHING = (b"[DONE]", b"")
 _NO_REASON = ("", "FINISH_REASON_UNSPECIFIED")
 
@@ -132,9 +134,7 @@ class GeminiReader:
         """
         if body.lstrip()[:1] not in (b"{", b"["):
             return [*self.feed(body), *self.close()]
-        self._body(body)
-        if not self._is_over() and self._token() is None:
-            self._conclude()
+        self._played(body)
         return self._writer.take()
 
     def close(self) -> list[Event]:
@@ -219,6 +219,17 @@ class GeminiReader:
             if like is not None and self._telling.goes_on(thought=like.thought):
                 self._like = like
                 self._say, self._kept = self._telling.more(thought=like.thought)
+
+    def _played(self, body: bytes) -> None:
+        """A whole answer, up to its end. Raises ApiError for JSON that says nothing of an answer."""
+        self._body(body)
+        if self._is_over() or self._token() is not None:
+            return
+        if not self._seen:
+            raise ApiError(
+                "bad_answer", f"{self._name} sent no answer but {_quoted(body)}. Check base_url and the model."
+            )
+        self._conclude()
 
     def _body(self, body: bytes) -> None:
         """A whole answer, or the frames of a stream as a list: what `streamGenerateContent` sends without `alt=sse`."""
@@ -384,14 +395,11 @@ class GeminiReader:
         stray = bytes(self._frames.stray).strip()
         if stray and not self._seen:
             if stray[:1] in (b"{", b"["):
-                self._body(stray)
-                self._conclude()
+                self._played(stray)
                 return
-            said = refusals.report(stray)
             self._done = True
             raise ApiError(
-                "bad_answer",
-                f"{self._name} sent no stream but {said.text[:200]!r}. Check base_url and the model.",
+                "bad_answer", f"{self._name} sent no stream but {_quoted(stray)}. Check base_url and the model."
             )
         self._done = True
         self._count()
@@ -405,11 +413,15 @@ class GeminiReader:
 
 def _border(chunk: bytes, at: int) -> tuple[int, bytes]:
     """Where the frame at `at` ends, if that is in the chunk, and what its lines end in."""
-    end = chunk.find(b"\r\n\r\n", at)
-    short = chunk.find(b"\n\n", at, end if end >= 0 else len(chunk))
-    if short >= 0:
-        return short + 2, b"\n"
-    return (end + 4, b"\r\n") if end >= 0 else (len(chunk), b"\r\n" if chunk.endswith(b"\r\n") else b"\n")
+    found = _BORDER.search(chunk, at)  # never looks behind the first one: a chunk may hold thousands
+    if found is not None:
+        return found.end(), b"\n" if found[0] == b"\n\n" else b"\r\n"
+    return len(chunk), b"\r\n" if chunk.endswith(b"\r\n") else b"\n"
+
+
+def _quoted(body: bytes) -> str:
+    said = refusals.report(body).text or body.strip().decode("utf-8", "replace")
+    return repr(said[:200])
 
 
 def _because(candidate: Candidate) -> str:
