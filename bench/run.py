@@ -51,6 +51,8 @@ def main() -> int:
     parser.add_argument("--save", action="store_true", help="keep the results, and write docs/speed.md from them")
     parser.add_argument("--gateway", default=GATEWAY, help="command; {config} and {port} are filled in")
     chosen = parser.parse_args()
+    if chosen.save and (chosen.quick or chosen.only):
+        parser.error("--save keeps whole runs: leave out --quick and --only")
     if missing := lacking():
         print(f"The benchmark needs {missing}.", file=sys.stderr)
         return 1
