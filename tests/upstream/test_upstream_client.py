@@ -22,7 +22,9 @@ pytestmark = pytest.mark.anyio  # synchronous tests ignore it
 
 @asynccontextmanager
 async def upstream(*, connections: int = 0, proxies: dict[str, str] | None = None) -> AsyncIterator[Upstream]:
-    made = Upstream(connect_timeout=5.0, proxies=proxies or {}, no_proxy=(), connections=connections)
+    made = Upstream(
+        connect_timeout=5.0, proxies=proxies or {}, no_proxy=(), connections=lambda _host, _port: connections
+    )
     try:
         yield made
     finally:

@@ -4,7 +4,7 @@ It is our own, and does what a gateway needs and no more: docs/decisions/0010-ou
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from dragoman.messages.errors import ApiError
 from dragoman.upstream.answer import Answer
@@ -21,19 +21,26 @@ class Upstream:
     """Sends calls, over connections that all of them share.
 
     `connect_timeout`: seconds; `proxies`: scheme or "all" -> proxy URL; `no_proxy`: hosts that are reached without;
-    `connections`: to one upstream at the same time, 0 is no limit: with one, running streams make new calls wait.
-    The environment is not read.
+    `connections`: how many may be open to a host and port at the same time, 0 is no limit: with one, running streams
+    make new calls wait, at most `patience` seconds. The environment is not read.
     """
 
     def __init__(
-        self, *, connect_timeout: float, proxies: Mapping[str, str], no_proxy: Sequence[str], connections: int = 0
+        self,
+        *,
+        connect_timeout: float,
+        proxies: Mapping[str, str],
+        no_proxy: Sequence[str],
+        connections: Callable[[str, int], int] = lambda _host, _port: 0,
+        patience: float = 30.0,
     ) -> None:
         self._connect_timeout = connect_timeout
         self._proxies = proxies
         self._no_proxy = no_proxy
         self._connections = connections
+        self._patience = patience
         self._dialler = Dialler()
-        self._pool = Pool(self._dialler.dial, limit=connections)
+        self._pool = self._new_pool()
         self._places: dict[str, Place] = {}
 
     async def send(
@@ -54,8 +61,8 @@ class Upstream:
         a proxy of the operator's own, the proxy resolves names, and decides.
 
         Raises ApiError: "timeout" without a connection in time, "unreachable" without an answer, "bad_answer" for an
-        answer that is not HTTP, "overloaded" when too many wait for a connection, "permission" for a host that must be
-        public and is not. Cancelling it closes the connection.
+        answer that is not HTTP, "busy" when all allowed connections are in use for too long, "permission" for a host
+        that must be public and is not. Cancelling it closes the connection.
         """
         place = self._places.get(url) or self._place(url)
         if public:
@@ -81,7 +88,7 @@ class Upstream:
     async def close(self) -> None:
         """Close every connection. A later `send` opens new ones."""
         self._places.clear()
-        pool, self._pool = self._pool, Pool(self._dialler.dial, limit=self._connections)
+        pool, self._pool = self._pool, self._new_pool()
         await pool.close()
         self._dialler.close()
 
@@ -90,7 +97,7 @@ class Upstream:
 
         https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1
         """
-        connection = self._pool.kept(place) or await self._connect(place)
+        connection = self._pool.kept(place) or await self._pool.take(place)
         used = connection.used
         answer = Answer(connection, place.host)
         connection.ask(answer, head, body, bare=bare)
@@ -99,7 +106,7 @@ class Upstream:
         except Lost as lost:
             if lost.heard or not used:
                 raise
-            connection = await self._connect(place, fresh=True)
+            connection = await self._pool.take(place, fresh=True)
             answer = Answer(connection, place.host)
             connection.ask(answer, head, body, bare=bare)
             await answer.begin()
@@ -109,7 +116,7 @@ class Upstream:
         self, place: Place, head: bytes, body: AsyncIterator[bytes], *, bare: bool, chunked: bool
     ) -> Answer:
         """Over a connection of its own: a body that is read only once cannot be sent again on a second one."""
-        connection = await self._connect(place, fresh=True)
+        connection = await self._pool.take(place, fresh=True)
         answer = Answer(connection, place.host)
         connection.ask(answer, head, bare=bare, alone=True)
         sending = Sending(connection, body, chunked=chunked)
@@ -123,13 +130,16 @@ class Upstream:
             raise
         return answer
 
-    async def _connect(self, place: Place, *, fresh: bool = False) -> Connection:
+    async def _dial(self, place: Place) -> Connection:
         try:
             async with asyncio.timeout(self._connect_timeout):
-                return await self._pool.take(place, fresh=fresh)
+                return await self._dialler.dial(place)
         except TimeoutError as error:
             text = f"No connection to {place.name} within {self._connect_timeout:g} s."
             raise ApiError("timeout", text) from error
+
+    def _new_pool(self) -> Pool:
+        return Pool(self._dial, limit=self._connections, patience=self._patience)
 
     def _place(self, url: str) -> Place:
         place = place_of(url, self._proxies, self._no_proxy)

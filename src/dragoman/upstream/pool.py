@@ -29,23 +29,27 @@ class _Waiter:
 class _Shelf:
     """The connections to one upstream."""
 
-    __slots__ = ("count", "idle", "key", "waiting")
+    __slots__ = ("count", "idle", "key", "limit", "waiting")
 
-    def __init__(self, key: Key) -> None:
+    def __init__(self, key: Key, limit: int) -> None:
         self.key = key
+        self.limit = limit  # connections; 0: none
         self.count = 0  # connections that are open, or about to be
         self.idle: dict[Connection, float] = {}  # since when; the one that was used last is last
         self.waiting: deque[_Waiter] = deque()
 
 
 class Pool:
-    """Keeps connections. `limit`: connections to one upstream at the same time, 0 is no limit; who wants one more waits
-    in turn. `dial` makes a connection.
+    """Keeps connections. `limit`: how many may be open to a host and port at the same time, 0 is no limit; who wants
+    one more waits in turn, at most `patience` seconds. `dial` makes a connection.
     """
 
-    def __init__(self, dial: Callable[[Place], Awaitable[Connection]], *, limit: int) -> None:
+    def __init__(
+        self, dial: Callable[[Place], Awaitable[Connection]], *, limit: Callable[[str, int], int], patience: float
+    ) -> None:
         self._dial = dial
         self._limit = limit
+        self._patience = patience
         self._shelves: dict[Key, _Shelf] = {}
         self._homes: dict[Connection, _Shelf] = {}  # every connection that is open
         self._sweep: asyncio.TimerHandle | None = None
@@ -61,12 +65,12 @@ class Pool:
                 return connection
         return None
 
-    async def take(self, place: Place, *, fresh: bool) -> Connection:
+    async def take(self, place: Place, *, fresh: bool = False) -> Connection:
         """A connection when none is `kept`, maybe after a wait; `fresh`: one that was never used. Raises ApiError."""
         shelf = self._shelves.get(place.key)
         if shelf is None:
-            shelf = self._shelves[place.key] = _Shelf(place.key)
-        if self._limit and (shelf.waiting or shelf.count >= self._limit):
+            shelf = self._shelves[place.key] = _Shelf(place.key, self._limit(place.host, place.port))
+        if shelf.limit and (shelf.waiting or shelf.count >= shelf.limit):
             handed = await self._wait(shelf, place, fresh=fresh)
             if handed is not None:
                 return handed
@@ -134,27 +138,34 @@ class Pool:
     async def _wait(self, shelf: _Shelf, place: Place, *, fresh: bool) -> Connection | None:
         if len(shelf.waiting) >= WAITING_LIMIT:
             text = f"{len(shelf.waiting)} calls wait for a connection to {place.name} already. Try again later."
-            raise ApiError("overloaded", text)
+            raise ApiError("busy", text)
         waiter = _Waiter(fresh=fresh)
         shelf.waiting.append(waiter)
         useless = next((connection for connection in shelf.idle if not connection.gone), None)
         if useless is not None:  # kept, and not what this one needs: `lost` lets it make its own
             useless.abort()
         try:
-            return await waiter.turn
-        except asyncio.CancelledError:
-            if waiter in shelf.waiting:
-                shelf.waiting.remove(waiter)
-            elif not waiter.turn.cancelled() and waiter.turn.exception() is None:
-                self._pass_on(shelf, waiter.turn.result())
-            raise
+            async with asyncio.timeout(self._patience):
+                try:
+                    return await waiter.turn
+                except asyncio.CancelledError:
+                    self._withdraw(shelf, waiter)
+                    raise
+        except TimeoutError:
+            limit = f"All {shelf.limit} connections to {place.name} are in use, for {self._patience:g} s."
+            text = f"{limit} Try again later, or raise `connections` of its provider."
+            raise ApiError("busy", text) from None
 
-    def _pass_on(self, shelf: _Shelf, handed: Connection | None) -> None:
-        """Who was given a turn went away in the same moment."""
-        if handed is None:
-            self._free(shelf)
-        elif not handed.gone:
-            self.give_back(handed)
+    def _withdraw(self, shelf: _Shelf, waiter: _Waiter) -> None:
+        """Who waits goes away. A turn that came in the same moment is the next one's."""
+        if waiter in shelf.waiting:
+            shelf.waiting.remove(waiter)
+        elif not waiter.turn.cancelled() and waiter.turn.exception() is None:
+            handed = waiter.turn.result()
+            if handed is None:
+                self._free(shelf)
+            elif not handed.gone:
+                self.give_back(handed)
 
     def _free(self, shelf: _Shelf) -> None:
         """One connection less: whoever waits may make one."""
