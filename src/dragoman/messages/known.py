@@ -20,6 +20,9 @@ WORTH = 8 * 1024  # bytes that are worth it
 GROWTH = 8  # a conversation is remembered anew when it has grown by one in so many bytes
 NEWEST = 4  # turns that are never remembered: clients move their marks for the prompt cache about in them
 
+_MARK = b"\x7f"  # a character that hardly any text has, so that it is found at once
+_PLACE = b'{"role":"%b"}' % _MARK
+_PLACE_ROWS = [Raw(_PLACE)]
 _TOOLS = b'"\\u0000tools"'
 _TOOLS_RAW = Raw(_TOOLS)
 _TURN = msgspec.json.Decoder(TurnOutline)
@@ -47,7 +50,6 @@ class Known:
         """`limit`: bytes of turns that are remembered."""
         self._limit = limit
         self._size = 0
-        self._count = 0  # bodies so far
         self._conversations: list[_Turns] = []  # the one that was met last is the last
         self._tools: Memory[None] = Memory(16)
 
@@ -70,11 +72,9 @@ class Known:
 
     def _read(self, raw: bytes, turns: _Turns | None, tools: tuple[int, int, None] | None) -> Outline | None:
         """None when what is known does not stand where it seems to."""
-        self._count += 1
-        instead = b'{"role":"\\u0000turns %d"}' % self._count  # which no caller can have written
         cuts = []
         if turns is not None:
-            cuts.append((turns.start, turns.start + len(turns.text), instead))
+            cuts.append((turns.start, turns.start + len(turns.text), _PLACE))
         if tools is not None:
             cuts.append((tools[0], tools[1], _TOOLS))
             cuts.sort()
@@ -83,7 +83,8 @@ class Known:
         for start, end, text in cuts:  # one inside another leaves two texts side by side, which is no JSON
             pieces += (raw[at:start], text)
             at = end
-        found = _APART.decode(b"".join((*pieces, raw[at:])) if cuts else raw)
+        left = b"".join((*pieces, raw[at:])) if cuts else raw
+        found = _APART.decode(left)
         rows = found.messages
         if tools is None:
             if WORTH < len(found.tools) <= LONGEST_TOOLS:
@@ -92,7 +93,7 @@ class Known:
             return None
         if turns is None:
             turns = _NONE
-        elif rows[:1] == [Raw(instead)]:
+        elif rows[:1] == _PLACE_ROWS and left.find(_MARK) == left.rfind(_MARK):  # ours, and no caller's
             del rows[0]
         else:
             return None
