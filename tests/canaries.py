@@ -8,6 +8,7 @@ them.
 
 import contextlib
 import http.client
+import re
 import subprocess
 from collections.abc import Awaitable, Callable, Generator, Iterable, MutableMapping
 from functools import wraps
@@ -23,6 +24,7 @@ from dragoman.telemetry.redaction import SHORTEST, Redactor
 
 MARK = "canary"
 KNOWN = ("dragoman", "dev-local")  # stand-ins for keys that everybody knows
+SECRET = re.compile(r"(KEY|TOKEN|SECRET)$")  # variables that hold one
 AROUND = 60  # characters that are shown before and after it
 
 Message = MutableMapping[str, Any]
@@ -49,8 +51,10 @@ class Findings:
         if at >= 0:
             self._found.append(f"a key in {where}: …{text[max(at - AROUND, 0) : at + AROUND]}…")
 
-    def add(self, what: str) -> None:
-        self._found.append(what)
+    def know(self, key: str) -> None:
+        """A gateway has this key: it must be one that can be searched for."""
+        if len(key) >= SHORTEST and MARK not in key and key not in KNOWN:
+            self._found.append(f"a key that cannot be searched for, without {MARK!r} in it: {key}")
 
     def follow(self, process: "subprocess.Popen[Any]", *streams: object) -> None:
         """Read what `process` writes into files."""
@@ -172,8 +176,7 @@ def _watch_keys(findings: Findings, patch: pytest.MonkeyPatch) -> None:
     def make(self: Redactor, secrets: Iterable[str] = ()) -> None:
         known = list(secrets)
         for key in known:
-            if len(key) >= SHORTEST and MARK not in key and key not in KNOWN:
-                findings.add(f"a key that cannot be searched for, without {MARK!r} in it: {key}")
+            findings.know(key)
         made(self, known)
 
     patch.setattr(Redactor, "__init__", make)
@@ -224,6 +227,10 @@ def _watch_processes(findings: Findings, patch: pytest.MonkeyPatch) -> None:
     @wraps(made)
     def make(self: "subprocess.Popen[Any]", *arguments: Any, **options: Any) -> None:
         made(self, *arguments, **options)
+        if "dragoman" in str(self.args):
+            for name, value in (options.get("env") or {}).items():
+                if SECRET.search(name):
+                    findings.know(value)
         findings.follow(self, options.get("stdout"), options.get("stderr"))
 
     @wraps(communicated)

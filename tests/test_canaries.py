@@ -82,6 +82,11 @@ def test_leak_by_arguments():
         process.kill()
 
 
+def test_leak_to_a_process_that_nobody_could_find():
+    command = [sys.executable, "-c", "'dragoman serve'"]
+    subprocess.run(command, env={"LAB_KEY": "a-key-like-any-other"})
+
+
 def test_leak_that_nobody_could_find():
     Redactor(["a-key-like-any-other"])
 """
