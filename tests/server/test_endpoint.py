@@ -180,7 +180,7 @@ async def test_a_key_alone_does_not_open_the_door() -> None:
 
 async def test_what_is_no_key() -> None:
     async with placed() as place:
-        for value in ("Basic YTpi", "Bearer two words"):
+        for value in ("Basic canary", "Bearer two canary words"):
             reply = await place.ask(a2o_endpoint=place.url, authorization=value, x_dragoman_token=TOKEN)
             assert reply.status == 401
         assert place.seen == []
