@@ -49,20 +49,13 @@ class AnthropicReader:
         whole = b"" if writer.ended else self._frames.whole(chunk)
         if not whole:
             return []
-        if not self._frames.plain:
+        if self._frames.plain:
+            self._pass_on(whole)
+        else:
             for frame in each(whole):
                 self._frame(frame)
                 if writer.ended:
                     break
-            return writer.take()
-        at, size = 0, len(whole)
-        while at < size and not writer.ended:
-            end = self._contents(whole, at)
-            if end == at:
-                border = whole.find(b"\n\n", at)
-                end = border + 2 if border >= 0 else size  # an empty line too much, behind the last frame
-                self._frame(whole[at:end])
-            at = end
         return writer.take()
 
     def whole(self, body: bytes) -> list[Event]:
@@ -95,14 +88,21 @@ class AnthropicReader:
             raise ApiError("truncated", f"{self._name} ended its answer before it was complete.")
         raise self._no_message(self._stray.strip())
 
-    def _contents(self, whole: bytes, start: int) -> int:
-        """Pass on what is nothing but pieces of content, which nobody has to look at. Returns where that ends."""
-        found = _CONTENTS.match(whole, start)
-        end = found.end() if found else start
-        if end > start:
-            self._began = True
-            self._writer.relay(whole[start:end], content=True)
-        return end
+    def _pass_on(self, whole: bytes) -> None:
+        """Frames whose lines end in line feeds: those of content together, since nobody has to look at them."""
+        writer = self._writer
+        at, size = 0, len(whole)
+        while at < size and not writer.ended:
+            found = _CONTENTS.match(whole, at)
+            end = found.end() if found else at
+            if end > at:
+                self._began = True
+                writer.relay(whole[at:end], content=True)
+            else:
+                border = whole.find(b"\n\n", at)
+                end = border + 2 if border >= 0 else size  # an empty line too much, behind the last frame
+                self._frame(whole[at:end])
+            at = end
 
     def _frame(self, frame: bytes) -> None:
         writer = self._writer
