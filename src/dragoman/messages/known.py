@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 from dragoman.messages.memory import Memory
 from dragoman.messages.outline import Apart, Knobs, Outline, TurnOutline
 
-LIMIT = 16 * 1024 * 1024  # bytes that may be remembered
+LIMIT = 32 * 1024 * 1024  # bytes that may be remembered
 LONGEST = 4 * 1024 * 1024  # bytes of the turns of one conversation
 LONGEST_TOOLS = 512 * 1024
 WORTH = 8 * 1024  # bytes that are worth it
