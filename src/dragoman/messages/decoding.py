@@ -16,6 +16,7 @@ from msgspec import Raw
 
 from dragoman.messages.body import NO_RAW, NULL, TYPES, Block, Body, KnownTools, Source, Tool
 from dragoman.messages.errors import ApiError
+from dragoman.messages.known import Known
 from dragoman.messages.lenient import repair_surrogates
 from dragoman.messages.memory import Memory
 from dragoman.messages.notes import Note
@@ -51,6 +52,7 @@ _APART = msgspec.json.Decoder(
 )
 _parts = attrgetter(*Body.__struct_fields__)
 _MET: Memory[KnownTools] = Memory(16)
+_KNOWN = Known()
 _ELSEWHERE = b'"\\u0000tools"'
 _ELSEWHERE_RAW = Raw(_ELSEWHERE)
 _TOOLS_AT = Body.__struct_fields__.index("tools")
@@ -74,7 +76,7 @@ def head(raw: bytes) -> Head:
 
 def outline(raw: bytes) -> Outline:
     """What a body is made of. Raises ApiError("invalid_request")."""
-    return _read_json(raw, lambda text: (_OUTLINE.decode(text), ()))[0]
+    return _read_json(raw, lambda text: (_KNOWN.outline(text) if len(text) > _LARGE else _OUTLINE.decode(text), ()))[0]
 
 
 def body(raw: bytes) -> tuple[Body, tuple[Note, ...]]:
