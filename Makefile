@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test clients sidecar install check fix coverage laws mutants chaos soak fuzz bench failover docs release stop clean
+.PHONY: help run test clients sidecar install check fix coverage laws mutants chaos soak fuzz bench profile gate failover docs release stop clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -65,8 +65,14 @@ soak: $(READY) ## many streams for many minutes, with callers that leave and an 
 fuzz: $(READY) ## odd requests, odd upstreams, odd bytes, for some minutes (make fuzz MINUTES=10)
 	@FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -n 2 tests/fuzz $(ARGS)
 
-bench: $(READY) ## CPU per request and per event, beside plain nginx
+bench: $(READY) ## CPU per request and per event, beside nginx and LiteLLM (make bench ARGS=--quick; docs/speed.md)
 	@$(BIN)/python bench/run.py $(ARGS)
+
+profile: .build/profile-tools/.ready ## where the time goes, by room (make profile ARGS="saturated responses")
+	@$(BIN)/python bench/profiling.py $(ARGS)
+
+gate: $(READY) ## fail when a request costs over 10 % more instructions than before (make gate ARGS=--save sets anew)
+	@$(BIN)/python bench/gate.py $(ARGS)
 
 # Offline, and strict: a link or an anchor that leads nowhere fails. With --quiet it would not: then no warning is counted.
 docs: .build/docs/.ready ## the documentation as a site, in .build/site (make docs ARGS=serve shows it while you write)
@@ -111,6 +117,10 @@ $(READY): pyproject.toml uv.lock
 .clients/shipping/.ready .build/docs/.ready: uv.lock | $(READY)
 	@echo "Installing $(@D)"
 	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(@D) $(BIN)/uv sync --quiet --locked --only-group $(notdir $(@D))
+	@touch $@
+
+.build/profile-tools/.ready: uv.lock | $(READY)
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(@D) $(BIN)/uv sync --quiet --locked --only-group profile
 	@touch $@
 
 .clients/%/.ready: $(PINS)/%/package-lock.json $(PINS)/%/package.json

@@ -1,10 +1,13 @@
 // The benchmark's client: one thread, epoll, HTTP/1.1, a fixed number of connections that each send the next request
 // when the last answer is complete.
 //
-//   loadgen -p PORT -c CONNECTIONS -d SECONDS -f BODY [-w WARM_UP] [-r RAMP] [-u PATH] [-q PID,PID...] [-s]
+//   loadgen -p PORT -c CONNECTIONS -d SECONDS -f BODIES [-w WARM_UP] [-r RAMP] [-u PATH] [-k KEY] [-q PID,PID...] [-s]
+//
+// BODIES has one request body a line. They are sent in turn, and in each of them STAMP becomes the number of times that
+// the file was gone through: no body is ever sent twice, so that nothing is measured that users do not get.
 //
 // After WARM_UP seconds it measures for SECONDS: requests finished, events (blank lines) received, latencies, and the
-// CPU time that the processes of -q used meanwhile, from /proc/PID/stat. RAMP spreads the first requests over so many
+// CPU time that the processes of -q used meanwhile, to the nanosecond. RAMP spreads the first requests over so many
 // seconds. With -s, an answer without message_stop is an error. Prints one line of JSON.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -21,13 +24,20 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HEAD = 16384, TAIL = 512, SAMPLES = 1000000, SPAN = 20 };  // SPAN: milliseconds between looks at the clock
+enum { HEAD = 16384, TAIL = 512, SAMPLES = 1000000, SPAN = 20, STAMPS = 8 };  // SPAN: milliseconds between looks at the clock
 enum state { IDLE, SENDING, RECEIVING };
 enum chunk { CHUNK_SIZE, CHUNK_DATA, CHUNK_END, LAST_CHUNK };
+
+struct request {
+    char *start;  // head and body
+    size_t size, stamps[STAMPS];
+    int stamp_count;
+};
 
 struct connection {
     int fd;
     enum state state;
+    const struct request *request;
     size_t sent;
     double begun, first;  // seconds; when the request began, when the body did
     char head[HEAD];
@@ -39,12 +49,13 @@ struct connection {
     size_t tail_size;
 };
 
-static const char *path = "/v1/messages", *body_file, *pids = "";
+static const char STAMP[] = "@@@@@@@@@@";
+static const char *path = "/v1/messages", *body_file, *key = "bench", *pids = "";
 static int port = 8082, count = 1, streams;
 static double measure = 2, warm_up = 0.3, ramp;
 static int poll_fd, measuring, over;
-static char *request;
-static size_t request_size;
+static struct request *requests;
+static long request_count, begun_count;
 static long finished, failed, events;
 static double *latencies, *firsts;
 static long latency_count, first_count;
@@ -58,22 +69,16 @@ static double now(void) {
 
 // User and system seconds of the processes of -q so far.
 static double cpu(void) {
-    double ticks = 0;
+    double seconds = 0;
     char *list = strdup(pids), *rest = NULL;
     for (char *pid = strtok_r(list, ",", &rest); pid; pid = strtok_r(NULL, ",", &rest)) {
-        char name[64], text[1024];
-        snprintf(name, sizeof name, "/proc/%s/stat", pid);
-        FILE *file = fopen(name, "r");
-        if (!file) continue;
-        text[fread(text, 1, sizeof text - 1, file)] = 0;
-        fclose(file);
-        const char *fields = strrchr(text, ')');  // the process's name may hold blanks
-        long user, system;
-        if (fields && sscanf(fields + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &user, &system) == 2)
-            ticks += (double)(user + system);
+        struct timespec time;
+        clockid_t clock;
+        if (clock_getcpuclockid(atoi(pid), &clock) || clock_gettime(clock, &time)) continue;
+        seconds += (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
     }
     free(list);
-    return ticks / (double)sysconf(_SC_CLK_TCK);
+    return seconds;
 }
 
 static void note_error(const char *what, const struct connection *connection) {
@@ -91,6 +96,16 @@ static void hang_up(struct connection *connection) {
     connection->fd = -1;
 }
 
+// The next request, stamped. One that is still being sent may change its number on the way, which does no harm.
+static const struct request *next_request(void) {
+    struct request *request = &requests[begun_count % request_count];
+    char digits[32];
+    snprintf(digits, sizeof digits, "%010ld", begun_count / request_count);
+    for (int i = 0; i < request->stamp_count; i++) memcpy(request->start + request->stamps[i], digits, sizeof STAMP - 1);
+    begun_count++;
+    return request;
+}
+
 static void begin(struct connection *connection) {
     int fd = connection->fd;
     memset(connection, 0, offsetof(struct connection, head));
@@ -101,6 +116,7 @@ static void begin(struct connection *connection) {
     connection->got = connection->chunk_left = connection->events = 0;
     connection->fd = fd;
     connection->state = SENDING;
+    connection->request = next_request();
     connection->begun = now();
 }
 
@@ -122,9 +138,10 @@ static void dial(struct connection *connection) {
 
 // Returns 0 when the connection is broken.
 static int send_on(struct connection *connection) {
-    while (connection->sent < request_size) {
+    const struct request *request = connection->request;
+    while (connection->sent < request->size) {
         ssize_t sent =
-            send(connection->fd, request + connection->sent, request_size - connection->sent, MSG_NOSIGNAL);
+            send(connection->fd, request->start + connection->sent, request->size - connection->sent, MSG_NOSIGNAL);
         if (sent < 0) {
             watch(connection, 1);
             return errno == EAGAIN;
@@ -264,30 +281,48 @@ static double quantile(double *values, long size, double part) {
     return values[(long)(part * (double)(size - 1) + 0.5)] * 1e3;
 }
 
-static int read_request(void) {
+static void add_request(const char *body, size_t size) {
+    requests = realloc(requests, (size_t)(request_count + 1) * sizeof *requests);
+    struct request *request = &requests[request_count++];
+    request->start = malloc(size + 4096);
+    int head = snprintf(request->start, 4096,
+                        "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUser-Agent: bench\r\nAccept: application/json\r\n"
+                        "Content-Type: application/json\r\nanthropic-version: 2023-06-01\r\nx-api-key: %s\r\n"
+                        "Content-Length: %zu\r\n\r\n",
+                        path, port, key, size);
+    memcpy(request->start + head, body, size);
+    request->size = (size_t)head + size;
+    request->stamp_count = 0;
+    for (size_t at = (size_t)head; request->stamp_count < STAMPS; at += sizeof STAMP - 1) {
+        const char *found = memmem(request->start + at, request->size - at, STAMP, sizeof STAMP - 1);
+        if (!found) break;
+        at = (size_t)(found - request->start);
+        request->stamps[request->stamp_count++] = at;
+    }
+}
+
+// Returns 0 when there is no body.
+static int read_requests(void) {
     FILE *file = fopen(body_file ? body_file : "", "rb");
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t size;
     if (!file) {
-        perror("loadgen: cannot read the body");
+        perror("loadgen: cannot read the bodies");
         return 0;
     }
-    fseek(file, 0, SEEK_END);
-    size_t size = (size_t)ftell(file);
-    rewind(file);
-    request = malloc(size + 4096);
-    int head = snprintf(request, 4096,
-                        "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUser-Agent: bench\r\nAccept: application/json\r\n"
-                        "Content-Type: application/json\r\nanthropic-version: 2023-06-01\r\nx-api-key: bench\r\n"
-                        "Content-Length: %zu\r\n\r\n",
-                        path, port, size);
-    request_size = (size_t)head + size;
-    int complete = fread(request + head, 1, size, file) == size;
+    while ((size = getline(&line, &room, file)) > 0) {
+        if (line[size - 1] == '\n') size--;
+        if (size) add_request(line, (size_t)size);
+    }
+    free(line);
     fclose(file);
-    return complete;
+    return request_count > 0;
 }
 
 static void read_options(int argument_count, char **arguments) {
     int option;
-    while ((option = getopt(argument_count, arguments, "p:c:d:w:r:f:u:q:s")) > 0) switch (option) {
+    while ((option = getopt(argument_count, arguments, "p:c:d:w:r:f:u:k:q:s")) > 0) switch (option) {
             case 'p': port = atoi(optarg); break;
             case 'c': count = atoi(optarg); break;
             case 'd': measure = atof(optarg); break;
@@ -295,6 +330,7 @@ static void read_options(int argument_count, char **arguments) {
             case 'r': ramp = atof(optarg); break;
             case 'f': body_file = optarg; break;
             case 'u': path = optarg; break;
+            case 'k': key = optarg; break;
             case 'q': pids = optarg; break;
             case 's': streams = 1; break;
             default: exit(2);
@@ -307,7 +343,7 @@ int main(int argument_count, char **arguments) {
     int opened = 0;
     read_options(argument_count, arguments);
     signal(SIGPIPE, SIG_IGN);
-    if (!read_request()) return 1;
+    if (!read_requests()) return 1;
     latencies = malloc(SAMPLES * sizeof *latencies);
     firsts = malloc(SAMPLES * sizeof *firsts);
     poll_fd = epoll_create1(0);
@@ -346,11 +382,12 @@ int main(int argument_count, char **arguments) {
     for (char *at = error; *at; at++)
         if (*at == '"' || *at == '\\' || (unsigned char)*at < 32) *at = '\'';
     double seconds = until - from, used = cpu_after - cpu_before;
-    printf("{\"seconds\":%.3f,\"requests\":%ld,\"events\":%ld,\"errors\":%ld,\"cpu_seconds\":%.2f,\"cpu_request_us\":%.2f,"
-           "\"cpu_event_us\":%.3f,\"latency_p50_ms\":%.3f,\"latency_p99_ms\":%.3f,\"first_byte_p50_ms\":%.3f,"
+    printf("{\"seconds\":%.3f,\"requests\":%ld,\"events\":%ld,\"errors\":%ld,\"cpu_seconds\":%.6f,\"cpu_request_us\":%.2f,"
+           "\"cpu_event_us\":%.3f,\"latency_p50_ms\":%.3f,\"latency_p99_ms\":%.3f,\"first_byte_p50_ms\":%.3f,\"first_byte_p99_ms\":%.3f,"
            "\"error\":\"%s\"}\n",
            seconds, finished, events, failed, used, finished ? used / (double)finished * 1e6 : 0,
            events ? used / (double)events * 1e6 : 0, quantile(latencies, latency_count, 0.5),
-           quantile(latencies, latency_count, 0.99), quantile(firsts, first_count, 0.5), error);
+           quantile(latencies, latency_count, 0.99), quantile(firsts, first_count, 0.5), quantile(firsts, first_count, 0.99),
+           error);
     return 0;
 }

@@ -34,7 +34,7 @@ def cost(work: Callable[[Any], object], prepare: Callable[[], Any] = lambda: Non
     `prepare` makes what the call is given, outside of the measured time: strings remember their UTF-8 and their hash,
     so a request that was translated before is cheaper than one that has just come.
     """
-    found = []
+    found: list[int] = []
     until = time.perf_counter() + seconds
     while time.perf_counter() < until or len(found) < 5:
         given = prepare()

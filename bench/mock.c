@@ -3,9 +3,10 @@
 //   mock PORT
 //
 // POST /v1/messages is answered as Anthropic Messages, /v1/responses as OpenAI Responses, /v1/models/... as Gemini, any
-// other POST as OpenAI Chat Completions; with events when the body holds "stream":true, or the path says so. GET /set?events=500&pace=20 sets the number of events of a stream and the milliseconds
-// between them (0: as fast as they are read, round robin over the streams, one write per event). Half of a stream is text,
-// half is a tool call's arguments.
+// other POST as OpenAI Chat Completions; with events when the body holds "stream":true, or the path says so.
+// GET /set?events=500&pace=20&text=50 sets the number of events of a stream, the milliseconds between them (0: as fast as
+// they are read, round robin over the streams, one write per event) and how many percent of them are text; the others are
+// a tool call's arguments.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -50,7 +51,7 @@ static struct connection *ready;         // streams without a pace
 static struct connection *wheel[WHEEL];  // streams with one, by the millisecond of their next event
 static struct script scripts[FORMS];
 static struct bytes replies[FORMS], stream_head, empty_reply;
-static int poll_fd, events = 500, pace;
+static int poll_fd, events = 500, pace, text_percent = 50;
 static long tick;
 
 static long milliseconds(void) {
@@ -93,7 +94,7 @@ static const char *argument(int i, int pieces) {
 
 static void write_chat(struct script *script) {
     const char *call = "\"index\":0,\"id\":\"call_BenchAbCdEfGhIjKlMnOp01\",\"type\":\"function\"";
-    int words = events / 2, pieces = events - words;
+    int words = events * text_percent / 100, pieces = events - words;
     clear(script);
 #define DELTA(delta, reason) \
     "%s\"choices\":[{\"index\":0,\"delta\":{" delta "},\"logprobs\":null,\"finish_reason\":" reason "}],\"usage\":null}\n\n"
@@ -116,6 +117,7 @@ static void write_chat(struct script *script) {
 }
 
 static void write_messages(struct script *script) {
+    int words = events * text_percent / 100, pieces = events - words;
     clear(script);
     add(script,
         "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_bench\",\"type\":\"message\","
@@ -125,14 +127,23 @@ static void write_messages(struct script *script) {
     add(script,
         "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,"
         "\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n");
-    for (int i = 0; i < events; i++)
+    for (int i = 0; i < words; i++)
         add(script,
             "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,"
             "\"delta\":{\"type\":\"text_delta\",\"text\":\"%s\"}}\n\n",
             WORDS[i % 16]);
     add(script, "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n");
     add(script,
-        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\","
+        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":1,"
+        "\"content_block\":{\"type\":\"tool_use\",\"id\":\"toolu_bench\",\"name\":\"Write\",\"input\":{}}}\n\n");
+    for (int i = 0; i < pieces; i++)
+        add(script,
+            "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":1,"
+            "\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"%s\"}}\n\n",
+            argument(i, pieces));
+    add(script, "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":1}\n\n");
+    add(script,
+        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\","
         "\"stop_sequence\":null},\"usage\":{\"output_tokens\":%d}}\n\n",
         events);
     add(script, "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
@@ -155,7 +166,7 @@ static void write_messages(struct script *script) {
 
 static void write_responses(struct script *script) {
     static char text[PAYLOAD / 4], arguments[PAYLOAD / 4];
-    int words = events / 2, pieces = events - words, number = 0;
+    int words = events * text_percent / 100, pieces = events - words, number = 0;
     clear(script);
     text[0] = arguments[0] = 0;
     add(script, EVENT("response.created", RESPONSE("in_progress") ",\"output\":[],\"usage\":null}"), number++);
@@ -320,18 +331,23 @@ static int answer(struct connection *connection, enum form form, int streaming, 
     return 1;
 }
 
+// The number behind a name in the query of a path, or what it is now.
+static int number_of(const char *line, const char *name, int now) {
+    const char *found = strstr(line, name);
+    return found ? atoi(found + strlen(name)) : now;
+}
+
 static void set(const char *line) {
-    const char *found;
-    if ((found = strstr(line, "pace="))) pace = atoi(found + 5);
-    if ((found = strstr(line, "events="))) {
-        int wanted = atoi(found + 7);
-        if (wanted < 2 || wanted > MAX_EVENTS || wanted == events) return;
-        events = wanted;
-        write_chat(&scripts[CHAT]);
-        write_messages(&scripts[MESSAGES]);
-        write_responses(&scripts[RESPONSES]);
-        write_gemini(&scripts[GEMINI]);
-    }
+    int wanted = number_of(line, "events=", events), text = number_of(line, "text=", text_percent);
+    pace = number_of(line, "pace=", pace);
+    if (wanted < 2 || wanted > MAX_EVENTS || text < 0 || text > 100) return;
+    if (wanted == events && text == text_percent) return;
+    events = wanted;
+    text_percent = text;
+    write_chat(&scripts[CHAT]);
+    write_messages(&scripts[MESSAGES]);
+    write_responses(&scripts[RESPONSES]);
+    write_gemini(&scripts[GEMINI]);
 }
 
 // Answers the complete requests in the buffer, one after the other. Returns 0 when the connection is gone.

@@ -26,7 +26,7 @@ from statistics import median
 from typing import Any
 
 import uvloop
-from run import environment, family, free_port, resident, wait_for
+from processes import environment, family, free_port, resident, wait_for
 
 ROOT = Path(__file__).parent.parent
 SEED = 4711
@@ -146,7 +146,7 @@ def watch(
         if now > seconds + SETTLE:
             stop(callers)
             return
-        samples.append((now, sum(map(resident, pids))))
+        samples.append((now, resident(pids)))
         if now >= (printed + 1) * often:
             printed += 1
             print(f"{now:6.0f} s  {samples[-1][1]:7.1f} MB  {told[-1] if told else ''}", flush=True)

@@ -6,6 +6,8 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from canaries import Canaries
+
 settings.register_profile("default", max_examples=100, deadline=None)
 settings.register_profile(
     "ci", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
@@ -27,6 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "failure(*numbers): cases of the catalogue of gateway failures that this test covers"
     )
+    config.pluginmanager.register(Canaries())
 
 
 @pytest.hookimpl(wrapper=True)

@@ -45,6 +45,7 @@ def written(file: Path) -> Any:
 
 
 class TestPrintEnv:
+    @pytest.mark.shows_keys("the shell prints its whole environment")
     def test_the_lines_are_for_a_shell(self, run: Run, lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ANTHROPIC_API_KEY", "leftover")
         monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:1")

@@ -91,7 +91,7 @@ def blocks(lines: list[Any], role: str, kind: str) -> list[Any]:
     ]
 
 
-@pytest.mark.failure(1, 4, 13, 29, 36, 38, 65, 80, 170)
+@pytest.mark.failure(1, 4, 13, 29, 36, 38, 65, 80, 170, 183)
 def test_a_task_of_several_steps(tmp_path: Path) -> None:
     home = tmp_path / "work"
     home.mkdir()

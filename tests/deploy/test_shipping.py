@@ -81,6 +81,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment
 
 
+@pytest.mark.failure(141)
 def test_the_wheel_in_an_empty_environment(installed: Path) -> None:
     environ = clean_environment(installed.parent)  # without a PYTHONPATH that leads to the source
     done = subprocess.run(
@@ -95,6 +96,7 @@ def test_the_wheel_in_an_empty_environment(installed: Path) -> None:
     (wheel,) = (installed.parent.parent / "dist").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert not [name for name in names if name.startswith(("tests", "bench")) or ".env" in name]
+    assert not [name for name in names if name.endswith(".pth")]  # Python would run it at every start
     assert "dragoman/providers/presets.toml" in names
 
 
@@ -131,7 +133,7 @@ def contained(installed: Path, **more: str) -> Iterator[tuple[subprocess.Popen[b
 
 @pytest.mark.failure(156)
 def test_the_entry_point_answers_and_ends_on_sigterm(installed: Path) -> None:
-    with contained(installed, DRAGOMAN_AUTH_TOKEN="a-token-of-the-test") as (process, errors):
+    with contained(installed, DRAGOMAN_AUTH_TOKEN="canary-token-of-the-test") as (process, errors):
         port = wait_for_url(process, errors).rpartition(":")[2]
         for path in ("/health", "/health/ready"):
             connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=20)
@@ -155,7 +157,7 @@ def test_without_a_token_and_a_place_to_keep_one_it_does_not_start(installed: Pa
         assert "Set server.auth_token" in errors.read_text("utf-8")
 
 
-@pytest.mark.failure(156)
+@pytest.mark.failure(141, 156)
 def test_dockerfile() -> None:
     bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
     assert len(bases) == 2
@@ -173,6 +175,21 @@ def test_dockerfile() -> None:
     assert all("--locked" in sync for sync in syncs)
     makefile = (ROOT / "Makefile").read_text("utf-8")
     assert f"uv=={re.findall(r'UV_VERSION := (.*)', makefile)[0]}" in DOCKERFILE
+
+
+@pytest.mark.failure(141)
+def test_what_is_installed_is_little_and_has_hashes() -> None:
+    """A package that was changed after it was locked is not installed."""
+    lock = tomllib.loads((ROOT / "uv.lock").read_text("utf-8"))
+    for package in lock["package"]:
+        if package["name"] == "dragoman":
+            continue
+        assert "registry" in package["source"], package["name"]
+        files = [*package.get("wheels", ()), *([package["sdist"]] if "sdist" in package else [])]
+        assert files
+        assert all(file["hash"].startswith("sha256:") for file in files), package["name"]
+    assert len(locked()) < 30
+    assert "litellm" not in locked("--all-extras")
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
@@ -258,7 +275,7 @@ def test_manifests(tmp_path: Path) -> None:
     assert "WORKDIR /etc/dragoman" in DOCKERFILE
     file = tmp_path / "dragoman.yaml"
     file.write_text(found["ConfigMap"]["data"]["dragoman.yaml"], "utf-8")
-    environ = {"DRAGOMAN_AUTH_TOKEN": "a-token-of-the-test", "OPENAI_API_KEY": "a-key-of-the-test"}
+    environ = {"DRAGOMAN_AUTH_TOKEN": "canary-token-of-the-test", "OPENAI_API_KEY": "a-key-of-the-test"}
     config, _ = load(path=file, environ=environ, folder=tmp_path, home=tmp_path)
     assert config.server.port == container["ports"][0]["containerPort"]
     assert config.server.drain_delay > 0

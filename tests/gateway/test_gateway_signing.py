@@ -112,6 +112,7 @@ async def test_a_fetch_that_everybody_left_fails_in_silence_and_the_next_begins_
         await signer.fetch(TARGET)
 
 
+@pytest.mark.failure(146)
 @pytest.mark.anyio
 async def test_work_that_blocks_runs_in_a_thread() -> None:
     tokens = Tokens(TokenTask(lambda _: TokenAnswer(200, b"managed")))

@@ -750,6 +750,36 @@ async def test_an_attempt_that_nobody_waits_for_any_more_leaves_no_trace() -> No
     await play(Playbook(retries=0) >> Ask() << Called() >> Refused() >> Leave())
 
 
+class Hasty:
+    """A clock on which 4 seconds go by whenever somebody looks."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 4.0
+        return self.now
+
+
+@pytest.mark.failure(149)
+async def test_unless_told_otherwise_long_silence_is_waited_for_and_a_whole_answer_has_no_limit() -> None:
+    clock = Hasty()
+    script = Playbook(clock=clock, open_after=0.002, ping_every=0.002, retries=0) >> Ask() << Called() << Opened()
+    silence = ["ping"] * 50  # at each of which the clock was looked at twice: 400 s
+    script = script << Saw(*silence) >> Head(200) >> Said("text 0") << Saw("message_start", "start 0 text", "delta 0 0")
+    for number in range(1, 4):
+        script = script << Saw(*silence) >> Said(f"text {number}") << Saw(f"delta 0 {number}")
+    await play(script >> Said("stop", "end") << Saw(*FINISH) << Over() << Released())
+    assert script.record.ms > 1600 * 1000
+
+
+@pytest.mark.failure(149)
+async def test_unless_told_otherwise_ten_minutes_of_silence_are_the_end() -> None:
+    script = Playbook(clock=Hasty(), open_after=0.002, ping_every=0.002, retries=0) >> Ask() << Called() << Opened()
+    script = script << Saw("error timeout_error: The upstream was silent for 600 s. server.read_idle sets this limit.")
+    await play(script << Over())
+
+
 @pytest.mark.failure(100)
 @pytest.mark.parametrize("words", [(), ("usage 1 0",)])
 async def test_an_upstream_that_never_answers_is_a_timeout(words: tuple[str, ...]) -> None:

@@ -102,7 +102,7 @@ class Caller:
 
 @asynccontextmanager
 async def gateway(*targets: Target, limit: int = 0, **settings: Any) -> AsyncIterator[Gateway]:
-    upstream = Upstream(connect_timeout=5, proxies={}, no_proxy=(), limit=limit)
+    upstream = Upstream(connect_timeout=5, proxies={}, no_proxy=(), connections=lambda _host, _port: limit)
     ids = itertools.count()
 
     class Router:

@@ -40,14 +40,14 @@ OWN = "canary-callers-own"
 
 
 @pytest.mark.failure(137, 140)
-@pytest.mark.parametrize("master", [{}, {"LITELLM_MASTER_KEY": "sk-master"}], ids=["open", "with a master key"])
+@pytest.mark.parametrize("master", [{}, {"LITELLM_MASTER_KEY": "canary-master"}], ids=["open", "with a master key"])
 def test_p0_2_the_upstream_by_a_header(serve: Serve, openai: OpenAI, tmp_path: Path, master: dict[str, str]) -> None:
     with scripted.serving(lambda body: scripted.words(f"Chosen {body['model']}.")) as chosen:
         # The host is on this machine here, so it has to be listed; those of the presets need no entry.
         lines = {"OPENAI_API_KEY": OPENAI_KEY, "OPENAI_BASE_URL": openai.url, "OPENAI_MODEL": "gpt-4o-mini", **master}
         files = {"dragoman.yaml": f'server: {{endpoints: ["{urlsplit(chosen.url).netloc}"]}}\nlogs: {{format: a2o}}\n'}
         asked = {"a2o-endpoint": chosen.url, "authorization": f"Bearer {OWN}"}
-        token = {"x-dragoman-token": "sk-master"} if master else {}
+        token = {"x-dragoman-token": "canary-master"} if master else {}
         with serve(files=files, **lines) as gateway:
             answer = gateway.ask(model="qwen-3-coder-480b", headers={**asked, **token})
             assert answer.json["content"][0]["text"] == "Chosen qwen-3-coder-480b."
@@ -71,7 +71,7 @@ def test_p0_2_the_upstream_by_a_header(serve: Serve, openai: OpenAI, tmp_path: P
                 assert "x-dragoman-token" in refused.json["error"]["message"]
             assert not chosen.complaints
             assert [each["authorization"] for each in chosen.headers] == [f"Bearer {OWN}"] * 2
-            assert not [each for each in chosen.headers if OPENAI_KEY in str(each) or "sk-master" in str(each)]
+            assert not [each for each in chosen.headers if OPENAI_KEY in str(each) or "canary-master" in str(each)]
             assert not openai.chats
             assert not openai.requests
     log = (tmp_path / "stdout").read_text("utf-8")
@@ -89,10 +89,10 @@ def test_p0_3_the_model_names_in_use(serve: Serve, openai: OpenAI) -> None:
 
 
 def test_p0_4_a_config_in_litellms_form(serve: Serve, openai: OpenAI) -> None:
-    token = {"authorization": "Bearer sk-master"}
+    token = {"authorization": "Bearer canary-master"}
     files = {"config.yaml": CONFIG.format(url=openai.url)}
     arguments = ("--config", "config.yaml")
-    with serve(*arguments, files=files, MY_KEY=OPENAI_KEY, LITELLM_MASTER_KEY="sk-master") as gateway:
+    with serve(*arguments, files=files, MY_KEY=OPENAI_KEY, LITELLM_MASTER_KEY="canary-master") as gateway:
         assert gateway.ask(model="gpt-4o-mini").status == 401
         assert gateway.ask(model="gpt-4o-mini", headers=token).json["content"][0]["text"] == "Chat from gpt-4o-mini."
         assert gateway.ask(headers=token).json["content"][0]["text"] == "Chat from gpt-4.1."

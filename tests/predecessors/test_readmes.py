@@ -187,14 +187,14 @@ class TestOneUpstream:
             f"-H \"x-api-key: $TOKEN\" -d '{BODY % 'my-model'}'; echo\n"
         )
         upstream = {"UPSTREAM_BASE_URL": openai.url, "UPSTREAM_API_KEY": OPENAI_KEY, "UPSTREAM_MODEL": "own/name"}
-        with serve(**upstream, CUSTOM_MODEL_NAME="my-model", AUTH_TOKEN="a-token-of-mine") as gateway:
+        with serve(**upstream, CUSTOM_MODEL_NAME="my-model", AUTH_TOKEN="canary-of-mine") as gateway:
             health, *answers = typed(lines, gateway, tmp_path).splitlines()
         assert json.loads(health) == {"status": "ok"}
         assert [said(answer) for answer in answers] == ["Chat from own/name."] * 2
 
     def test_claude_code(self, serve: Serve, openai: OpenAI, tmp_path: Path) -> None:
         upstream = {"UPSTREAM_BASE_URL": openai.url, "UPSTREAM_API_KEY": OPENAI_KEY, "UPSTREAM_MODEL": "own/name"}
-        with serve(**upstream, CUSTOM_MODEL_NAME="my-model", AUTH_TOKEN="a-token-of-mine") as gateway:
-            env = {"ANTHROPIC_BASE_URL": gateway.url, "ANTHROPIC_AUTH_TOKEN": "a-token-of-mine"}
+        with serve(**upstream, CUSTOM_MODEL_NAME="my-model", AUTH_TOKEN="canary-of-mine") as gateway:
+            env = {"ANTHROPIC_BASE_URL": gateway.url, "ANTHROPIC_AUTH_TOKEN": "canary-of-mine"}
             result = claude(tmp_path / "work", **env, ANTHROPIC_MODEL="my-model")
         assert result["result"] == "Chat from own/name."

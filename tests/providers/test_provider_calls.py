@@ -64,7 +64,7 @@ LANGUAGES = {**DIALECTS, "anthropic": ANTHROPIC}
 def test_a_turn_of_claude_code(name: str, dialect: str, tmp_path: Path) -> None:
     """The call is made, in each language, goes to the preset's address, and is signed with its key."""
     (tmp_path / "dragoman.yaml").write_text(f"providers: {{{name}: {{dialect: {dialect}}}}}\n", "utf-8")
-    variables = {key: f"key-of-{key}" for key in presets()[name].keys[:1]} | ACCOUNTS
+    variables = {key: f"canary-of-{key}" for key in presets()[name].keys[:1]} | ACCOUNTS
     settings, secrets = config.load(path=None, environ=variables, folder=tmp_path, home=tmp_path)
     preset = presets()[name]
     credentials = Credentials(secrets, settings.identities)
@@ -81,7 +81,7 @@ def test_a_turn_of_claude_code(name: str, dialect: str, tmp_path: Path) -> None:
         )
         body = BODY if target.facts.tools else {key: value for key, value in BODY.items() if key != "tools"}
         call = LANGUAGES[dialect].call(decode(json.dumps({**body, "model": model}).encode()), target)
-        assert "key-of-" not in repr(call)
+        assert "canary-of-" not in repr(call)
         assert call.url.startswith(provider.template.base_url + "/")
         if getattr(target.quirks, "form", "messages") == "messages":
             assert call.url == provider.template.base_url + PATHS[dialect].format(model=model)
@@ -90,7 +90,7 @@ def test_a_turn_of_claude_code(name: str, dialect: str, tmp_path: Path) -> None:
             assert credentials.headers(target, 0.0) is None  # a token must be fetched first
             continue
         header, form = SIGNED[preset.languages()[dialect].auth or preset.auth]
-        signed = [(header, form.format(f"key-of-{key}")) for key in preset.keys[:1]]
+        signed = [(header, form.format(f"canary-of-{key}")) for key in preset.keys[:1]]
         assert list(credentials.headers(target, 0.0) or ()) == signed
 
 

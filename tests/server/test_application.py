@@ -240,9 +240,9 @@ async def test_a_failure_of_ours_inside_a_stream_is_one_error_event() -> None:
 
 @pytest.mark.failure(136)
 async def test_a_key_that_an_upstream_quotes_reaches_nobody() -> None:
-    async with running(secrets=("our-upstream-key",)) as house:
+    async with running(secrets=("canary-upstream-key",)) as house:
         house.script.refuse = ApiError(
-            "upstream_authentication", "refused: our-upstream-key", retry_after=3, should_retry=False, code="bad_key"
+            "upstream_authentication", "refused: canary-upstream-key", retry_after=3, should_retry=False, code="bad_key"
         )
         reply = await house.ask("POST", "/v1/messages", BODY)
         assert reply.status == 401
@@ -252,12 +252,12 @@ async def test_a_key_that_an_upstream_quotes_reaches_nobody() -> None:
         house.script.refuse = None
 
         async def stream(send) -> None:
-            await send(b'event: a\ndata: {}\n\nevent: error\ndata: {"message":"our-upstream-key"}\n\n')
+            await send(b'event: a\ndata: {}\n\nevent: error\ndata: {"message":"canary-upstream-key"}\n\n')
 
         house.script.stream = stream
         reply = await house.ask("POST", "/v1/messages", BODY | {"stream": True})
         assert reply.body == b'event: a\ndata: {}\n\nevent: error\ndata: {"message":"[redacted]"}\n\n'
-        assert "our-upstream-key" not in "".join(house.lines)
+        assert "canary-upstream-key" not in "".join(house.lines)
 
 
 @pytest.mark.failure(107, 109)
@@ -292,7 +292,7 @@ PROBES_NEED_NO_TOKEN_AND_ARE_NOT_LOGGED = [
 
 @pytest.mark.failure(153)
 async def test_probes_need_no_token_and_are_not_logged() -> None:
-    async with running(config=Config(server=Server(auth_token="t0ken-t0ken"))) as house:
+    async with running(config=Config(server=Server(auth_token="canary-t0ken"))) as house:
         for method, path in PROBES_NEED_NO_TOKEN_AND_ARE_NOT_LOGGED:
             reply = await house.ask(method, path, b'{"events":[]}' if method == "POST" else None)
             assert reply.status == 200
@@ -301,13 +301,13 @@ async def test_probes_need_no_token_and_are_not_logged() -> None:
 
 
 async def test_the_token_is_told_on_this_machine() -> None:
-    config = Config(server=Server(auth_token="t0ken"))
+    config = Config(server=Server(auth_token="canary-t0ken"))
     async with running(config=config) as house:
-        assert (await house.ask("GET", "/auth-token")).json["auth_token"] == "t0ken"
+        assert (await house.ask("GET", "/auth-token")).json["auth_token"] == "canary-t0ken"
         refused = await house.ask("GET", "/auth-token", x_forwarded_for="192.0.2.1")
-        assert (refused.status, b"t0ken" in refused.body) == (403, False)
-    async with running(config=Config(server=Server(auth_token="t0ken", show_token=True))) as house:
-        assert (await house.ask("GET", "/auth-token", x_forwarded_for="192.0.2.1")).json["auth_token"] == "t0ken"
+        assert (refused.status, b"canary-t0ken" in refused.body) == (403, False)
+    async with running(config=Config(server=Server(auth_token="canary-t0ken", show_token=True))) as house:
+        assert (await house.ask("GET", "/auth-token", x_forwarded_for="192.0.2.1")).json["auth_token"] == "canary-t0ken"
     async with running() as house:
         assert (await house.ask("GET", "/auth-token")).json["auth_token"] == ""
 
@@ -343,25 +343,29 @@ async def test_models_over_the_wire() -> None:
 
 
 ANY_ONE_HEADER_OPENS = [
-    {"authorization": "Bearer t0ken-t0ken"},
-    {"authorization": "bearer  t0ken-t0ken"},
-    {"x_api_key": "t0ken-t0ken"},
-    {"x_dragoman_token": "t0ken-t0ken"},
-    {"x_api_key": "t0ken-t0ken", "authorization": "Bearer sk-ant-left-over"},
+    {"authorization": "Bearer canary-t0ken"},
+    {"authorization": "bearer  canary-t0ken"},
+    {"x_api_key": "canary-t0ken"},
+    {"x_dragoman_token": "canary-t0ken"},
+    {"x_api_key": "canary-t0ken", "authorization": "Bearer sk-ant-left-over"},
 ]
 
 
 @pytest.mark.failure(139)
 async def test_any_one_header_opens() -> None:
-    async with running(config=Config(server=Server(auth_token="t0ken-t0ken"))) as house:
+    async with running(config=Config(server=Server(auth_token="canary-t0ken"))) as house:
         for headers in ANY_ONE_HEADER_OPENS:
             assert (await house.ask("POST", "/v1/messages", BODY, **headers)).status == 200
 
 
 @pytest.mark.failure(139)
 async def test_without_the_token_nothing_is_read() -> None:
-    async with running(config=Config(server=Server(auth_token="t0ken-t0ken"))) as house:
-        wrong: list[dict[str, str]] = [{}, {"x_api_key": "wrong-wrong"}, {"authorization": "Basic t0ken-t0ken"}]
+    async with running(config=Config(server=Server(auth_token="canary-t0ken"))) as house:
+        wrong: list[dict[str, str]] = [
+            {},
+            {"x_api_key": "wrong-wrong"},
+            {"authorization": "Basic canary-t0ken"},
+        ]
         for path in ("/v1/messages", "/v1/messages/count_tokens", "/v1/models", "/unknown"):
             for headers in wrong:
                 reply = await house.ask("POST", path, BODY, **headers)
@@ -565,20 +569,21 @@ async def test_a_request_holds_the_callers_headers_and_no_credentials() -> None:
 
 
 @pytest.mark.failure(136)
+@pytest.mark.shows_keys("to the caller, whose own it is")
 async def test_a_refusal_that_quotes_the_callers_key_is_not_logged_so() -> None:
     async with running(credentials=lambda headers: (("authorization", headers[b"authorization"].decode()),)) as house:
         seen: list[ApiError | None] = []
 
         async def refused() -> bytes:
             record = house.script.record
-            record.error = ApiError("billing", "key unusual-word has no money", upstream_status=402)
+            record.error = ApiError("billing", "key canary-unusual-word has no money", upstream_status=402)
             raise record.error
 
         house.script.message = refused
         house.script.closed = lambda journey: seen.append(journey.record.error)
-        reply = await house.ask("POST", "/v1/messages", BODY, authorization="Bearer unusual-word")
-        assert "unusual-word" in reply.json["error"]["message"]  # it is the caller's own
-        assert house.script.callers == [(("authorization", "Bearer unusual-word"),)]
+        reply = await house.ask("POST", "/v1/messages", BODY, authorization="Bearer canary-unusual-word")
+        assert "canary-unusual-word" in reply.json["error"]["message"]  # it is the caller's own
+        assert house.script.callers == [(("authorization", "Bearer canary-unusual-word"),)]
     (error,) = seen
     assert error is not None
     assert (error.kind, error.message) == ("billing", "key [redacted] has no money")

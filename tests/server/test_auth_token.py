@@ -8,13 +8,13 @@ from server_fixture import ask, connect, head, read_reply, running
 
 pytestmark = pytest.mark.anyio
 
-CONFIG = Config(server=Server(auth_token="t0ken"))
+CONFIG = Config(server=Server(auth_token="canary-t0ken"))
 
 
 async def test_the_user_of_this_machine_is_told() -> None:
     async with running(config=CONFIG) as house:
         reply = await house.ask("GET", "/auth-token")
-        assert (reply.status, reply.json["auth_token"]) == (200, "t0ken")
+        assert (reply.status, reply.json["auth_token"]) == (200, "canary-t0ken")
 
 
 @pytest.mark.failure(138)
@@ -32,7 +32,7 @@ async def test_not_through_nginx_as_it_comes(version: str) -> None:
         finally:
             writer.close()
         assert reply.status == 403
-        assert b"t0ken" not in reply.body
+        assert b"canary-t0ken" not in reply.body
         assert "server.show_token" in reply.json["error"]["message"]
 
 
@@ -43,7 +43,7 @@ async def test_not_through_a_proxy_of_another_user(monkeypatch: pytest.MonkeyPat
     async with running(config=CONFIG) as house:
         reply = await house.ask("GET", "/auth-token")
         assert reply.status == 403
-        assert b"t0ken" not in reply.body
+        assert b"canary-t0ken" not in reply.body
 
 
 async def test_an_open_door_has_no_token() -> None:

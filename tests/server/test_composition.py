@@ -280,3 +280,40 @@ async def test_who_looks_for_a_cause_is_told_each_attempt(level: Literal["info",
 def test_off_loopback_without_a_token_nothing_is_built() -> None:
     with pytest.raises(ValueError, match="auth_token"):
         build(Config(server=Server(host="0.0.0.0")), Secrets({}), write=print)
+
+
+@pytest.mark.failure(145)
+async def test_connections_of_a_provider_are_bounded_and_the_next_target_stands_in() -> None:
+    """One connection is allowed, and in use: the next request waits its time, and then another provider is asked."""
+    asked, over = asyncio.Event(), asyncio.Event()
+    said = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "so"}, "finish_reason": "stop"}]}
+
+    async def busy(_request: Request) -> Response:
+        asked.set()
+        await over.wait()
+        return JSONResponse(said)
+
+    async def free(_request: Request) -> Response:
+        return JSONResponse(said)
+
+    lines: list[str] = []
+    upstreams = [Starlette(routes=[Route("/v1/chat/completions", each, methods=["POST"])]) for each in (busy, free)]
+    async with listening(upstreams[0]) as (one, _, _), listening(upstreams[1]) as (two, _, _):
+        limited, other = (configuration(port).providers["lab"] for port in (one, two))
+        config = Config(
+            server=Server(queue_timeout=0.05),
+            logs=Logs(format="json"),
+            providers={
+                "lab": structs.replace(limited, connections=1),
+                "hall": structs.replace(other, template=structs.replace(other.template, provider="hall")),
+            },
+            models=(("sonnet", Leads.to("lab/small", "hall/large")),),
+        )
+        async with listening(build(config, Secrets({"LAB_KEY": "k"}), write=lines.append)) as (gateway, _, _):
+            first = asyncio.create_task(ask(gateway, "POST", "/v1/messages", BODY))
+            await asked.wait()
+            second = await ask(gateway, "POST", "/v1/messages", BODY)
+            over.set()
+            targets = [reply.headers["x-dragoman-target"] for reply in (await first, second)]
+    assert targets == ["lab/small", "hall/large"]
+    assert not any("rests" in line for line in lines)  # it was no fault of the provider

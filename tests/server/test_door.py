@@ -16,7 +16,7 @@ def test_elsewhere_a_token_is_required(host: str) -> None:
     assert not is_loopback(host)
     with pytest.raises(ValueError, match=r"server\.auth_token"):
         Door(host, "")
-    Door(host, "t0ken")
+    Door(host, "canary-t0ken")
 
 
 @pytest.mark.failure(138)
@@ -53,7 +53,7 @@ def test_names_of_this_machine(host: bytes) -> None:
 )
 def test_names_of_others(host: bytes) -> None:
     with pytest.raises(ApiError) as refused:
-        Door("127.0.0.1", "t0ken").check_host({b"host": host})
+        Door("127.0.0.1", "canary-t0ken").check_host({b"host": host})
     assert refused.value.status == 403
 
 
@@ -62,7 +62,7 @@ def test_no_host_header_is_an_old_client_and_not_a_browser() -> None:
 
 
 def test_off_loopback_any_name_may_lead_here() -> None:
-    Door("0.0.0.0", "t0ken").check_host({b"host": b"gateway.example", b"origin": b"https://page.example"})
+    Door("0.0.0.0", "canary-t0ken").check_host({b"host": b"gateway.example", b"origin": b"https://page.example"})
 
 
 @pytest.mark.failure(138)
@@ -74,7 +74,7 @@ def test_an_open_gateway_refuses_pages(origin: bytes) -> None:
     with pytest.raises(ApiError) as refused:
         Door("127.0.0.1", "").check_host(headers)
     assert refused.value.status == 403
-    Door("127.0.0.1", "t0ken").check_host(headers)  # the page does not know the token
+    Door("127.0.0.1", "canary-t0ken").check_host(headers)  # the page does not know the token
 
 
 @pytest.mark.parametrize(
@@ -90,29 +90,29 @@ def test_an_open_door_asks_for_nothing() -> None:
 
 @pytest.mark.failure(139)
 def test_the_words_tell_missing_from_wrong() -> None:
-    door = Door("127.0.0.1", "t0ken-é")
+    door = Door("127.0.0.1", "canary-t0ken-é")
     with pytest.raises(ApiError, match=r"has none.*x-dragoman-token"):
         door.check_token({b"authorization": b"Basic abc"})
     with pytest.raises(ApiError, match="not this gateway's") as refused:
         door.check_token({b"x-api-key": b"wrong"})
     assert refused.value.should_retry is False
-    door.check_token({b"x-api-key": "t0ken-é".encode()})
+    door.check_token({b"x-api-key": "canary-t0ken-é".encode()})
     with pytest.raises(ApiError):
-        door.check_token({b"x-api-key": b"t0ken"})  # a beginning is not enough
+        door.check_token({b"x-api-key": b"canary-t0ken"})  # a beginning is not enough
 
 
 @pytest.mark.failure(140)
 def test_the_callers_own_credentials_are_not_our_token() -> None:
-    door = Door("127.0.0.1", "t0ken")
+    door = Door("127.0.0.1", "canary-t0ken")
     own, ours = (("authorization", "Bearer own"),), (("x-api-key", "own"),)
-    assert door.credentials({b"authorization": b"Bearer own", b"x-api-key": b"t0ken"}) == own
-    assert door.credentials({b"authorization": b"bearer  t0ken ", b"x-api-key": b"own"}) == ours
-    assert door.credentials({b"authorization": b"t0ken", b"x-api-key": b"", b"x-dragoman-token": b"x"}) == ()
+    assert door.credentials({b"authorization": b"Bearer own", b"x-api-key": b"canary-t0ken"}) == own
+    assert door.credentials({b"authorization": b"bearer  canary-t0ken ", b"x-api-key": b"own"}) == ours
+    assert door.credentials({b"authorization": b"canary-t0ken", b"x-api-key": b"", b"x-dragoman-token": b"x"}) == ()
     assert door.credentials({b"authorization": b"Bearer own", b"x-api-key": b"own"}) == (*own, *ours)
     assert Door("127.0.0.1", "").credentials({b"x-api-key": b"own"}) == ours
     for word in (b"dragoman", b"dragoman-made-elsewhere", b"dev-local"):
         assert Door("127.0.0.1", "").credentials({b"x-api-key": word, b"authorization": b"Bearer " + word}) == ()
-    assert door.credentials({b"authorization": b"Basic t0ken"}) == (("authorization", "Basic t0ken"),)
+    assert door.credentials({b"authorization": b"Basic canary-t0ken"}) == (("authorization", "Basic canary-t0ken"),)
     with pytest.raises(ApiError, match="x-dragoman-token"):
         door.check_token({b"authorization": b"Bearer own"})
 

@@ -1,6 +1,7 @@
 """The header `a2o-endpoint` on the whole house: where the caller's key goes, and where it does not."""
 
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from msgspec import structs
 from dragoman.config import load
 from dragoman.config.settings import Server
 from dragoman.server.application import build
-from dragoman.upstream import public
+from dragoman.upstream import dialling
 from server_fixture import BODY, Reply, ask, listening, running
 from upstream.wire import Connection, Received
 from upstream.wire import Server as Upstream
@@ -179,7 +180,7 @@ async def test_a_key_alone_does_not_open_the_door() -> None:
 
 async def test_what_is_no_key() -> None:
     async with placed() as place:
-        for value in ("Basic YTpi", "Bearer two words"):
+        for value in ("Basic canary", "Bearer two canary words"):
             reply = await place.ask(a2o_endpoint=place.url, authorization=value, x_dragoman_token=TOKEN)
             assert reply.status == 401
         assert place.seen == []
@@ -223,17 +224,12 @@ async def test_other_endpoints_do_not_take_it() -> None:
 async def test_a_known_host_that_leads_into_the_own_network(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """Somebody has the name answered otherwise: what it resolves to is what counts."""
 
-    class Resolver:
-        async def resolve(self, host: str, port: int, family: int) -> list[dict[str, Any]]:
-            found = {"hostname": host, "host": "127.0.0.1", "port": port, "family": family, "proto": 0, "flags": 0}
-            asked.append(host)
-            return [found]
-
-        async def close(self) -> None:
-            return
+    async def resolve(host: str, port: int) -> list[dialling.Address]:
+        asked.append(host)
+        return [(socket.AF_INET, 0, ("127.0.0.1", port))]
 
     asked: list[str] = []
-    monkeypatch.setattr(public, "DefaultResolver", Resolver)
+    monkeypatch.setattr(dialling, "resolve", resolve)
     async with placed() as place:
         reply = await place.ask(path, a2o_endpoint="https://api.anthropic.com", x_api_key=OWN, x_dragoman_token=TOKEN)
         assert asked == ["api.anthropic.com"]

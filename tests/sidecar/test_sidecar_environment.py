@@ -12,6 +12,7 @@ from dragoman.sidecar.environment import SIDECARS, Environment
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.failure(141)
 @pytest.mark.parametrize("name", SIDECARS)
 def test_every_package_of_a_lock_has_one_version_and_hashes(name: str) -> None:
     text = Environment(name, Path()).lock.read_text("utf-8")
@@ -21,6 +22,7 @@ def test_every_package_of_a_lock_has_one_version_and_hashes(name: str) -> None:
     assert "://" not in text
 
 
+@pytest.mark.failure(141)
 def test_our_own_packages_know_nothing_of_it() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     extras = project["project"]["optional-dependencies"]

@@ -105,7 +105,12 @@ async def test_a_packed_request_is_kept_unpacked() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"no gzip", gzip.compress(b"a") + gzip.compress(b"b"), gzip.compress(b"cut off")[:-9], zlib.compress(b"other")],
+    [
+        b"no gzip",
+        gzip.compress(b"a", mtime=0) + gzip.compress(b"b", mtime=0),
+        gzip.compress(b"cut off", mtime=0)[:-9],
+        zlib.compress(b"other"),
+    ],
 )
 async def test_a_request_that_cannot_be_unpacked_is_not_kept(body: bytes) -> None:
     found = house()

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from dragoman.messages.errors import ApiError
-from dragoman.upstream import client, public
+from dragoman.upstream import public
 from dragoman.upstream.client import Upstream
 from dragoman.upstream.public import is_public
 from upstream.wire import Connection, Server
@@ -125,7 +125,7 @@ async def test_the_name_is_judged_by_what_it_resolves_to_now(monkeypatch: pytest
 
 
 async def test_a_public_address_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "is_public", lambda _address: True)
+    monkeypatch.setattr(public, "is_public", lambda _address: True)
     async with Server(echo) as server, upstream() as client_:
         for _ in range(2):
             answer = await client_.send("POST", server.url, (), b"{}", public=True)

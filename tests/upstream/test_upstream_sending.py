@@ -4,14 +4,14 @@ import asyncio
 import resource
 import sys
 from collections.abc import AsyncIterator
-from typing import Any, Self
+from typing import Self
 
 import pytest
-from aiohttp.client_proto import ResponseHandler
 
 from dragoman.messages.errors import ApiError
-from dragoman.upstream import client as client_
+from dragoman.upstream.answer import Answer
 from dragoman.upstream.client import Upstream
+from dragoman.upstream.sending import Sending
 from upstream.test_upstream_client import upstream
 from upstream.wire import Connection, Server
 
@@ -294,14 +294,13 @@ async def test_a_header_that_http_does_not_allow() -> None:
 
 async def test_pieces_that_fail_in_the_moment_of_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = asyncio.Event()
-    answered = client_._answered
+    begin = Answer.begin
 
-    async def later(protocol: ResponseHandler) -> Any:
-        found = await answered(protocol)
+    async def later(answer: Answer) -> None:
+        await begin(answer)
         failed.set()
         for _ in range(5):
             await asyncio.sleep(0)
-        return found
 
     class Late(Pieces):
         async def __anext__(self) -> bytes:
@@ -313,7 +312,7 @@ async def test_pieces_that_fail_in_the_moment_of_the_answer(monkeypatch: pytest.
         await connection.open_stream()
         await connection.lost()
 
-    monkeypatch.setattr(client_, "_answered", later)
+    monkeypatch.setattr(Answer, "begin", later)
     async with Server(script) as server, upstream() as client:
         answer = await client.send("POST", server.url, (), Late(last=ApiError("invalid_request", "gone")))
         with pytest.raises(ApiError) as raised:
@@ -349,13 +348,12 @@ async def test_an_upstream_that_closes_between_two_pieces(paused: bool) -> None:
 
 @pytest.mark.parametrize("paused", [False, True])
 async def test_an_upstream_that_dies_while_nobody_reads_its_answer(paused: bool) -> None:
-    reset, go, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    reset, go = asyncio.Event(), asyncio.Event()
 
     class Late(Pieces):
         async def __anext__(self) -> bytes:
             if self.taken == 1 and not paused:
                 await go.wait()
-                done.set()
             return await super().__anext__()
 
     async def script(connection: Connection) -> None:
@@ -369,16 +367,23 @@ async def test_an_upstream_that_dies_while_nobody_reads_its_answer(paused: bool)
     async with Server(script) as server, upstream() as client:
         answer = await client.send("POST", server.url, (), body)
         assert await answer.read() == b"early"
-        protocol = answer._connection.protocol
-        assert protocol is not None
         reset.set()
-        while protocol.transport is not None:
+        while not answer.ended:
             await asyncio.sleep(0)
         go.set()
-        if not paused:
-            await asyncio.wait_for(done.wait(), 5)
         await asyncio.sleep(0)
         with pytest.raises(ApiError) as raised:
             await answer.read()
         assert raised.value.kind == "truncated"
         assert body.taken <= 2  # the rest is not asked for
+
+
+async def test_a_connection_that_is_about_to_close_takes_no_more() -> None:
+    async with Server(echo) as server, upstream() as client:
+        made = await client._dialler.dial(client._place(server.url))
+        made.transport.abort()
+        body = Pieces(b"x", b"y")
+        sending = Sending(made, body, chunked=True)
+        while not sending.over:
+            await asyncio.sleep(0)
+        assert (body.taken, sending.failure) == (1, None)

@@ -1,6 +1,9 @@
 """A server on a raw socket, scripted byte by byte: what no well-behaved HTTP server would send."""
 
 import asyncio
+import socket
+import ssl
+import struct
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
@@ -24,6 +27,13 @@ class Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+
+    @property
+    def secure(self) -> ssl.SSLObject:
+        """What was agreed on when it was made."""
+        found = self._writer.get_extra_info("ssl_object")
+        assert isinstance(found, ssl.SSLObject)
+        return found
 
     async def request(self) -> Received:
         """The next request, whole. Raises asyncio.IncompleteReadError when the client has gone."""
@@ -93,14 +103,29 @@ class Connection:
         except ConnectionError:
             return True
 
+    async def splice(self, port: int) -> None:
+        """Pass everything on to `port` and back, until both have said all."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+        async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            try:
+                while piece := await source.read(65536):
+                    sink.write(piece)
+                    await sink.drain()
+            finally:
+                sink.close()
+
+        await asyncio.gather(pass_on(self._reader, writer), pass_on(reader, self._writer))
+
     def cut(self) -> None:
         """Close the connection, whatever was promised."""
         self._writer.close()
 
     def reset(self) -> None:
         """Break the connection with a TCP reset."""
-        transport = self._writer.transport
-        transport.abort()
+        kept = self._writer.get_extra_info("socket")
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # else it may end politely
+        self._writer.transport.abort()
 
 
 Script = Callable[[Connection], Awaitable[None]]
@@ -112,8 +137,10 @@ class Server:
     `scripts` with more than one entry: the first connection gets the first, and so on; the last one is for all others.
     """
 
-    def __init__(self, *scripts: Script) -> None:
+    def __init__(self, *scripts: Script, secure: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self._scripts = scripts
+        self._secure = secure
+        self._host = host
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -134,10 +161,11 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{'http' if self._secure is None else 'https'}://{host}:{self.port}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, self._host, 0, ssl=self._secure)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -159,7 +159,8 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     is limited or refused is left alone, and the others stand in. See docs/resilience.md."""
 
     connections: Annotated[int, Meta(ge=0)] = 0
-    """How many connections to it one process may have at the same time; 0 is no limit. Further requests wait."""
+    """How many connections to its host one process may have at the same time; 0 is no limit. Further requests wait for
+    one, at most `server.queue_timeout`. Providers at the same host share them, by the larger number."""
 
     auth: Auth | None = None
     """How calls are signed: the key as `Authorization: Bearer`, or in a header of that name, or not at all; `entra`: by

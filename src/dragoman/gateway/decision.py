@@ -24,6 +24,7 @@ MOVES_ON: Final = (
     "not_found",
     "conflict",
     "overloaded",
+    "busy",
     "upstream_failed",
     "bad_answer",
     "truncated",

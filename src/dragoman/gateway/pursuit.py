@@ -5,6 +5,7 @@ Nothing in here was shown to the caller yet, so every failure may still be mende
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -520,6 +521,7 @@ def _is_stream(answer: AnswerLike, call: Call) -> bool:
     return call.stream
 
 
+@lru_cache(maxsize=512)  # the same few for every request
 def _endpoint(url: str) -> str:
     """Host and path, without query and credentials."""
     host, slash, path = url.partition("://")[2].partition("?")[0].partition("/")

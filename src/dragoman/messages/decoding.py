@@ -17,6 +17,7 @@ from msgspec import Raw, Struct
 from dragoman.messages.beginning import Beginning, Beginnings, KnownTurns
 from dragoman.messages.body import NO_RAW, NULL, TYPES, Block, Body, KnownTools, Source, Tool, Turn
 from dragoman.messages.errors import ApiError
+from dragoman.messages.known import Known
 from dragoman.messages.lenient import repair_surrogates
 from dragoman.messages.memory import Memory
 from dragoman.messages.notes import Note
@@ -54,6 +55,7 @@ _APART = msgspec.json.Decoder(
 )
 _parts = attrgetter(*Body.__struct_fields__)
 _MET: Memory[KnownTools] = Memory(16)
+_KNOWN = Known()
 _BEGINNINGS = Beginnings(32 * 1024 * 1024)
 # What stands for known tools and for the turns of a known beginning while the rest is decoded.
 _TOOLS_ELSEWHERE = b'"\\u0000tools"'
@@ -88,7 +90,7 @@ def head(raw: bytes) -> Head:
 
 def outline(raw: bytes) -> Outline:
     """What a body is made of. Raises ApiError("invalid_request")."""
-    return _read_json(raw, lambda text: (_OUTLINE.decode(text), ()))[0]
+    return _read_json(raw, lambda text: (_KNOWN.outline(text) if len(text) > _LARGE else _OUTLINE.decode(text), ()))[0]
 
 
 def body(raw: bytes) -> tuple[Body, tuple[Note, ...]]:

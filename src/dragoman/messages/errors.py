@@ -40,6 +40,7 @@ KINDS: dict[str, Kind] = {
     "bad_answer": Kind(502, "api_error", "upstream", retryable=True),  # an answer that is not in its own language
     "truncated": Kind(502, "api_error", "upstream", retryable=True),  # an answer that ends before its finish mark
     "timeout": Kind(504, "timeout_error", "upstream", retryable=True),
+    "busy": Kind(529, "overloaded_error", "ours"),  # our own limit of connections, after a wait
     "overloaded": Kind(529, "overloaded_error", "upstream", retryable=True),
 }
 

@@ -4,6 +4,7 @@ https://code.claude.com/docs/en/llm-gateway-protocol
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 # Of one connection (RFC 9110, 7.6.1), of the form that a body has on it, and of the server that sent it.
 _CONNECTION = frozenset(
@@ -24,9 +25,13 @@ def passed_on(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
     Names are in lower case.
     """
-    named = {name.strip().lower() for name in headers.get("connection", "").split(",")}
-    return tuple(
-        (name, value)
-        for name, value in headers.items()
-        if not (name in _CONNECTION or name in _ORIGIN or name in named or name.startswith(_PREFIXES))
-    )
+    found = [field for field in headers.items() if _goes_on(field[0])]
+    if "connection" in headers:
+        named = {name.strip().lower() for name in headers["connection"].split(",")}
+        found = [field for field in found if field[0] not in named]
+    return tuple(found)
+
+
+@lru_cache(maxsize=512)  # every answer has the same twenty
+def _goes_on(name: str) -> bool:
+    return not (name in _CONNECTION or name in _ORIGIN or name.startswith(_PREFIXES))

@@ -47,8 +47,8 @@ class TurnOutline(Struct, frozen=True, gc=False):
         return self.content if isinstance(self.content, list) else []
 
 
-class Outline(Head, frozen=True, gc=False):
-    """The knobs that models and servers differ in, still JSON, and the turns."""
+class Knobs(Head, frozen=True, gc=False):
+    """Those that models and servers differ in, still JSON."""
 
     thinking: Raw = ABSENT
     tool_choice: Raw = ABSENT
@@ -57,6 +57,11 @@ class Outline(Head, frozen=True, gc=False):
     temperature: Raw = ABSENT
     top_p: Raw = ABSENT
     top_k: Raw = ABSENT
+
+
+class Outline(Knobs, frozen=True, gc=False):
+    """All that is looked at."""
+
     messages: list[TurnOutline] = []
 
     @property
@@ -66,6 +71,13 @@ class Outline(Head, frozen=True, gc=False):
             return self.thinking is not ABSENT and _THINKING.decode(self.thinking).type in ("enabled", "adaptive")
         except msgspec.DecodeError:
             return False
+
+
+class Apart(Knobs, frozen=True, gc=False):
+    """The same, with turns and tools that are still JSON."""
+
+    messages: list[Raw] = []
+    tools: Raw = ABSENT
 
 
 class _Thinking(Struct, frozen=True, gc=False):

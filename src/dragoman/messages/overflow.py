@@ -127,12 +127,24 @@ def refuse_unsaid(asked: Asked) -> None:
         raise ApiError("context_overflow", message({}, asked))
 
 
-def is_full(usage: Usage | None, asked: Asked) -> bool:
-    """Whether prompt and answer fill the window."""
-    if usage is None or asked.context is None:
+def is_full(usage: Usage | None, asked: Asked, *, silent_window: int = 0) -> bool:
+    """Whether prompt and answer fill the window, or exactly the one that a server takes when it was told none."""
+    if usage is None:
         return False
-    prompt = usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens
-    return prompt + usage.output_tokens >= asked.context
+    total = _prompt(usage) + usage.output_tokens
+    return (asked.context is not None and total >= asked.context) or 0 < silent_window == total
+
+
+def was_cut(usage: Usage | None, asked: Asked) -> bool:
+    """Whether a server that cuts long prompts off counted so little that it must have read a part only.
+
+    Less than half of the estimate: tokens of other models are other ones, but not twice as long.
+    """
+    return usage is not None and 0 < 2 * _prompt(usage) < asked.input_tokens
+
+
+def _prompt(usage: Usage) -> int:
+    return usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens
 
 
 def message(numbers: dict[str, int], asked: Asked) -> str:

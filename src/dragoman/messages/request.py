@@ -1,7 +1,7 @@
 """The request of a caller: its body, decoded as far as somebody looks, and what came beside it."""
 
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -11,6 +11,20 @@ from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
 from dragoman.messages.outline import Head, Metadata, Outline
+
+Value = TypeVar("Value")
+
+
+class _once(Generic[Value]):  # noqa: N801 used as `property` is
+    """`functools.cached_property` without its lock, which it has up to Python 3.11."""
+
+    def __init__(self, find: Callable[[Any], Value]) -> None:
+        self._find = find
+
+    def __get__(self, owner: "Request", _kind: type) -> Value:
+        value = self._find(owner)
+        owner.__dict__[self._find.__name__] = value  # found before this is asked again
+        return value
 
 
 class Request(Struct, frozen=True, dict=True):
@@ -28,18 +42,18 @@ class Request(Struct, frozen=True, dict=True):
     named_session: str | None = None  # value of x-claude-code-session-id
     headers: tuple[tuple[bytes, bytes], ...] = ()  # the caller's own that an upstream of Messages may see
 
-    @cached_property
+    @_once
     def _decoded(self) -> tuple[Body, tuple[Note, ...]]:
         body, notes = decoding.body(self.raw)
         if body.max_tokens is None and not self.counting:
             raise ApiError("invalid_request", "max_tokens: Field required")
         return body, notes
 
-    @cached_property
+    @_once
     def body(self) -> Body:
         return self._decoded[0]
 
-    @cached_property
+    @_once
     def outline(self) -> Outline | None:
         """What the turns are made of; None where the body is so odd that only its upstream can say what is wrong."""
         try:
@@ -47,7 +61,7 @@ class Request(Struct, frozen=True, dict=True):
         except ApiError:
             return None
 
-    @cached_property
+    @_once
     def _head(self) -> Body | Head:
         if "body" in self.__dict__:
             return self.body
@@ -58,7 +72,7 @@ class Request(Struct, frozen=True, dict=True):
         """From decoding itself; none before that."""
         return self._decoded[1] if "_decoded" in self.__dict__ else ()
 
-    @cached_property
+    @_once
     def model(self) -> str:
         return self._head.model
 
@@ -74,7 +88,7 @@ class Request(Struct, frozen=True, dict=True):
     def max_tokens(self) -> int | None:
         return self._head.max_tokens
 
-    @cached_property
+    @_once
     def session(self) -> str | None:
         """A stable name of the conversation, when the client gives one: in a header, else in `metadata.user_id`."""
         return self.named_session or session_of(self._head.metadata)

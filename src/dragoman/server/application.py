@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
@@ -45,7 +46,7 @@ from dragoman.upstream.client import Upstream
 
 Endpoint = Callable[[Exchange], Awaitable[None]]
 
-_LIBRARIES = ("uvicorn", "asyncio", "aiohttp")  # loggers whose lines become ours
+_LIBRARIES = ("uvicorn", "asyncio")  # loggers whose lines become ours
 
 MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
@@ -196,7 +197,7 @@ def build(
     redact = Redactor((*secrets.values(), settings.auth_token))
     own = outlet.standard() if write is None and out is None else None
     log = _log(config, redact, write, out or own)
-    upstream = Upstream(connect_timeout=settings.connect_timeout, proxies=config.proxies, no_proxy=config.no_proxy)
+    upstream = _upstream(config)
     children = _children(config, secrets, lambda text: log.note("error", text))
     sending = Beside(upstream, children) if children else upstream
     router = Router(config)
@@ -283,6 +284,22 @@ def _watching(log: Log) -> Callable[[Record], None]:
             log.failure("A request failed inside dragoman.", error=record.crash, request_id=record.request_id)
 
     return watch
+
+
+def _upstream(config: Config) -> Upstream:
+    allowed: dict[tuple[str, int], int] = {}  # host and port -> connections
+    for provider in config.providers.values():
+        for target in (provider.template, *provider.others):
+            parts = urlsplit(target.base_url)
+            place = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+            allowed[place] = max(provider.connections, allowed.get(place, 0))
+    return Upstream(
+        connect_timeout=config.server.connect_timeout,
+        proxies=config.proxies,
+        no_proxy=config.no_proxy,
+        connections=lambda host, port: allowed.get((host, port), 0),
+        patience=config.server.queue_timeout,
+    )
 
 
 def _children(config: Config, secrets: Secrets, tell: Callable[[str], None]) -> dict[str, Child]:

@@ -1,19 +1,10 @@
-"""What an upstream sends back: status and headers at once, the body as it comes.
-
-aiohttp parses it. Its buffer is emptied here in one go: `StreamReader.readany` tells the parser and the transport to go
-on after each chunk of a chunked body, although nobody stopped them, and that costs more than an event is worth.
-"""
-# ruff: noqa: SLF001 the buffer has no public name; tests/upstream holds every use of it over real sockets
+"""What an upstream sends back: status and headers at once, the body as it comes."""
 
 import asyncio
 from collections.abc import Mapping
 
-import aiohttp
-from aiohttp.connector import Connection
-from aiohttp.http import RawResponseMessage
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-
 from dragoman.messages.errors import ApiError
+from dragoman.upstream.connection import Connection, Garbled
 from dragoman.upstream.sending import Sending
 
 LINGER = 0.5  # seconds an answer that said its last word may take to end, so that its connection is used again
@@ -25,40 +16,33 @@ class Answer:
     __slots__ = (
         "_closed",
         "_connection",
-        "_content",
+        "_error",
         "_failure",
         "_headers",
         "_host",
-        "_raw",
+        "_rest",
         "_sending",
+        "_timer",
+        "_waiter",
         "ended",
+        "fields",
         "status",
     )
 
-    def __init__(
-        self,
-        connection: Connection,
-        message: RawResponseMessage,
-        content: StreamReader,
-        host: str,
-        sending: Sending | None = None,
-    ) -> None:
-        """`sending`: the call's body, which may still be on its way up."""
-        self.status = message.code
+    def __init__(self, connection: Connection, host: str) -> None:
+        self.status = 0  # until the head is here
+        self.fields: list[tuple[bytes, bytes]] = []  # of the head, as they came
         self.ended = False  # whether the connection is given back
         self._connection = connection
-        self._raw = message.headers
-        self._content = content
         self._host = host
         self._headers: dict[str, str] | None = None
-        self._failure: ApiError | None = None
+        self._rest = b""  # of the body, when it has ended
+        self._error: Exception | None = None  # instead of an end
+        self._failure: ApiError | None = None  # the same, for the caller
         self._closed = False
-        self._sending = sending
-        content.on_eof(self._end)
-        if sending is not None:
-            sending.on_failure = self._cut
-            if sending.failure is not None:
-                self._cut()
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._sending: Sending | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -66,38 +50,42 @@ class Answer:
         headers = self._headers
         if headers is None:
             headers = self._headers = {}
-            for name, value in self._raw.items():
-                key = name.lower()
-                headers[key] = f"{headers[key]}, {value}" if key in headers else value
+            for raw, content in self.fields:
+                name = raw.decode("ascii").lower()
+                value = content.decode("utf-8", "surrogateescape")
+                headers[name] = f"{headers[name]}, {value}" if name in headers else value
         return headers
+
+    async def begin(self) -> None:
+        """Wait for the head. Raises Lost and Garbled. Cancelling it closes the connection."""
+        try:
+            while not self.status:
+                if self._error is not None:
+                    raise self._error
+                await self._wait()
+        except asyncio.CancelledError:
+            self._cut()
+            raise
 
     async def read(self) -> bytes:
         """The next bytes as they come, b"" at the end.
 
-        Raises ApiError("truncated") when the connection broke inside the body, after the bytes before the break were
-        given out; ApiError("unreachable") when this answer was closed meanwhile.
+        Raises ApiError("truncated") when the connection broke inside the body, and ApiError("bad_answer") for what is
+        not HTTP, after the bytes before were given out; ApiError("unreachable") when this answer was closed meanwhile.
+        Cancelling it closes the connection.
         """
-        content = self._content
-        if content is EMPTY_PAYLOAD:  # of a 204, shared by all of them
-            return b""
-        buffer = content._buffer
-        try:
-            while not buffer:
-                if content._exception is not None:
-                    raise content._exception
-                if content._eof:
-                    return b""
-                await content._wait("read")
-        except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
-            raise self._broken() from error
-        chunk = buffer.popleft() if len(buffer) == 1 else b"".join(buffer)
-        buffer.clear()
-        content._size = 0
-        content._cursor += len(chunk)
-        if content._http_chunk_splits:
-            content._http_chunk_splits.clear()
-        if content._protocol._reading_paused:  # too much was waiting here
-            content._protocol.resume_reading()
+        connection = self._connection
+        while not self.ended:
+            if connection.parts:
+                return connection.take()
+            try:
+                await self._wait()
+            except asyncio.CancelledError:
+                self._cut()
+                raise
+        chunk, self._rest = self._rest, b""
+        if not chunk and self._error is not None:
+            raise self._broken(self._error)
         return chunk
 
     async def whole(self, limit: int) -> bytes:
@@ -123,35 +111,51 @@ class Answer:
         if self._closed:
             return
         self._closed = True
-        if self._content.exception() is not None:
-            self._cut()
-        elif not self.ended:
-            asyncio.get_running_loop().call_later(LINGER, self._cut)
+        if not self.ended:
+            self._timer = asyncio.get_running_loop().call_later(LINGER, self._cut)
 
-    def _end(self) -> None:
-        """The last byte is here; the caller may still have to read some."""
+    def accompany(self, sending: Sending) -> None:
+        """`sending`: the call's body, which may still be on its way up."""
+        self._sending = sending
+        sending.on_failure = self._cut
+
+    # The connection's
+
+    def wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def over(self, rest: bytes, error: Exception | None) -> None:
         self.ended = True
+        self._rest = rest
+        self._error = error
         if self._sending is not None:
             self._sending.stop()
-        self._connection.release()
+        if self._timer is not None:
+            self._timer.cancel()
+        self.wake()
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
 
     def _cut(self) -> None:
-        if self.ended:
-            return
-        self.ended = True
-        if self._sending is not None:
-            self._sending.stop()
-        self._connection.close()
-        content = self._content
-        content._buffer.clear()
-        if content.exception() is None:
-            content.set_exception(aiohttp.ClientConnectionError("closed"))
+        if not self.ended:
+            self._connection.abort()
+            self.over(b"", ConnectionError("closed"))
 
-    def _broken(self) -> ApiError:
+    def _broken(self, error: Exception) -> ApiError:
         if self._closed:
             return ApiError("unreachable", f"The connection to {self._host} was closed.")
         if self._failure is None:
-            text = f"The connection to {self._host} broke before the answer was complete."
-            self._failure = ApiError("truncated", text)
-            self._cut()
+            if isinstance(error, Garbled):
+                text = f"{self._host} sent an answer that is not HTTP. Check base_url."
+                self._failure = ApiError("bad_answer", text)
+            else:
+                text = f"The connection to {self._host} broke before the answer was complete."
+                self._failure = ApiError("truncated", text)
         return self._failure

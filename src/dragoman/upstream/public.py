@@ -4,11 +4,7 @@ A name can lead anywhere, and lead elsewhere the next moment. So addresses are l
 exactly those that were looked at are connected to.
 """
 
-import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import DefaultResolver
 
 from dragoman.messages.errors import ApiError
 
@@ -53,21 +49,3 @@ def refuse(host: str) -> ApiError:
     """What is told about `host`, which is not of the internet."""
     text = f"{host[:200]} has an address that is not public. To allow it all the same, name it in server.endpoints."
     return ApiError("permission", text, should_retry=False)
-
-
-class PublicResolver(AbstractResolver):
-    """Resolves as usual. Raises ApiError("permission") when one of the addresses is not public."""
-
-    def __init__(self) -> None:
-        self._resolver = DefaultResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
-        if not all(is_public(each["host"]) for each in found):
-            raise refuse(host)
-        return found
-
-    async def close(self) -> None:
-        await self._resolver.close()

@@ -1,10 +1,9 @@
 """A body that goes up piece by piece, while its answer may come already."""
-# ruff: noqa: SLF001 waiting for a slow upstream has no public name; tests/upstream holds it over real sockets
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-from aiohttp.client_proto import ResponseHandler
+from dragoman.upstream.connection import Connection
 
 
 class Sending:
@@ -14,12 +13,12 @@ class Sending:
     the whole. `on_failure` is called after that.
     """
 
-    __slots__ = ("_protocol", "_task", "failure", "on_failure")
+    __slots__ = ("_connection", "_task", "failure", "on_failure")
 
-    def __init__(self, protocol: ResponseHandler, body: AsyncIterator[bytes], *, chunked: bool) -> None:
+    def __init__(self, connection: Connection, body: AsyncIterator[bytes], *, chunked: bool) -> None:
         self.failure: BaseException | None = None
         self.on_failure: Callable[[], None] | None = None
-        self._protocol = protocol
+        self._connection = connection
         self._task = asyncio.ensure_future(self._run(body, chunked=chunked))
         self._task.add_done_callback(self._over)
 
@@ -32,7 +31,7 @@ class Sending:
         """Break the connection off unless nothing is left to be written."""
         if not self.over:
             self._task.cancel()
-            self._protocol.abort()
+            self._connection.abort()
 
     async def _run(self, body: AsyncIterator[bytes], *, chunked: bool) -> None:
         async for piece in body:
@@ -43,21 +42,13 @@ class Sending:
 
     async def _write(self, parts: tuple[bytes, ...]) -> bool:
         """False when nobody reads any more. Why is told by the answer, or by its missing."""
-        transport = self._protocol.transport
-        if transport is None or transport.is_closing():
-            return False
-        transport.writelines(parts)
-        try:
-            await self._protocol._drain_helper()
-        except ConnectionError:
-            return False
-        return True
+        written = self._connection.write(parts)
+        await self._connection.drained()
+        return written
 
     def _over(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():
             return
         self.failure = task.exception()
-        if self.failure is not None:
-            self._protocol.abort()
-            if self.on_failure is not None:
-                self.on_failure()
+        if self.failure is not None and self.on_failure is not None:
+            self.on_failure()

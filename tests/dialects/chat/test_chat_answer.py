@@ -773,6 +773,31 @@ def test_length_at_the_end_of_the_window_says_so() -> None:
     assert Reading(facts={"context": 100}).stream(frames(delta("length"))).stop_reason == "max_tokens"
 
 
+@pytest.mark.failure(154)
+def test_a_prompt_that_was_cut_without_a_word() -> None:
+    """Of 9,000 tokens the server read 2,050, and said nothing."""
+    stream = frames(delta(content="What tools?"), {**STOP, "usage": {"prompt_tokens": 2050, "completion_tokens": 9}})
+    reading = Reading({"input_tokens": 9000}, silent_window=4096)
+    reading.stream(stream)
+    assert Note("lost", "prompt.cut") in reading.writer.notes
+    for recall, quirks in (({"input_tokens": 9000}, {}), ({"input_tokens": 3000}, {"silent_window": 4096})):
+        reading = Reading(recall, **quirks)
+        reading.stream(stream)
+        assert "prompt.cut" not in reading.codes
+    uncounted = Reading({"input_tokens": 9000}, silent_window=4096)
+    uncounted.stream(frames(delta(content="hi"), STOP))
+    assert "prompt.cut" not in uncounted.codes
+
+
+@pytest.mark.failure(154)
+@pytest.mark.parametrize(("output", "reason"), [(3903, "model_context_window_exceeded"), (3900, "max_tokens")])
+def test_an_answer_that_ends_where_the_default_window_does(output: int, reason: str) -> None:
+    usage = {"prompt_tokens": 193, "completion_tokens": output}
+    stream = frames(delta(content="hi"), {**delta("length"), "usage": usage})
+    assert Reading(silent_window=4096).stream(stream).stop_reason == reason
+    assert Reading().stream(stream).stop_reason == "max_tokens"
+
+
 @pytest.mark.failure(72)
 def test_a_refusal_is_text_and_a_reason() -> None:
     message = Reading().stream(frames(delta(refusal="I can"), delta(refusal="not."), STOP))

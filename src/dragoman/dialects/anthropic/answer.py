@@ -23,7 +23,7 @@ HELD_LIMIT = 16 * 1024 * 1024  # bytes that wait for the first content, and of w
 STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 _CONTENT = b"event: content_block_"
-_ANOTHER_KIND = re.compile(rb"\n\n(?!event: content_block_|\Z)")
+_CONTENTS = re.compile(rb"(?:event: content_block_.*\n.+\n\n)*+")  # as everybody writes them: two lines, no others
 
 
 class AnthropicReader:
@@ -49,10 +49,8 @@ class AnthropicReader:
         whole = b"" if writer.ended else self._frames.whole(chunk)
         if not whole:
             return []
-        # The usual read: nothing but pieces of content, which nobody has to look at.
-        content = writer.committed and self._frames.plain and whole.startswith(_CONTENT)
-        if content and _ANOTHER_KIND.search(whole) is None:
-            writer.relay(whole)
+        if self._frames.plain:
+            self._pass_on(whole)
         else:
             for frame in each(whole):
                 self._frame(frame)
@@ -89,6 +87,22 @@ class AnthropicReader:
         if self._began:
             raise ApiError("truncated", f"{self._name} ended its answer before it was complete.")
         raise self._no_message(self._stray.strip())
+
+    def _pass_on(self, whole: bytes) -> None:
+        """Frames whose lines end in line feeds: those of content together, since nobody has to look at them."""
+        writer = self._writer
+        at, size = 0, len(whole)
+        while at < size and not writer.ended:
+            found = _CONTENTS.match(whole, at)
+            end = found.end() if found else at
+            if end > at:
+                self._began = True
+                writer.relay(whole[at:end], content=True)
+            else:
+                border = whole.find(b"\n\n", at)
+                end = border + 2 if border >= 0 else size  # an empty line too much, behind the last frame
+                self._frame(whole[at:end])
+            at = end
 
     def _frame(self, frame: bytes) -> None:
         writer = self._writer

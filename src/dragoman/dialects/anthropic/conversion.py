@@ -17,7 +17,7 @@ from dragoman.messages.edit import MORE, Changes
 from dragoman.messages.effort import BUDGETS, nearest
 from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.notes import Grade, Note
-from dragoman.messages.outline import Outline, TurnOutline
+from dragoman.messages.outline import ABSENT, Outline, TurnOutline
 
 MIN_BUDGET = 1024  # tokens; Anthropic's own least budget of thinking
 EFFORT_BUDGET = {"low": 2_048, "medium": 8_192, "high": 24_576, "xhigh": 32_768, "max": 49_152}
@@ -253,5 +253,7 @@ def _of_budget(budget: Any) -> str:
 
 def _object(raw: bytes | Raw) -> dict[str, Any]:
     """An object that is one; {} for everything else."""
-    found = msgspec.json.decode(raw) if bytes(raw) else None
+    if raw is ABSENT:
+        return {}
+    found = msgspec.json.decode(raw)
     return found if isinstance(found, dict) else {}

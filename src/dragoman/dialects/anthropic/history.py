@@ -21,6 +21,7 @@ from dragoman.messages.state import ours
 
 _SEARCHED = frozenset({"text", "web_search_tool_result"})
 THINKING = frozenset({"thinking", "redacted_thinking"})
+_LOOKED_AT = THINKING | {"web_search_tool_result"}
 
 
 class Cleaned(Struct, frozen=True):
@@ -44,6 +45,11 @@ def clean(turns: Sequence[TurnOutline], quirks: Quirks, notes: list[Note]) -> Cl
         if turn.role != "assistant":
             continue
         blocks = turn.blocks
+        for block in blocks:
+            if block.type in _LOOKED_AT or block.citations is not ABSENT:
+                break
+        else:  # as in most turns, there is nothing that a server could refuse
+            continue
         out = {number for number, block in enumerate(blocks) if block.type in THINKING and foreign(block)}
         if out:
             # An answer without words got an empty text from us, and texts must not be empty.

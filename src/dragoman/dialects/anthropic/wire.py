@@ -35,6 +35,8 @@ class Seen(Struct):
     stop_sequence: Any = None
 
 
+_MOST = 10**15  # tokens; what is beyond is no count
+
 _SEEN = msgspec.json.Decoder(Seen)
 
 
@@ -53,6 +55,8 @@ def usage(found: Any, before: Usage | None) -> Usage | None:
     """The counters in `found`, and those that were known `before` where it says nothing. They are totals so far."""
     if not isinstance(found, dict):
         return before
+    if before is None and (usual := _usual(found)) is not None:
+        return usual
     known = {name: value for name in _COUNTERS if (value := count(found.get(name))) is not None}
     for name, kind in _DETAILS.items():
         try:
@@ -62,6 +66,16 @@ def usage(found: Any, before: Usage | None) -> Usage | None:
     if not known:
         return before
     return structs.replace(before or Usage(), **known)
+
+
+def _usual(found: dict[str, Any]) -> Usage | None:
+    """The counters, when all of them are as documented."""
+    try:
+        usage = msgspec.convert(found, Usage)
+    except msgspec.ValidationError:
+        return None
+    counts = (usage.input_tokens, usage.output_tokens, usage.cache_creation_input_tokens, usage.cache_read_input_tokens)
+    return usage if any(counts) and min(counts) > -_MOST and max(counts) < _MOST else None
 
 
 def outcome(reason: Any, sequence: Any) -> Outcome | None:

@@ -83,6 +83,7 @@ class ChatReader:
         self._frames = FrameReader()
         self._fields = (fields,) if isinstance(fields, str) else fields
         self._typed = _TYPED_FIELDS.issuperset(self._fields)
+        self._silent_window = quirks.silent_window
         self._tags = ThinkTags() if quirks.think_tags else None
         self._calls = Calls(writer)
         self._halves: Halves | None = None  # once a frame needed mending
@@ -507,6 +508,8 @@ class ChatReader:
         if self._thinking:
             self._sign()
         self._calls.settle()
+        if self._silent_window and overflow.was_cut(writer.usage_seen, self._call.asked):
+            self._note("lost", "prompt.cut")
         reason, sequence = self._stop_reason()
         details = (self._refused or StopDetails()) if reason == "refusal" else None
         writer.finish(reason, stop_sequence=sequence, details=details)
@@ -525,7 +528,9 @@ class ChatReader:
             return "refusal", None
         if reason == "end_turn" and self._matched in self._call.recall.stop_sequences:
             return "stop_sequence", self._matched
-        if reason == "max_tokens" and overflow.is_full(self._writer.usage_seen, self._call.asked):
+        if reason == "max_tokens" and overflow.is_full(
+            self._writer.usage_seen, self._call.asked, silent_window=self._silent_window
+        ):
             return "model_context_window_exceeded", None
         return reason, None
 

@@ -153,5 +153,10 @@ class Quirks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     extra_body: dict[str, bool | int | float | str | list[str] | dict[str, bool | int | float | str] | None] = {}
     """Fields added to every body as they are; they win over a field of the same name that we write."""
 
+    silent_window: int = 0
+    """Tokens of the window that a server takes when nobody told it another one, where it cuts longer prompts without
+    a word; 0: it refuses them. An answer whose prompt was cut gets the note `prompt.cut`; one that ends where this
+    window does says so. https://github.com/ollama/ollama/issues/17889"""
+
     chat_path: str = "/chat/completions"
     """Appended to the base URL."""

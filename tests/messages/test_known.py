@@ -1,0 +1,200 @@
+"""What was read before is not read again, and what is found is what reading all of it finds."""
+
+import tracemalloc
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dragoman.messages import decoding, known
+from dragoman.messages.known import Known
+from dragoman.messages.outline import Outline
+
+WHOLE = msgspec.json.Decoder(Outline)
+
+
+def text(number: int, size: int = 2000) -> dict[str, Any]:
+    role = "assistant" if number % 2 else "user"
+    return {"role": role, "content": [{"type": "text", "text": f"{number} é " + "x" * size}]}
+
+
+def tools(size: int = 20_000) -> list[dict[str, Any]]:
+    return [{"name": "T", "description": "y" * size, "input_schema": {"type": "object"}}]
+
+
+def conversation(turns: int, **fields: Any) -> bytes:
+    body = {"model": "m", "max_tokens": 5, "system": "s", "messages": [text(each) for each in range(turns)]}
+    return msgspec.json.encode({**body, "tools": tools(), "temperature": 0.5, **fields})
+
+
+class Counted:
+    """Counts the bytes that a decoder reads."""
+
+    def __init__(self, decoder: Any) -> None:
+        self.decoder = decoder
+        self.size = 0
+
+    def decode(self, raw: bytes) -> Any:
+        self.size += len(raw)
+        return self.decoder.decode(raw)
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Counted]:
+    counters = [Counted(known._APART), Counted(known._WHOLE)]
+    monkeypatch.setattr(known, "_APART", counters[0])
+    monkeypatch.setattr(known, "_WHOLE", counters[1])
+    return counters
+
+
+def test_a_conversation_that_goes_on_is_not_read_again(read: list[Counted]) -> None:
+    remembered = Known()
+    for turns in range(20, 60, 2):
+        raw = conversation(turns, metadata={"user_id": f"u{turns}"})
+        read[0].size = 0
+        assert remembered.outline(raw) == WHOLE.decode(raw)
+        if turns > 20:
+            assert read[0].size < len(raw) // 3
+    assert read[1].size == 0
+
+
+def test_new_marks_in_the_newest_turns_change_nothing(read: list[Counted]) -> None:
+    remembered = Known()
+    remembered.outline(conversation(20))
+    turns = [text(each) for each in range(20)]
+    turns[-known.NEWEST]["content"][0]["cache_control"] = {"type": "ephemeral"}
+    raw = conversation(0, messages=turns)
+    read[0].size = 0
+    assert remembered.outline(raw) == WHOLE.decode(raw)
+    assert read[0].size < len(raw) // 3
+
+
+def test_whoever_writes_blanks_behind_commas_is_known_too(read: list[Counted]) -> None:
+    remembered = Known()
+    for turns in (20, 40, 42):
+        raw = conversation(turns).replace(b'},{"role"', b'}, {"role"')
+        assert b"}, {" in raw
+        read[0].size = 0
+        assert remembered.outline(raw) == WHOLE.decode(raw)
+    assert read[0].size < len(raw) // 3
+
+
+def test_what_is_written_for_people_is_read_whole(read: list[Counted]) -> None:
+    remembered = Known()
+    raw = msgspec.json.format(conversation(20), indent=1)
+    for _ in range(2):
+        assert remembered.outline(raw) == WHOLE.decode(raw)
+    assert read[0].size > len(raw)
+
+
+def test_another_conversation_in_the_middle() -> None:
+    remembered = Known()
+    other = conversation(20, model="other").replace(b"xx", b"zz")
+    for raw in (conversation(20), other, conversation(22), other, conversation(18)):
+        assert remembered.outline(raw) == WHOLE.decode(raw)
+
+
+def test_what_is_known_may_stand_elsewhere() -> None:
+    """The same bytes at the same place, which are no turns, or not those of the body."""
+    remembered = Known()
+    raw = conversation(20)
+    remembered.outline(raw)
+    start = raw.index(b'{"role"')
+    before = b'{"model":"m","metadata":{"messages":['
+    inside = before.ljust(start) + raw[start : raw.index(b',"tools"')] + b'},"messages":[]}'
+    assert remembered.outline(inside) == WHOLE.decode(inside) == Outline("m", metadata=WHOLE.decode(inside).metadata)
+    forged = inside.replace(b'"messages":[]', b'"messages":[%b]' % known._PLACE)
+    assert remembered.outline(forged) == WHOLE.decode(forged)
+    twice = raw[:-1] + b',"messages":[],"tools":[]}'
+    assert remembered.outline(twice) == WHOLE.decode(twice)
+    assert remembered.outline(twice).messages == []
+
+
+def test_tools_of_another_shape() -> None:
+    remembered = Known()
+    remembered.outline(conversation(20))
+    for raw in (conversation(20, tools=None), conversation(20, tools=tools(600_000)), conversation(1)):
+        assert remembered.outline(raw) == WHOLE.decode(raw)
+
+
+def test_mistakes_are_told_as_if_nothing_was_known() -> None:
+    remembered = Known()
+    raw = conversation(20)
+    remembered.outline(raw)
+    for wrong in (raw[:-1], raw.replace(b'"max_tokens":5', b'"max_tokens":"'), raw.replace(b'"m"', b"777")):
+        with pytest.raises(msgspec.DecodeError) as told:
+            remembered.outline(wrong)
+        with pytest.raises(msgspec.DecodeError) as wanted:
+            WHOLE.decode(wrong)
+        assert str(told.value) == str(wanted.value)
+
+
+def test_it_is_bounded() -> None:
+    remembered = Known(limit=200_000)
+    for number in range(20):
+        remembered.outline(
+            conversation(20, system=f"{number:02d}", messages=[text(number + each) for each in range(20)])
+        )
+    assert 0 < len(remembered._conversations) < 5
+    assert remembered._size == sum(2 * len(each.text) for each in remembered._conversations) <= 200_000
+    huge = conversation(0, messages=[text(each, known.LONGEST // 8) for each in range(20)])
+    assert remembered.outline(huge) == WHOLE.decode(huge)
+    assert all(len(each.text) < known.LONGEST for each in remembered._conversations)
+
+
+def test_what_is_kept_does_not_keep_the_body() -> None:
+    """A turn that is not remembered may hold 60 MB of pictures."""
+    remembered = Known()
+    tracemalloc.start()
+    try:
+        for _ in range(2):
+            remembered.outline(conversation(0, messages=[*map(text, range(20)), text(20, 5_000_000)]))
+        assert remembered._conversations
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+PIECES = st.sampled_from(
+    [
+        {"type": "text", "text": "a"},
+        {"type": "thinking", "thinking": "t", "signature": "s"},
+        {"type": "tool_use", "id": "i", "name": "n", "input": {"messages": [{"role": "user"}], "model": "other"}},
+        {"type": "tool_result", "tool_use_id": "i", "content": '"model":"x","messages":[{"role":"user"}]'},
+    ]
+)
+TURNS = st.lists(
+    st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant"]), "content": st.lists(PIECES, max_size=3)}),
+    max_size=12,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(TURNS, st.booleans(), st.integers(0, 3)), min_size=1, max_size=5), st.booleans())
+def test_it_finds_what_reading_all_finds(bodies: list[tuple[list[Any], bool, int]], first: bool) -> None:
+    """Whatever came before: turns that are added, taken away or others, in any order of fields, with doubled ones."""
+    worth = known.WORTH
+    known.WORTH = 10
+    try:
+        remembered = Known(limit=4000)
+        turns: list[Any] = []
+        for more, grows, doubled in bodies:
+            turns = [*turns, *more] if grows else more
+            fields: list[tuple[str, Any]] = [("messages", turns), ("tools", tools(10)), ("model", "m")]
+            fields = fields if first else fields[::-1]
+            fields += fields[:doubled]
+            raw = b"{" + b",".join(b'"%b":%b' % (n.encode(), msgspec.json.encode(v)) for n, v in fields) + b"}"
+            for _ in range(2):
+                assert remembered.outline(raw) == WHOLE.decode(raw)
+    finally:
+        known.WORTH = worth
+
+
+def test_long_bodies_go_that_way(read: list[Counted]) -> None:
+    raw = conversation(30, model="goes that way")
+    for _ in range(2):
+        read[0].size = 0
+        assert decoding.outline(raw) == WHOLE.decode(raw)
+    assert read[0].size < len(raw) // 3
