@@ -4,11 +4,13 @@ python bench/micro.py
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from statistics import median
 from typing import Any
 
 import bodies
+from msgspec import structs
 
 from dragoman.dialects import DIALECTS
 from dragoman.dialects.chat.quirks import Quirks
@@ -67,6 +69,42 @@ def stream(request: Request, pieces: list[bytes]) -> int:
     return size + sum([len(sse.encode(event)) for event in reader.close()])
 
 
+def talks(sessions: int = 20, rounds: int = 15) -> Iterator[bytes]:
+    """Requests of conversations that grow by a turn of each side, in turn; their breakpoints move. 198 to 254 KB."""
+    around = bodies.big(stream=True)
+    mark = {"cache_control": {"type": "ephemeral"}}
+    turns: list[list[dict[str, Any]]] = []
+    for session in range(sessions):
+        writer = bodies.Writer()
+        writer.random.seed(session)
+        turns.append([turn for number in range(20 + rounds) for turn in writer.round(number)])
+    for number in range(20, 20 + rounds):
+        for session in range(sessions):
+            seen = turns[session][: 2 * number + 1]
+            for place in (-1, -3):
+                *blocks, last = seen[place]["content"]
+                seen[place] = seen[place] | {"content": [*blocks, last | mark]}
+            yield bodies.encoded(around | {"messages": seen, "metadata": {"user_id": f"u_session_{session}"}})
+
+
+def growing(name: str, asked: list[bytes], sessions: int = 20) -> str:
+    """Decoding and translating: the first request of each conversation, and then the others."""
+    dialect = DIALECTS[name]
+    quirks = import_module(f"dragoman.dialects.{name}.quirks").Quirks()
+    target = structs.replace(TARGET, dialect=name, quirks=quirks)
+    found: list[tuple[int, int]] = []
+    for raw in asked:
+        given = raw.replace(b"mod1.py", f"{name[:4]}.py".encode())  # no dialect finds what another one left behind
+        times = [time.thread_time_ns()]
+        request = decode(given)
+        times.append(time.thread_time_ns())
+        dialect.call(request, target)
+        times.append(time.thread_time_ns())
+        found.append((times[1] - times[0], times[2] - times[1]))
+    figures = [median(part) / 1000 for rows in (found[:sessions], found[sessions:]) for part in zip(*rows, strict=True)]
+    return f"{name:14}" + "".join([f"{figure:15.1f}" for figure in figures])
+
+
 def main() -> None:
     small, big = bodies.encoded(bodies.small(stream=True)), bodies.encoded(bodies.big(stream=True))
     print(f"{'microseconds':34}{'small':>10}{'234 KB':>10}")
@@ -79,6 +117,11 @@ def main() -> None:
     ):
         figures = [cost(work, lambda: needs(bytes(bytearray(raw)))) for raw in (small, big)]  # noqa: B023 - used at once
         print(f"{name:34}{figures[0]:10.1f}{figures[1]:10.1f}")
+    print(f"\n{'growing':14}{'first: decode':>15}{'call':>15}{'then: decode':>15}{'call':>15}")
+    requests = list(talks())
+    for name in ("chat", "responses", "gemini"):
+        print(growing(name, requests))
+    print()
     asked = decode(small)
     pieces = chunks()
     call = cost(lambda _: dialect.call(asked, TARGET))

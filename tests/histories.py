@@ -153,3 +153,34 @@ def growing(draw: st.DrawFn) -> tuple[Json, Json]:
     last = writer.user(open_calls if later else calls, legal=True)
     before = body([*turns, sooner], draw)
     return before, {**before, "messages": [*turns, *later, last]}
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> list[Json]:
+    """The requests of one conversation, each with more turns than the one before. Cache breakpoints move with it.
+
+    Turns of one role may follow each other, and the last one may be an answer that the caller began.
+    """
+    writer = Writer(draw)
+    turns: list[Json] = []
+    calls: list[str] = []
+    cuts = []
+    for _ in range(draw(st.integers(1, 4))):
+        new, calls = writer.turns(draw(st.integers(1, 2)), calls, legal=draw(st.booleans()))
+        turns += new
+        if draw(st.integers(0, 5)) == 0:
+            turns.append({"role": "assistant", "content": draw(st.sampled_from(["", "And then"]))})
+            calls = []
+        cuts.append(len(turns) - draw(st.sampled_from([0, 1, 1, 1, 2])))
+    around = body([], draw)
+    moving = draw(st.booleans())
+    return [around | {"messages": _marked(turns[:cut]) if moving else turns[:cut]} for cut in cuts if cut]
+
+
+def _marked(turns: list[Json]) -> list[Json]:
+    """The same with a breakpoint at their end, as clients set it."""
+    *before, last = turns
+    if isinstance(last["content"], str) or not last["content"]:
+        return turns
+    *blocks, end = last["content"]
+    return [*before, last | {"content": [*blocks, end | {"cache_control": {"type": "ephemeral"}}]}]

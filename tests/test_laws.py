@@ -4,6 +4,7 @@ A dialect takes part with an encoder (abstract answer -> its bytes) and a view o
 """
 
 import copy
+import itertools
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -25,13 +26,17 @@ from dialects.responses.encoder_responses import ResponsesEncoder
 from dialects.responses.view_responses import ResponsesView
 from dragoman.dialects import DIALECTS
 from dragoman.dialects.contract import Call
+from dragoman.messages import decoding
+from dragoman.messages.beginning import Beginnings
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import Event
 from dragoman.messages.fold import fold
+from dragoman.messages.names import Names
 from dragoman.messages.request import decode
+from dragoman.messages.state import pack
 from dragoman.messages.writer import MessageWriter
 from grammar import check
-from histories import bodies, growing
+from histories import bodies, conversations, growing
 from relayed import played, typed
 
 ENCODERS = {
@@ -159,6 +164,109 @@ def test_append_only(name: str, pair: tuple[dict[str, Any], dict[str, Any]]) -> 
     before, after = (VIEWS[name](call_for(name, body).body) for body in pair)
     assert after.items[: len(before.history)] == before.history
     assert after.around == before.around
+
+
+# Where the form of a turn depends on more than the turn.
+QUIRKS: dict[str, list[dict[str, Any]]] = {
+    "chat": [
+        {},
+        {"cache": "cache_control", "content": "parts"},
+        {"mid_system": "fold"},
+        {"reasoning_echo": "required"},
+    ],
+    "responses": [{}, {"cache": "breakpoints"}, {"mid_system": "fold"}],
+    "gemini": [{}, {"system": "user"}],
+}
+
+
+def answered(name: str, body: dict[str, Any], quirks: dict[str, Any]) -> Call | tuple[str, str]:
+    """The call, or what the caller is told."""
+    try:
+        return DIALECTS[name].call(decode(msgspec.json.encode(body)), ENCODERS[name].call().target.quirked(**quirks))
+    except ApiError as error:
+        return error.kind, error.message
+
+
+@translating
+@slow
+@given(data=st.data(), talks=st.lists(conversations(), min_size=1, max_size=2))
+def test_a_memory_changes_nothing(name: str, data: st.DataObject, talks: list[list[dict[str, Any]]]) -> None:
+    """Conversations that grow, one beside the other: each request gives the call that it gives without a memory."""
+    quirks = data.draw(st.sampled_from(QUIRKS[name]))
+    bodies_ = [body for row in itertools.zip_longest(*talks) for body in row if body is not None]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "_LARGE", 0)
+        patch.setattr(decoding, "_BEGINNINGS", Beginnings(0))
+        without = [answered(name, body, quirks) for body in bodies_]
+        patch.setattr(decoding, "_LEAST", 1)
+        patch.setattr(decoding, "_BEGINNINGS", Beginnings(data.draw(st.sampled_from([20_000, 2**20]))))
+        assert [answered(name, body, quirks) for body in bodies_] == without
+        again = data.draw(st.permutations(range(len(bodies_))))
+        assert [answered(name, bodies_[index], quirks) for index in again] == [without[index] for index in again]
+
+
+def said(text: str) -> dict[str, Any]:
+    return {"role": "user", "content": text}
+
+
+def wrote(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": text}
+
+
+def called(id_: str, name: str = "Read", *thoughts: str) -> dict[str, Any]:
+    """An answer that calls a tool, with states of reasoning."""
+    blocks = [{"type": "thinking", "thinking": "", "signature": state} for state in thoughts]
+    return {"role": "assistant", "content": [*blocks, {"type": "tool_use", "id": id_, "name": name, "input": {}}]}
+
+
+def result(id_: str, **more: Any) -> dict[str, Any]:
+    return {"role": "user", "content": [{"type": "tool_result", "tool_use_id": id_, "content": "ok"}], **more}
+
+
+_SHORT = Names.of(["odd.name"], limit=64).out("odd.name")
+_BLANK = {"role": "user", "content": [{"type": "text", "text": " ", "cache_control": {"type": "ephemeral"}}]}
+_BEGUN = [said("a"), called("t1", "odd.name"), result("t1")]
+_THOUGHT = {name: pack(name, ENCODERS[name].call().target.state_scope, {"e": "x", "t": "x"}) for name in ENCODERS}
+
+GROWN: dict[str, list[list[dict[str, Any]]]] = {
+    "an id again": [_BEGUN, [*_BEGUN, called("t1"), result("t1")]],
+    "the short name is taken": [_BEGUN, [*_BEGUN, called("t2", _SHORT), result("t2")]],
+    "an answer in two parts": [_BEGUN, [*_BEGUN[:2], called("t2"), said("b")], [*_BEGUN[:2], called("t2"), said("b")]],
+    "nothing said since": [_BEGUN, [*_BEGUN[:2], said(" ")], [*_BEGUN[:2], {"role": "user", "content": []}]],
+    "nothing said, and an answer": [
+        [said("a"), wrote("b"), said("c")],
+        [said("a"), wrote("b"), said(" "), wrote("d"), said("e")],
+        [said("a"), wrote("b"), said(" "), wrote("d"), said("f"), wrote("g"), said("h")],
+    ],
+    "nothing said, with a breakpoint": [[said("a"), wrote("b"), _BLANK, wrote("d"), said(text)] for text in "ef"],
+    "an empty answer": [
+        [said("a"), wrote(" "), said("c")],
+        [said("a"), wrote(" "), said("c"), called("t1"), result("t1")],
+    ],
+    "a call without an id": [[said("a"), called(""), said("b")], [said("a"), called(""), said("b"), said("c")]],
+}
+
+
+@translating
+@pytest.mark.parametrize("case", GROWN)
+def test_a_memory_changes_nothing_where_much_depends_on_much(name: str, case: str) -> None:
+    bodies_ = [{"model": "m", "max_tokens": 9, "messages": turns} for turns in GROWN[case]]
+    bodies_ += same_thoughts(name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "_LARGE", 0)
+        patch.setattr(decoding, "_BEGINNINGS", Beginnings(0))
+        without = [answered(name, body, {}) for body in bodies_]
+        patch.setattr(decoding, "_LEAST", 1)
+        patch.setattr(decoding, "_BEGINNINGS", Beginnings(2**20))
+        for _ in range(2):
+            assert [answered(name, body, {}) for body in bodies_] == without
+
+
+def same_thoughts(name: str) -> list[dict[str, Any]]:
+    """The same state of reasoning again, far from its first place."""
+    turns = [said("a"), called("t1", "Read", _THOUGHT[name]), result("t1")]
+    longer = [*turns, called("t2", "Read", _THOUGHT[name]), result("t2")]
+    return [{"model": "m", "max_tokens": 9, "messages": messages} for messages in (turns, longer)]
 
 
 JSON = st.recursive(

@@ -105,6 +105,23 @@ def system_text(system: str | list[Block] | None) -> list[Block]:
     return blocks
 
 
+_Call = tuple[str, str, Spot]  # its id as the caller wrote it, its id as sent, where it is
+
+
+class Open(Struct, frozen=True):
+    """What the first turns of a conversation, the last of which is an assistant's, leave open for those behind them."""
+
+    end: int = 0
+    """How many turns they are."""
+    taken: frozenset[str] = frozenset()
+    """Ids of the calls in them."""
+    calls: tuple[_Call, ...] = ()
+    """Those of the last turn, which have no results yet."""
+
+
+NOTHING_OPEN = Open()
+
+
 def settle(turns: list[Turn], notes: list[Note], *, fold_system: bool) -> list[Settled]:
     """The turns in well-formed order. What had to change is appended to `notes`.
 
@@ -119,11 +136,19 @@ def settle(turns: list[Turn], notes: list[Note], *, fold_system: bool) -> list[S
     Blocks that need no change are the caller's own, not copies.
     Raises ApiError("invalid_request") for an unknown role, and for a call or a result without its id or name.
     """
+    return settle_on(turns, NOTHING_OPEN, notes, fold_system=fold_system)[0]
+
+
+def settle_on(turns: list[Turn], before: Open, notes: list[Note], *, fold_system: bool) -> tuple[list[Settled], Open]:
+    """The same for the turns behind those that are settled, and what they leave open.
+
+    `before`: what `settle_on` returned for the turns that were settled.
+    """
     settled: list[Settled] = []
-    taken: set[str] = set()
-    calls: list[_Call] = []
+    taken = set(before.taken)
+    calls = list(before.calls)
+    end = before.end
     answers = [turn.role == "assistant" for turn in turns]
-    end = 0
     # Assistant turns, and what lies between them, each as one stretch. Two stretches never merge, even when the one
     # between them was empty: a turn that is sent must not change when turns follow it.
     while end < len(turns):
@@ -139,10 +164,7 @@ def settle(turns: list[Turn], notes: list[Note], *, fold_system: bool) -> list[S
             usual = _usual_question(start, content, calls) if turns[start].role == "user" else None
             settled += usual or _between(turns, stretch, calls, notes, fold_system=fold_system)
             calls = []
-    return settled
-
-
-_Call = tuple[str, str, Spot]  # its id as the caller wrote it, its id as sent, where it is
+    return settled, Open(end, frozenset(taken), tuple(calls))
 
 
 def _usual_answer(

@@ -9,12 +9,13 @@ from codecs import utf_8_decode
 from collections.abc import Callable
 from functools import lru_cache
 from operator import attrgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
-from dragoman.messages.body import NO_RAW, NULL, TYPES, Block, Body, KnownTools, Source, Tool
+from dragoman.messages.beginning import Beginning, Beginnings, KnownTurns
+from dragoman.messages.body import NO_RAW, NULL, TYPES, Block, Body, KnownTools, Source, Tool, Turn
 from dragoman.messages.errors import ApiError
 from dragoman.messages.known import Known
 from dragoman.messages.lenient import repair_surrogates
@@ -34,16 +35,18 @@ _LARGE = 8192  # bytes of a body whose tools are worth being decoded apart
 _PIECE = 16 * 1024  # bytes that are checked at once
 _MEMO_LIMIT = 512 * 1024  # bytes of a tool list that is remembered
 
-# A body whose tools are still JSON: agents send the same tools with every request, and they are half of it.
+
+class _Role(Struct, gc=False):
+    role: str
+
+
+# A body whose tools and turns are still JSON: agents send most of them again with every request.
+_STILL_JSON: dict[str, Any] = {"tools": Raw, "messages": list[Raw]}
 _APART = msgspec.json.Decoder(
     msgspec.defstruct(
         "_Apart",
         [
-            (
-                field.name,
-                Raw if field.name == "tools" else field.type,
-                NO_RAW if field.name == "tools" else field.default,
-            )
+            (field.name, _STILL_JSON.get(field.name, field.type), NO_RAW if field.name == "tools" else field.default)
             for field in msgspec.structs.fields(Body)
         ],
         frozen=True,
@@ -53,9 +56,20 @@ _APART = msgspec.json.Decoder(
 _parts = attrgetter(*Body.__struct_fields__)
 _MET: Memory[KnownTools] = Memory(16)
 _KNOWN = Known()
-_ELSEWHERE = b'"\\u0000tools"'
-_ELSEWHERE_RAW = Raw(_ELSEWHERE)
-_TOOLS_AT = Body.__struct_fields__.index("tools")
+_BEGINNINGS = Beginnings(32 * 1024 * 1024)
+# What stands for known tools and for the turns of a known beginning while the rest is decoded.
+_TOOLS_ELSEWHERE = b'"\\u0000tools"'
+_TURNS_ELSEWHERE = b'"\\u0000turns"'
+_TOOLS_ELSEWHERE_RAW, _TURNS_ELSEWHERE_RAW = Raw(_TOOLS_ELSEWHERE), Raw(_TURNS_ELSEWHERE)
+_MESSAGES = b'"messages"'
+_FIRST_TURN = re.compile(rb"\s*:\s*\[\s*")
+_TURNS_AT, _TOOLS_AT = map(Body.__struct_fields__.index, ("messages", "tools"))
+_TURNS = msgspec.json.Decoder(list[Turn])
+_BEFORE_A_COMMA = b'[{"role":""}'  # in place of the turns before
+_ROLE = msgspec.json.Decoder(_Role)
+_MARK = b'"cache_control"'
+_MOVING = 6  # turns at the end in which clients move their cache breakpoints on: two of the user's, with two answers
+_LEAST = 4096  # bytes of a beginning that is worth being remembered
 _BLOCK = msgspec.json.Decoder(Block)
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _ROWS = msgspec.json.Decoder(list[dict[str, Raw]])
@@ -109,15 +123,15 @@ def _read_json(
 
 def _body(raw: bytes) -> tuple[Body, tuple[Note, ...]]:
     try:
-        body = _with_known_tools(raw) if len(raw) > _LARGE else _whole(raw)
-        _check(body, tools=len(raw) <= _LARGE)
+        body = (_with_known_parts(raw) if len(raw) > _LARGE else None) or _whole(raw)
+        _check(body)
     except msgspec.ValidationError:
         # A block type that is not known here may give our fields other shapes. Looked at only when decoding failed.
         known, notes = _with_known_shapes(raw)
         if not notes:
             raise
         body = _whole(known)
-        _check(body, tools=True)
+        _check(body)
         return body, notes
     return body, ()
 
@@ -127,29 +141,130 @@ def _whole(raw: bytes) -> Body:
     return _BODY.decode(raw)
 
 
-def _with_known_tools(raw: bytes) -> Body:
-    met = _MET.find(raw)
-    if met is not None:
-        start, end, known = met
-        rest = b"".join((raw[:start], _ELSEWHERE, raw[end:]))
-        try:
-            _check_utf8(rest)
-            values = _parts(_APART.decode(rest))
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return _whole(raw)  # fails too, and tells where in the whole body
-        # What stands for them must have become the tools of the body: a text is not known by its bytes alone.
-        if values[_TOOLS_AT] == _ELSEWHERE_RAW:
-            return Body(*(*values[:_TOOLS_AT], known, *values[_TOOLS_AT + 1 :]))
-    _check_utf8(raw)
-    values = _parts(_APART.decode(raw))
-    text = bytes(values[_TOOLS_AT]) or b"null"
+def _with_known_parts(raw: bytes) -> Body | None:
+    """The same as `_whole`, without the work for what was met before. None where something is wrong or unusual.
+
+    What is known is taken out of the text, and a sign put in its place. That must have become the tools of the body,
+    or its first turn: a text is not known by its bytes alone, but also by where it stands.
+    """
+    tools = _MET.find(raw)
+    start = _first_turn(raw)
+    beginning = _BEGINNINGS.find(raw, start) if start else None
+    cuts = [] if tools is None else [(tools[0], tools[1], _TOOLS_ELSEWHERE)]
+    if beginning is not None:
+        cuts.append((start, start + beginning.size, _TURNS_ELSEWHERE))
+    rest = _without(raw, sorted(cuts))
     try:
-        tools = known_tools(text) if len(text) <= _MEMO_LIMIT else _checked_tools(text)
-    except msgspec.ValidationError:
-        return _BODY.decode(raw)  # fails too, and names the place in the whole body
-    if isinstance(tools, KnownTools):
+        _check_utf8(rest)
+        values = list(_parts(_APART.decode(rest)))
+        found: list[Raw] = values[_TURNS_AT]
+        if beginning is not None:
+            if rest.count(_TURNS_ELSEWHERE) > 1 or found[:1] != [_TURNS_ELSEWHERE_RAW]:
+                return None
+            del found[0]
+        if tools is None:
+            values[_TOOLS_AT] = _new_tools(raw, bytes(values[_TOOLS_AT]) or b"null")
+        elif values[_TOOLS_AT] == _TOOLS_ELSEWHERE_RAW:
+            values[_TOOLS_AT] = tools[2]
+        else:
+            return None
+        values[_TURNS_AT] = _turns(raw, start, found, beginning)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return Body(*values)
+
+
+def _without(raw: bytes, cuts: list[tuple[int, int, bytes]]) -> bytes:
+    """`raw` with a sign in place of each cut, in their order. Cuts that overlap leave what is no JSON."""
+    if not cuts:
+        return raw
+    pieces: list[bytes] = []
+    at = 0
+    for start, end, sign in cuts:
+        pieces += raw[at:start], sign
+        at = end
+    return b"".join((*pieces, raw[at:]))
+
+
+def _new_tools(raw: bytes, text: bytes) -> list[Tool] | None:
+    """The tools in the JSON `text`, which are known from now on by where they stand in `raw`."""
+    if len(text) > _MEMO_LIMIT:
+        return _checked_tools(text)
+    tools = known_tools(text)
+    if tools is not None:
         _MET.keep(tools.json, tools, raw)
-    return Body(*(*values[:_TOOLS_AT], tools, *values[_TOOLS_AT + 1 :]))
+    return tools
+
+
+def _first_turn(raw: bytes) -> int:
+    """Where the first turn seems to begin; 0 for nowhere."""
+    at = raw.find(_MESSAGES)
+    found = _FIRST_TURN.match(raw, at + len(_MESSAGES)) if at > 0 else None
+    return found.end() if found else 0
+
+
+def _turns(raw: bytes, start: int, found: list[Raw], beginning: Beginning | None) -> list[Turn]:
+    """All turns: those that are `found` behind a known beginning, if any, and that. It becomes longer by some of them.
+
+    `start`: where the first turn begins in `raw`. Raises msgspec.DecodeError, also when there is something else.
+    """
+    if not start or not found or (beginning is not None and _is_answer(found[0])):
+        return (beginning.turns if beginning is not None else []) + _TURNS.decode(b"[%b]" % b",".join(found))
+    count = _lasting(found)
+    size = sum(map(len, found[:count])) + (beginning.size if beginning is not None else 0)
+    if count and _LEAST <= size <= _BEGINNINGS.limit // 8:
+        beginning = _longer(raw, start, found[:count], beginning)
+        del found[:count]
+    more = _TURNS.decode(b"[%b]" % b",".join(found))
+    if beginning is None:
+        return more
+    _check_turns(more, len(beginning.turns))
+    return KnownTurns(beginning, more)
+
+
+def _is_answer(turn: Raw) -> bool:
+    return _ROLE.decode(turn).role == "assistant"
+
+
+def _lasting(turns: list[Raw]) -> int:
+    """How many of the turns will come again as they are: all up to an answer that the user replied to.
+
+    Cache breakpoints move on with the conversation, so the turns in which they stand now will look otherwise.
+    """
+    count = len(turns) - 1
+    for index in range(max(0, len(turns) - _MOVING), count):
+        if _MARK in bytes(turns[index]):
+            count = index
+            break
+    follows = _is_answer(turns[count])
+    while count > 0:
+        is_answer = _is_answer(turns[count - 1])
+        if is_answer and not follows:
+            break
+        follows = is_answer
+        count -= 1
+    return count
+
+
+def _longer(raw: bytes, start: int, turns: list[Raw], beginning: Beginning | None) -> Beginning:
+    """A beginning with these turns at its end; it is remembered. Raises msgspec.DecodeError when they are not there."""
+    known = len(beginning.turns) if beginning is not None else 0
+    begin = end = start + (beginning.size if beginning is not None else 0)
+    for turn in turns:
+        while raw[end] in b", \n\t\r":
+            end += 1
+        if not raw.startswith(turn, end):
+            raise msgspec.DecodeError("These are no turns.")
+        end += len(turn)
+    # Blocks keep the text alive that they were decoded from, so it is that of these turns alone.
+    head = b"[" if beginning is None else _BEFORE_A_COMMA
+    text = b"".join((head, raw[begin:end], b"]"))
+    decoded = _TURNS.decode(text)[min(known, 1) :]
+    _check_turns(decoded, known)
+    piece = memoryview(text)[len(head) : -1]
+    longer = Beginning.of(piece, decoded) if beginning is None else beginning.followed_by(piece, decoded)
+    _BEGINNINGS.keep(longer, beginning)
+    return longer
 
 
 def _check_utf8(raw: bytes) -> None:
@@ -246,11 +361,11 @@ def _check_tools(tools: list[Tool] | None) -> None:
         _check_raw(tool.input_schema, f"tools.{index}.input_schema")
 
 
-def _check(body: Body, *, tools: bool) -> None:
+def _check(body: Body) -> None:
     """What decoding does not tell: raises ApiError for JSON that nests too deeply, msgspec.ValidationError for texts
     that are no strings.
     """
-    if tools:
+    if not isinstance(body.tools, KnownTools):
         _check_tools(body.tools)
     if body.output_config and body.output_config.format:
         _check_raw(body.output_config.format.schema, "output_config.format.schema")
@@ -258,7 +373,13 @@ def _check(body: Body, *, tools: bool) -> None:
         _check_raw(body.output_format.schema, "output_format.schema")
     if isinstance(body.system, list):
         _check_blocks(body.system, "system", 1)
-    for index, turn in enumerate(body.messages):
+    if not isinstance(body.messages, KnownTurns):
+        _check_turns(body.messages, 0)
+
+
+def _check_turns(turns: list[Turn], first: int) -> None:
+    """The same for turns, which are those from number `first` on."""
+    for index, turn in enumerate(turns, first):
         if isinstance(turn.content, list) and not _are_flat(turn.content):
             _check_blocks(turn.content, f"messages.{index}.content", 1)
 

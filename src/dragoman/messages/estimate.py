@@ -18,12 +18,15 @@ from zlib import adler32
 import msgspec
 from msgspec import Raw
 
-from dragoman.messages.body import NULL, Block, Body, KnownTools, Source, Tool
+from dragoman.messages.beginning import beginning_of
+from dragoman.messages.body import NULL, Block, Body, KnownTools, Source, Tool, Turn
 from dragoman.messages.decoding import known_tools
 
 UNIT = 128  # this many units of `_COSTS` are one token
 _SAMPLE = 4_096  # characters measured of a longer text; half of that misses a body by 23 % already
 _SLICE = 128  # characters of one slice of the sample
+_SLICES = 2  # of a long text, at least
+_GROUP = 16  # turns that are measured together
 
 _TURN = 3  # tokens around a turn: its role and its borders
 _TOOL = 3  # tokens around a tool
@@ -93,36 +96,91 @@ _COSTS = bytes.fromhex(
 
 
 def tokens(body: Body) -> int:
-    """Input tokens of a whole body: system, turns, tool calls and results, tools with schemas, images, documents."""
+    """Input tokens of a whole body: system, turns, tool calls and results, tools with schemas, images, documents.
+
+    Turns are measured in groups, from the first to the last: what a conversation began with keeps its tokens when it
+    goes on.
+    """
+    sum_ = _Sum()
+    beginning = beginning_of(body.messages)
+    measured = 0
+    if beginning is not None:
+        known = beginning.turns
+        measured, sum_.units, sum_.size = beginning.value("units", lambda before: _sum_of(known, before))
     texts: list[str] = []
     literals: list[Raw] = []
     raws: list[Raw] = []
-    found = _TURN * len(body.messages)
+    full = len(body.messages) // _GROUP * _GROUP
+    sum_.groups(body.messages[measured:full])
+    sum_.gather(body.messages[full:], texts, literals, raws)
     if isinstance(body.system, str):
         texts.append(body.system)
     elif body.system:
-        found += _blocks(body.system, texts, literals, raws)
-    for turn in body.messages:
-        if isinstance(turn.content, str):
-            texts.append(turn.content)
-        elif turn.content:
-            found += _blocks(turn.content, texts, literals, raws)
-    units = 0.0
-    if isinstance(body.tools, KnownTools) and (known := _known(body.tools.json)) is not None:
-        units, more = known
-        found += more
+        sum_.units += _blocks(body.system, texts, literals, raws) * UNIT
+    if isinstance(body.tools, KnownTools) and (units := _known(body.tools.json)) is not None:
+        sum_.units += units
     elif body.tools:
-        found += _tools(body, texts, raws)
+        sum_.units += _tools(body, texts, raws) * UNIT
     if body.output_config and body.output_config.format:
         raws.append(body.output_config.format.schema)
     if body.output_format:
         raws.append(body.output_format.schema)
-    text, literal, raw = "".join(texts), b"".join(literals), b"".join(raws)
-    if len(text) < _SLICE * 8:  # names of tools, mostly
-        text, raw = "", raw + text.encode("utf-8", "surrogatepass")
-    step = max(_SLICE, (len(text) + len(literal) + len(raw)) * _SLICE // _SAMPLE)
-    units += _cost(text, step) + _cost(literal, step, escaped=True) + _cost(raw, step)
-    return found + round(units / UNIT)
+    sum_.add(texts, literals, raws)
+    return round(sum_.units / UNIT)
+
+
+class _Sum:
+    """Units of what was measured so far, and its characters."""
+
+    __slots__ = ("size", "units")
+
+    def __init__(self) -> None:
+        self.units = 0
+        self.size = 0
+
+    def groups(self, turns: list[Turn]) -> None:
+        """Turns of full groups."""
+        for first in range(0, len(turns), _GROUP):
+            texts: list[str] = []
+            literals: list[Raw] = []
+            raws: list[Raw] = []
+            self.gather(turns[first : first + _GROUP], texts, literals, raws)
+            self.add(texts, literals, raws)
+
+    def gather(self, turns: list[Turn], texts: list[str], literals: list[Raw], raws: list[Raw]) -> None:
+        """Finds what is text in turns, and adds what is none."""
+        self.units += _TURN * UNIT * len(turns)
+        for turn in turns:
+            content = turn.content
+            if isinstance(content, str):
+                texts.append(content)
+            elif content:
+                self.units += _blocks(content, texts, literals, raws) * UNIT
+
+    def add(self, texts: list[str], literals: list[Raw], raws: list[Raw]) -> None:
+        """What stands together. The more was measured before, the smaller is the part of it that is measured."""
+        text, literal, raw = "".join(texts), b"".join(literals), b"".join(raws)
+        if len(text) < _SLICE * 8:  # names of tools, mostly
+            text, raw = "", raw + text.encode("utf-8", "surrogatepass")
+        size = len(text) + len(literal) + len(raw)
+        if not size:
+            return
+        self.size += size
+        step = max(_SLICE, min(self.size * _SLICE // _SAMPLE, size // _SLICES))
+        self.units += round(
+            (_cost(text, step) if text else 0)
+            + (_cost(literal, step, escaped=True) if literal else 0)
+            + (_cost(raw, step) if raw else 0)
+        )
+
+
+def _sum_of(turns: list[Turn], before: tuple[int, int, int] | None) -> tuple[int, int, int]:
+    """How many turns are in full groups, their units and characters; `before`: the same of fewer turns."""
+    sum_ = _Sum()
+    done, sum_.units, sum_.size = before or (0, 0, 0)
+    measured = len(turns) // _GROUP * _GROUP
+    sum_.groups(turns[done:measured])
+    return measured, sum_.units, sum_.size
 
 
 def output_tokens(text: str) -> int:
@@ -263,17 +321,17 @@ def _tool(tool: Tool, texts: list[str], raws: list[Raw]) -> int:
 
 
 @lru_cache(maxsize=64)
-def _known(json: bytes) -> tuple[float, int] | None:
-    """Units of the texts and tokens of the rest, of the tools in `json`; None when it depends on the history."""
+def _known(json: bytes) -> int | None:
+    """Units of the tools in `json`; None when that depends on the history."""
     tools = known_tools(json) or ()
     if any(tool.defer_loading for tool in tools):
         return None
     texts: list[str] = []
     raws: list[Raw] = []
-    found = sum([_tool(tool, texts, raws) for tool in tools])
-    text, raw = "".join(texts), b"".join(raws)
-    step = max(_SLICE, (len(text) + len(raw)) * _SLICE // _SAMPLE)
-    return _cost(text, step) + _cost(raw, step), found
+    sum_ = _Sum()
+    sum_.units = sum([_tool(tool, texts, raws) for tool in tools]) * UNIT
+    sum_.add(texts, [], raws)
+    return sum_.units
 
 
 def _typed(tool: Tool) -> int:

@@ -11,6 +11,7 @@ from typing import Literal
 from msgspec import Raw, Struct
 
 from dragoman.messages import schema
+from dragoman.messages.beginning import beginning_of, called
 from dragoman.messages.body import NO_RAW, Body, KnownTools, Tool
 from dragoman.messages.client_tools import client_tool
 from dragoman.messages.decoding import known_tools
@@ -68,9 +69,11 @@ class Offer(Struct):
     def names(self, body: Body, *, limit: int, begins: bool = False) -> Names:
         """The names of all tools that are offered now or were called before. `limit` and `begins`: see `Names.of`."""
         names = {tool.name for tool in self.tools}
-        for turn in body.messages:
-            if turn.role == "assistant" and isinstance(turn.content, list):
-                names |= {block.name for block in turn.content if block.type == "tool_use" and block.name}
+        beginning = beginning_of(body.messages)
+        if beginning is None:
+            names |= called(body.messages)
+        else:
+            names |= beginning.names | called(body.messages[len(beginning.turns) :])
         return Names.of(names, limit=limit, begins=begins)
 
 

@@ -93,7 +93,7 @@ class ChatBody(Struct, omit_defaults=True):
     """The body. The order of the fields is the order on the wire: what changes least comes early."""
 
     model: str
-    messages: list[Message]
+    messages: list[Message | Raw]  # raw: several, with commas between them
     tools: list[FunctionTool | Raw] | None = None
     tool_choice: str | NamedChoice | None = None
     parallel_tool_calls: bool | None = None

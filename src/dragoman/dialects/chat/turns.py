@@ -17,9 +17,11 @@ from dragoman.dialects.chat.body import CalledFunction, File, Message, Part, Too
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
 from dragoman.messages import fields
-from dragoman.messages.body import NO_RAW, Block, Body, CacheControl, Source
-from dragoman.messages.conversation import Settled, Spot, path, settle, system_text, thinking_owner
+from dragoman.messages.beginning import beginning_of
+from dragoman.messages.body import NO_RAW, Block, Body, CacheControl, Source, Turn
+from dragoman.messages.conversation import Settled, Spot, path, settle_on, system_text, thinking_owner
 from dragoman.messages.errors import ApiError
+from dragoman.messages.form import NO_FORM, Form
 from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import Names, tool_id
 from dragoman.messages.notes import Note
@@ -39,7 +41,7 @@ _PDF = "application/pdf"
 class Written(Struct):
     """The messages, and how the last one is to be continued if it is an answer that the caller began."""
 
-    messages: list[Message]
+    messages: list[Message | Raw]
     ids: list[str]  # tool ids of the history, as the caller wrote them
     continued: bool = False  # the server continues the last message
 
@@ -49,29 +51,67 @@ def write(body: Body, target: Target, names: Names, notes: list[Note], *, instru
 
     Raises ApiError("invalid_request") for what cannot be sent at all, naming the block.
     """
+    known = _known(body.messages, target, names)
+    found: list[Note] = []
+    written = None
+    if known is not None:
+        written = _written(body, target, names, found, instruction=instruction, known=known)
+    if written is None:
+        found = []
+        written = _written(body, target, names, found, instruction=instruction, known=NO_FORM)
+    if written is None:
+        raise ApiError("invalid_request", "messages: at least one message with content is required")
+    notes += found
+    return written
+
+
+def _written(
+    body: Body, target: Target, names: Names, notes: list[Note], *, instruction: str | None, known: Form
+) -> Written | None:
+    """The same. `known`: what the conversation began with. None when nothing is said behind it."""
+    quirks: Quirks = target.quirks
     turns = _Turns(target, names, notes)
     turns.system(system_text(body.system), instruction)
-    quirks: Quirks = target.quirks
+    turns.messages += known.items
+    turns.ids += known.ids
+    notes += known.settling
+    settled, _ = settle_on(body.messages, known.open, notes, fold_system=quirks.mid_system == "fold")
+    notes += known.notes
     before = len(turns.messages)
-    settled = settle(body.messages, notes, fold_system=quirks.mid_system == "fold")
-    newest = len(settled) - 1  # the last answer
-    while newest >= 0 and settled[newest].role != "assistant":
-        newest -= 1
-    for index, turn in enumerate(settled):
-        match turn.role:
-            case "assistant":
-                turns.assistant(turn)
-            case "user":
-                turns.user(turn, is_new=index > newest)
-            case _:
-                turns.inner_system(turn)
+    turns.add(settled)
     if len(turns.messages) == before:
-        raise ApiError("invalid_request", "messages: at least one message with content is required")
+        return None
     written = Written(turns.messages, turns.ids)
-    if turns.messages[-1].role == "assistant" and not turns.calls:
-        _prefill(written, quirks, notes)
+    last = turns.messages[-1]
+    if isinstance(last, Message) and last.role == "assistant" and not turns.calls:
+        _prefill(written, last, quirks, notes)
     turns.set_breakpoints(body.cache_control)
     return written
+
+
+def _known(turns: list[Turn], target: Target, names: Names) -> Form | None:
+    """What is known of the first turns; None also where their form depends on what follows."""
+    beginning = beginning_of(turns)
+    if beginning is None:
+        return None
+    key = "chat", target.quirks, target.facts, target.state_scope, names.back
+    return beginning.value(key, lambda before: _longer(beginning.turns, before or NO_FORM, target, names))
+
+
+def _longer(known: list[Turn], before: Form, target: Target, names: Names) -> Form | None:
+    """The form of `known`, of which the first turns have the form `before`."""
+    quirks: Quirks = target.quirks
+    settling: list[Note] = []
+    notes: list[Note] = []
+    try:
+        settled, left = settle_on(known, before.open, settling, fold_system=quirks.mid_system == "fold")
+    except ApiError:
+        return None  # it is told where the whole conversation is looked at
+    turns = _Turns(target, names, notes)
+    turns.add(settled)
+    if not settled or settled[-1].role != "assistant" or turns.is_marked:
+        return None
+    return before.followed_by(turns.messages, left, settling, notes, ids=turns.ids)
 
 
 def echo(target: Target) -> str:
@@ -82,10 +122,10 @@ def echo(target: Target) -> str:
     return "required" if target.facts.reasoning_echo else "never"
 
 
-def _prefill(written: Written, quirks: Quirks, notes: list[Note]) -> None:
+def _prefill(written: Written, last: Message, quirks: Quirks, notes: list[Note]) -> None:
     """An answer that the caller began. It stays where it is, so that what was sent before is still the prefix."""
     if quirks.prefill == "prefix":
-        written.messages[-1].prefix = True
+        last.prefix = True
     elif quirks.prefill == "continue":
         written.continued = True
     else:
@@ -98,7 +138,7 @@ class _Turns:
 
     def __init__(self, target: Target, names: Names, notes: list[Note]) -> None:
         quirks: Quirks = target.quirks
-        self.messages: list[Message] = []
+        self.messages: list[Message | Raw] = []
         self.ids: list[str] = []
         self.calls: list[ToolCall] = []  # of the last assistant turn
         self._target = target
@@ -115,6 +155,24 @@ class _Turns:
         self._marks = quirks.cache in ("cache_control", "breakpoints") and quirks.content == "parts"
         self._no_thoughts = _Thoughts()
         self._marked: list[tuple[Part, CacheControl]] = []
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether there are breakpoints; which of them are written depends on all."""
+        return bool(self._marked)
+
+    def add(self, settled: list[Settled]) -> None:
+        newest = len(settled) - 1  # the last answer
+        while newest >= 0 and settled[newest].role != "assistant":
+            newest -= 1
+        for index, turn in enumerate(settled):
+            match turn.role:
+                case "assistant":
+                    self.assistant(turn)
+                case "user":
+                    self.user(turn, is_new=index > newest)
+                case _:
+                    self.inner_system(turn)
 
     # System
 
@@ -157,7 +215,8 @@ class _Turns:
     def set_breakpoints(self, automatic: CacheControl | None) -> None:
         """Write the breakpoints, at most four, the last ones. `automatic`: one at the end of the conversation."""
         if automatic is not None:
-            content = self.messages[-1].content
+            message = self.messages[-1]
+            content = message.content if isinstance(message, Message) else None
             last = content[-1] if isinstance(content, list) else None
             if all(part is not last for part, _ in self._marked):
                 self._mark(last, automatic)

@@ -100,7 +100,7 @@ class GeminiBody(Struct, omit_defaults=True, rename="camel"):
     system_instruction: Content | None = None
     tools: list[Tool] | None = None
     tool_config: ToolConfig | None = None
-    contents: list[Content] = []
+    contents: list[Content | Raw] = []  # raw: several, with commas between them
     safety_settings: tuple[SafetySetting, ...] | None = None
     generation_config: GenerationConfig | None = None
     service_tier: str | None = None

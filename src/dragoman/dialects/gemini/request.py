@@ -35,6 +35,7 @@ What this language cannot carry, and what happens instead:
 - context management, fallbacks, safeguards, tags, speed, inference geography and the like: left out with a note
 """
 
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -183,7 +184,7 @@ def _instruct(body: GeminiBody, instruction: str, quirks: Quirks) -> None:
     """Parts stand beside each other with nothing between them."""
     system = body.system_instruction
     if quirks.system == "user":
-        first = body.contents[0]
+        first: Any = body.contents[0]  # nothing is raw where the system prompt is the user's
         body.contents[0] = Content([Part(text=f"{instruction}\n\n"), *first.parts], first.role)
     elif system is None:
         body.system_instruction = Content([Part(text=instruction)])

@@ -15,9 +15,11 @@ from dragoman.dialects.gemini.body import Content, FunctionCall, FunctionRespons
 from dragoman.dialects.gemini.parts import IMAGES, PDF, Parts
 from dragoman.dialects.gemini.quirks import Quirks
 from dragoman.dialects.gemini.signatures import SENTINEL, Mark, marks
-from dragoman.messages.body import NO_RAW, Block, Body
-from dragoman.messages.conversation import NO_RESULT, Settled, Spot, path, settle, system_text, thinking_owner
+from dragoman.messages.beginning import beginning_of
+from dragoman.messages.body import NO_RAW, Block, Body, Turn
+from dragoman.messages.conversation import NO_RESULT, Settled, Spot, path, settle_on, system_text, thinking_owner
 from dragoman.messages.errors import ApiError
+from dragoman.messages.form import NO_FORM, Form
 from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import Names, tool_id
 from dragoman.messages.notes import Note
@@ -36,7 +38,7 @@ _OUTPUT, _ERROR = "output", "error"  # https://ai.google.dev/api/caching#Functio
 class Written(Struct):
     """The contents, and the system prompt where it is no part of them."""
 
-    contents: list[Content]
+    contents: list[Content | Raw]
     system: Content | None
     ids: list[str]  # tool ids of the history, as the caller wrote them
 
@@ -46,30 +48,73 @@ def write(body: Body, target: Target, names: Names, notes: list[Note]) -> Writte
 
     Raises ApiError("invalid_request") for what cannot be sent at all, naming the block.
     """
-    turns = _Turns(target, names, notes)
-    system = turns.system(system_text(body.system))
-    settled = settle(body.messages, notes, fold_system=True)
-    newest = max((index for index, turn in enumerate(settled) if turn.role == "assistant"), default=-1)
-    for index, turn in enumerate(settled):
-        if turn.role == "assistant":
-            turns.model(turn)
-        else:
-            turns.user(turn, is_new=index > newest)
-    if not turns.contents:
+    known = _known(body.messages, target, names)
+    found: list[Note] = []
+    written = _written(body, target, names, found, known) if known is not None else None
+    if written is None:
+        found = []
+        written = _written(body, target, names, found, NO_FORM)
+    if written is None:
         raise ApiError("invalid_request", "messages: at least one message with content is required")
+    notes += found
+    return written
+
+
+def _written(body: Body, target: Target, names: Names, notes: list[Note], known: Form) -> Written | None:
+    """The same. `known`: what the conversation began with. None when the user says nothing right behind it."""
+    turns = _Turns(target, names, notes, known)
+    system = turns.system(system_text(body.system))
+    notes += known.settling
+    settled, _ = settle_on(body.messages, known.open, notes, fold_system=True)
+    notes += known.notes
+    turns.add(settled)
+    if not turns.contents or (known.items and turns.contents[0].role == "model"):
+        return None
     turns.close()
     if body.cache_control is not None:
         notes.append(Note("ignored", "cache_control"))
-    return Written(turns.contents, system, turns.ids)
+    return Written([*known.items, *turns.contents], system, turns.ids)
+
+
+def _known(turns: list[Turn], target: Target, names: Names) -> Form | None:
+    """What is known of the first turns; None also where their form depends on what is around them."""
+    beginning = beginning_of(turns)
+    quirks: Quirks = target.quirks
+    if beginning is None or quirks.system != "instruction":  # else the system prompt comes first of the contents
+        return None
+    key = "gemini", quirks, target.facts, target.state_scope, names.back
+    return beginning.value(key, lambda before: _longer(beginning.turns, before or NO_FORM, target, names))
+
+
+def _longer(known: list[Turn], before: Form, target: Target, names: Names) -> Form | None:
+    """The form of `known`, of which the first turns have the form `before`."""
+    settling: list[Note] = []
+    notes: list[Note] = []
+    try:
+        settled, left = settle_on(known, before.open, settling, fold_system=True)
+    except ApiError:
+        return None  # it is told where the whole conversation is looked at
+    turns = _Turns(target, names, notes, before)
+    turns.add(settled)
+    contents = turns.contents
+    if not contents or contents[-1].role != "model" or settled[-1].role != "assistant":
+        return None
+    if before.items and contents[0].role == "model":
+        return None
+    new = turns.ids[len(before.ids) :]
+    return before.followed_by(contents, left, settling, notes, ids=new, more=tuple(turns.calls))
 
 
 class _Turns:
     """The contents so far, and what the next one needs to know."""
 
-    def __init__(self, target: Target, names: Names, notes: list[Note]) -> None:
+    def __init__(self, target: Target, names: Names, notes: list[Note], known: Form) -> None:
+        """`known`: what the conversation began with, whose last content is the model's."""
         quirks: Quirks = target.quirks
-        self.contents: list[Content] = []
-        self.ids: list[str] = []
+        self.contents: list[Content] = []  # behind what is known
+        self.ids: list[str] = [*known.ids]
+        self.calls: list[FunctionCall] = [*(known.more or ())]  # of the last turn of the model
+        self._begins = not known.items
         self._target = target
         self._quirks = quirks
         self._names = names
@@ -80,15 +125,22 @@ class _Turns:
         self._call_ids = target.facts.call_ids
         self._takes_tools = target.facts.tools
         self._lead: Part | None = None  # the system prompt, where it is the user's
-        self._calls: list[FunctionCall] = []  # of the last turn of the model
+
+    def add(self, settled: list[Settled]) -> None:
+        newest = max((index for index, turn in enumerate(settled) if turn.role == "assistant"), default=-1)
+        for index, turn in enumerate(settled):
+            if turn.role == "assistant":
+                self.model(turn)
+            else:
+                self.user(turn, is_new=index > newest)
 
     def close(self) -> None:
         """What the last content must not be: an answer that the caller began, or a call without its result."""
         if self.contents[-1].role == "user":
             return
-        if self._calls:
+        if self.calls:
             response: dict[str, str | Raw] = {_OUTPUT: NO_RESULT}
-            parts = [Part(function_response=FunctionResponse(c.name, response, c.id)) for c in self._calls]
+            parts = [Part(function_response=FunctionResponse(c.name, response, c.id)) for c in self.calls]
             self._notes.append(Note("changed", "tool_result.missing", "messages"))
         else:
             parts = [Part(CONTINUE)]
@@ -100,7 +152,7 @@ class _Turns:
 
         "Please ensure that function call turn comes immediately after a user turn or after a function response turn."
         """
-        if not self.contents:
+        if not self.contents and self._begins:
             if self._lead is not None:
                 self.contents.append(Content([self._lead], "user"))
             elif role == "model":
@@ -133,7 +185,7 @@ class _Turns:
         parts: list[Part] = []
         signed: _Signed | None = None
         last_text = -1  # where the last text block is in `parts`
-        self._calls = []
+        self.calls = []
         for number, block in enumerate(turn.blocks):
             kind = block.type
             if kind == "text":
@@ -143,10 +195,10 @@ class _Turns:
                 parts.append(self._parts.text(block))
             elif kind == "tool_use" and self._takes_tools:
                 signature = signed.take_call() if signed is not None else None
-                if signature is None and self._sentinel and not self._calls:
+                if signature is None and self._sentinel and not self.calls:
                     signature = SENTINEL
                 call = self._call(block, turn, number)
-                self._calls.append(call)
+                self.calls.append(call)
                 parts.append(Part(function_call=call, thought_signature=signature))
             elif kind in ("thinking", "redacted_thinking"):
                 if found := self._marks(block):
@@ -222,7 +274,7 @@ class _Turns:
                     parts.append(Part(f"[Result of a tool]\n{'Error: ' if block.is_error else ''}{shown}"))
                     continue
                 said = shown
-            call = self._calls[number]
+            call = self.calls[number]
             response = {_ERROR if block.is_error else _OUTPUT: said}
             parts.append(Part(function_response=FunctionResponse(call.name, response, call.id, attached)))
         parts += moved.parts

@@ -106,7 +106,7 @@ class Counted(Struct, omit_defaults=True):
     """
 
     model: str
-    input: list[Item]
+    input: list[Item | Raw]  # raw: several, with commas between them
     instructions: str | None = None
     tools: list[FunctionTool | WebSearchTool | Raw] | None = None
     tool_choice: str | FunctionChoice | AllowedChoice | None = None

@@ -15,9 +15,11 @@ from dragoman.dialects.contract import Target
 from dragoman.dialects.responses.body import FunctionCall, FunctionCallOutput, Item, Message, Part, Reasoning
 from dragoman.dialects.responses.quirks import Quirks
 from dragoman.messages import fields
-from dragoman.messages.body import NO_RAW, Block, Body, CacheControl, Source
-from dragoman.messages.conversation import NO_RESULT, Settled, Spot, path, settle, system_text, thinking_owner
+from dragoman.messages.beginning import beginning_of
+from dragoman.messages.body import NO_RAW, Block, Body, CacheControl, Source, Turn
+from dragoman.messages.conversation import NO_RESULT, Settled, Spot, path, settle_on, system_text, thinking_owner
 from dragoman.messages.errors import ApiError
+from dragoman.messages.form import NO_FORM, Form
 from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import LEGAL_ID, Names, tool_id
 from dragoman.messages.notes import Note
@@ -33,7 +35,7 @@ _PDF = "application/pdf"
 class Written(Struct):
     """The input, and the system prompt where it is no part of that."""
 
-    items: list[Item]
+    items: list[Item | Raw]
     instructions: str | None
     ids: list[str]  # tool ids of the history, as the caller wrote them
 
@@ -43,40 +45,76 @@ def write(body: Body, target: Target, names: Names, notes: list[Note]) -> Writte
 
     Raises ApiError("invalid_request") for what cannot be sent at all, naming the block.
     """
-    turns = _Turns(target, names, notes)
-    instructions = turns.system(system_text(body.system))
-    quirks: Quirks = target.quirks
-    before = len(turns.items)
-    settled = settle(body.messages, notes, fold_system=quirks.mid_system == "fold")
-    newest = max((index for index, turn in enumerate(settled) if turn.role == "assistant"), default=-1)
-    for index, turn in enumerate(settled):
-        match turn.role:
-            case "assistant":
-                turns.assistant(turn)
-            case "user":
-                turns.user(turn, is_new=index > newest)
-            case _:
-                turns.inner_system(turn)
-    if len(turns.items) == before:
+    known = _known(body.messages, target, names)
+    found: list[Note] = []
+    written = _written(body, target, names, found, known) if known is not None else None
+    if written is None:
+        found = []
+        written = _written(body, target, names, found, NO_FORM)
+    if written is None:
         raise ApiError("invalid_request", "messages: at least one message with content is required")
+    notes += found
+    return written
+
+
+def _written(body: Body, target: Target, names: Names, notes: list[Note], known: Form) -> Written | None:
+    """The same. `known`: what the conversation began with. None when nothing is said behind it."""
+    quirks: Quirks = target.quirks
+    turns = _Turns(target, names, notes, known)
+    instructions = turns.system(system_text(body.system))
+    turns.items += known.items
+    notes += known.settling
+    settled, _ = settle_on(body.messages, known.open, notes, fold_system=quirks.mid_system == "fold")
+    notes += known.notes
+    before = len(turns.items)
+    turns.add(settled)
+    if len(turns.items) == before:
+        return None
     turns.close()
     turns.set_breakpoints(body.cache_control)
     return Written(turns.items, instructions, turns.ids)
 
 
+def _known(turns: list[Turn], target: Target, names: Names) -> Form | None:
+    """What is known of the first turns; None also where their form depends on what follows."""
+    beginning = beginning_of(turns)
+    if beginning is None:
+        return None
+    key = "responses", target.quirks, target.facts, target.state_scope, names.back
+    return beginning.value(key, lambda before: _longer(beginning.turns, before or NO_FORM, target, names))
+
+
+def _longer(known: list[Turn], before: Form, target: Target, names: Names) -> Form | None:
+    """The form of `known`, of which the first turns have the form `before`."""
+    quirks: Quirks = target.quirks
+    settling: list[Note] = []
+    notes: list[Note] = []
+    try:
+        settled, left = settle_on(known, before.open, settling, fold_system=quirks.mid_system == "fold")
+    except ApiError:
+        return None  # it is told where the whole conversation is looked at
+    turns = _Turns(target, names, notes, before)
+    turns.add(settled)
+    if not settled or settled[-1].role != "assistant" or turns.is_marked:
+        return None
+    new = turns.ids[len(before.ids) :]
+    return before.followed_by(turns.items, left, settling, notes, ids=new, more=frozenset(turns.thoughts))
+
+
 class _Turns:
     """The items so far, and what the next one needs to know."""
 
-    def __init__(self, target: Target, names: Names, notes: list[Note]) -> None:
+    def __init__(self, target: Target, names: Names, notes: list[Note], known: Form) -> None:
+        """`known`: what the conversation began with."""
         quirks: Quirks = target.quirks
-        self.items: list[Item] = []
-        self.ids: list[str] = []
+        self.items: list[Item | Raw] = []
+        self.ids: list[str] = [*known.ids]
+        self.thoughts: set[str] = set(known.more or ())  # encrypted
         self._target = target
         self._quirks = quirks
         self._names = names
         self._sent_names: dict[str, str] = {}
         self._sent_ids: dict[str, str] = {}
-        self._thoughts: set[str] = set()
         self._notes = notes
         self._system_role = target.facts.system_role or quirks.system_role
         self._takes_tools = target.facts.tools
@@ -86,6 +124,22 @@ class _Turns:
         self._echoes = quirks.reasoning_history == "keep" and target.facts.reasoning is not False
         self._marks = quirks.cache == "breakpoints"
         self._marked: list[tuple[Part, CacheControl]] = []
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether there are breakpoints; which of them are written depends on all."""
+        return bool(self._marked)
+
+    def add(self, settled: list[Settled]) -> None:
+        newest = max((index for index, turn in enumerate(settled) if turn.role == "assistant"), default=-1)
+        for index, turn in enumerate(settled):
+            match turn.role:
+                case "assistant":
+                    self.assistant(turn)
+                case "user":
+                    self.user(turn, is_new=index > newest)
+                case _:
+                    self.inner_system(turn)
 
     def close(self) -> None:
         """What the last item must not be: an answer that the caller began, or a call without its output."""
@@ -217,8 +271,8 @@ class _Turns:
         if found is not None and found.fits("responses", self._target.state_scope) and isinstance(found.payload, dict):
             content = found.payload.get("e")
             id_ = found.payload.get("id")
-            if isinstance(content, str) and content and content not in self._thoughts:
-                self._thoughts.add(content)  # "Duplicate item found"
+            if isinstance(content, str) and content and content not in self.thoughts:
+                self.thoughts.add(content)  # "Duplicate item found"
                 known = isinstance(id_, str) and LEGAL_ID.match(id_)
                 # One of two in a row lost what it led to, e.g. a page that was opened: they come in pairs only.
                 # https://github.com/openai/openai-dotnet/issues/1050
@@ -432,7 +486,7 @@ class _Media:
         self.parts: list[Part] = []
 
 
-def _calls_at_the_end(items: list[Item]) -> list[FunctionCall]:
+def _calls_at_the_end(items: list[Item | Raw]) -> list[FunctionCall]:
     """The calls of the last turn. Reasoning may stand between them."""
     found: list[FunctionCall] = []
     for item in reversed(items):
