@@ -167,7 +167,7 @@ def test_dragoman_claude_starts_it(tmp_path: Path) -> None:
             LAB_KEY=KEY,
             IS_SANDBOX="1",
             CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
-            ANTHROPIC_API_KEY="leftover",
+            ANTHROPIC_API_KEY="canary-leftover",
         )
         command = [sys.executable, "-m", "dragoman", "claude", "--binary", str(binary())]
         command += ["-p", "Open the gate.", "--model", "opus", "--permission-mode", "bypassPermissions"]
@@ -184,7 +184,7 @@ def test_dragoman_claude_starts_it(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr + done.stdout
     assert done.stdout.strip() == "The gate is open now."
     assert "ANTHROPIC_API_KEY" in done.stderr
-    assert "leftover" not in done.stderr
+    assert "canary-leftover" not in done.stderr
     assert not upstream.complaints
 
 
