@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import re
 from collections.abc import AsyncIterator
@@ -19,7 +20,10 @@ from dragoman.config.settings import Config, Leads, Logs, Provider, Secrets, Ser
 from dragoman.demo.application import build as build_demo
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
+from dragoman.gateway.journey import Journey
+from dragoman.gateway.pursuit import Pursuit
 from dragoman.server.application import build
+from dragoman.server.exchange import Exchange
 from server_fixture import BODY, ask, listening
 
 pytestmark = pytest.mark.anyio
@@ -317,3 +321,39 @@ async def test_connections_of_a_provider_are_bounded_and_the_next_target_stands_
             targets = [reply.headers["x-dragoman-target"] for reply in (await first, second)]
     assert targets == ["lab/small", "hall/large"]
     assert not any("rests" in line for line in lines)  # it was no fault of the provider
+
+
+@pytest.mark.failure(144)
+@pytest.mark.parametrize("model", ["nobody/has-this", "sonnet"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_request_that_fails_is_freed_at_once(model: str, stream: bool) -> None:
+    """And not when the garbage collector comes: errors that are kept hold no frames."""
+
+    async def broken(_request: Request) -> Response:
+        async def pieces() -> AsyncIterator[str]:
+            yield 'data: {"choices":[{"index":0,"delta":{"content":"so"}}]}\n\n'
+
+        return StreamingResponse(pieces(), media_type="text/event-stream")
+
+    def alive() -> int:
+        return sum(isinstance(each, Exchange | Journey | Pursuit) for each in gc.get_objects())
+
+    upstream = Starlette(routes=[Route("/v1/chat/completions", broken, methods=["POST"])])
+    async with listening(upstream) as (port, _, _):
+        application = build(configuration(port, retries=0), Secrets({"LAB_KEY": UPSTREAM_KEY}), write=lambda _: None)
+        async with listening(application) as (gateway, _, _):
+            await ask(gateway, "POST", "/v1/messages", BODY | {"model": model, "stream": stream})
+            gc.collect()
+            before = alive()
+            gc.disable()
+            try:
+                for _ in range(5):
+                    reply = await ask(gateway, "POST", "/v1/messages", BODY | {"model": model, "stream": stream})
+                    assert reply.status == 404 or b"before it was complete" in reply.body
+                for _ in range(100):
+                    if alive() <= before:
+                        break
+                    await asyncio.sleep(0.01)
+                assert alive() <= before
+            finally:
+                gc.enable()

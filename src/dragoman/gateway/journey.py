@@ -172,6 +172,8 @@ class Journey:
             self._collaborators.watch(record)
         except Exception:  # noqa: BLE001 watching cannot break traffic
             self._failed_to_watch()
+        if record.error is not None:
+            record.error.forget()
 
     # The way of a stream
 

@@ -361,6 +361,7 @@ class Pursuit:
 
     async def _after(self, error: ApiError) -> None:
         """Make ready for the next attempt. Raises the error to tell when there is none."""
+        error.forget()
         status = None
         if self._answer is not None:
             status = self._answer.status

@@ -111,6 +111,12 @@ class ApiError(Exception):
     def retryable(self) -> bool:
         return KINDS[self.kind].retryable if self.should_retry is None else self.should_retry
 
+    def forget(self) -> None:
+        """Where it was raised. Frames hold what they worked on: an error that is kept stands in a circle with them,
+        and all of it would stay until the garbage collector comes.
+        """
+        self.__traceback__ = self.__context__ = self.__cause__ = None
+
     def envelope(self, request_id: str) -> bytes:
         """Anthropic's JSON error body."""
         return msgspec.json.encode(_Envelope(ErrorBody(self.type, self.message), request_id))

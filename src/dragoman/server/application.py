@@ -105,6 +105,7 @@ class Application:
             await self._serve(exchange, path)
         except ApiError as error:
             await exchange.fail(error)
+            error.forget()
         except Gone:
             exchange.status = CLIENT_LEFT
         except asyncio.CancelledError:  # the server's patience with open streams is over

@@ -17,7 +17,6 @@ class Answer:
         "_closed",
         "_connection",
         "_error",
-        "_failure",
         "_headers",
         "_host",
         "_rest",
@@ -38,7 +37,6 @@ class Answer:
         self._headers: dict[str, str] | None = None
         self._rest = b""  # of the body, when it has ended
         self._error: Exception | None = None  # instead of an end
-        self._failure: ApiError | None = None  # the same, for the caller
         self._closed = False
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -61,7 +59,8 @@ class Answer:
         try:
             while not self.status:
                 if self._error is not None:
-                    raise self._error
+                    error, self._error = self._error, None  # raised, it holds this; held here, a circle
+                    raise error
                 await self._wait()
         except asyncio.CancelledError:
             self._cut()
@@ -151,11 +150,6 @@ class Answer:
     def _broken(self, error: Exception) -> ApiError:
         if self._closed:
             return ApiError("unreachable", f"The connection to {self._host} was closed.")
-        if self._failure is None:
-            if isinstance(error, Garbled):
-                text = f"{self._host} sent an answer that is not HTTP. Check base_url."
-                self._failure = ApiError("bad_answer", text)
-            else:
-                text = f"The connection to {self._host} broke before the answer was complete."
-                self._failure = ApiError("truncated", text)
-        return self._failure
+        if isinstance(error, Garbled):
+            return ApiError("bad_answer", f"{self._host} sent an answer that is not HTTP. Check base_url.")
+        return ApiError("truncated", f"The connection to {self._host} broke before the answer was complete.")
