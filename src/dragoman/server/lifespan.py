@@ -8,8 +8,8 @@ from typing import Protocol
 
 from starlette.types import Receive, Send
 
-# Of the garbage collector: fewer walks, and none over what never dies. Streams live longer than one walk and die in the
-# second generation, so that one is not left alone for long: with 50 in its place memory grew by 10 MB a minute.
+# Of the garbage collector: fewer walks, and none over what never dies. Requests leave no circles (tests hold that), but
+# libraries may: what lives as long as a stream dies in the second generation, so that one is looked at often.
 _THRESHOLDS = (50_000, 2, 10)
 
 
