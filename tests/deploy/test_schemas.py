@@ -22,7 +22,9 @@ ROOT = Path(__file__).parent.parent.parent
 HERE = Path(__file__).parent
 DEPLOY = ROOT / "deploy"
 CHART = DEPLOY / "helm" / "dragoman"
-TOKEN = "a-token-of-the-test"
+pytestmark = pytest.mark.shows_keys("a rendered chart has its Secret in it: that is what it is for")
+
+TOKEN = "a-canary-token-of-the-test"
 VERSIONS = ("1.30", "1.37")
 """Of Kubernetes: the oldest that knows all that is used, and the newest whose schemas the package has."""
 
@@ -155,7 +157,7 @@ def test_the_chart_and_the_manifest_say_the_same(tmp_path: Path) -> None:
 
 
 def test_the_configuration_that_the_chart_makes_serves(tmp_path: Path) -> None:
-    keys = {"OPENAI_API_KEY": "a-key-of-the-test"}
+    keys = {"OPENAI_API_KEY": "a-canary-key-of-the-test"}
     more = {
         "drainTimeout": 7,
         "keys": keys,

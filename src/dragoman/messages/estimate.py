@@ -196,13 +196,11 @@ def pairs(text: bytes) -> bytes:
 
 
 def _cost(text: str | bytes, step: int, *, escaped: bool = False) -> float:
-    """Units of a text, measured on one slice every `step` characters.
+    """Units of a text that is not empty, measured on one slice every `step` characters.
 
     `escaped`: it is made of JSON strings, which say more characters than the model sees.
     """
     total = measured = len(text)
-    if not total:
-        return 0.0
     if step > _SLICE:
         slices = [text[start : start + _SLICE] for start in range(0, total, step)]
         text = "".join(slices) if isinstance(text, str) else b"".join(slices)  # type: ignore[arg-type]
