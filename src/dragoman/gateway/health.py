@@ -39,7 +39,7 @@ OF_TARGET: Final = frozenset(
 OF_KEY: Final = frozenset(("rate_limit", "upstream_authentication", "billing", "permission"))
 """Kinds that another key may not meet."""
 
-Place = tuple[str | None, ...]  # (provider, model), (provider, model, key) or (provider, key)
+Place = tuple[str | None, ...]  # what it is, and its names: models and keys may be called alike
 
 
 class Trouble(Struct, frozen=True):
@@ -201,15 +201,15 @@ def same_target(one: Target, other: Target) -> bool:
 
 
 def _target(slot: Target) -> Place:
-    return slot.provider, slot.model
+    return "target", slot.provider, slot.model
 
 
 def _key_at(slot: Target) -> Place:
-    return slot.provider, slot.model, slot.key
+    return "key at", slot.provider, slot.model, slot.key
 
 
 def _key(slot: Target) -> Place:
-    return slot.provider, "", slot.key, ""
+    return "key", slot.provider, slot.key
 
 
 def _name(slot: Target) -> str:
