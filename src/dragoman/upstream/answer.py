@@ -1,7 +1,7 @@
 """What an upstream sends back: status and headers at once, the body as it comes."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from dragoman.messages.errors import ApiError
 from dragoman.upstream.connection import Connection, Garbled
@@ -21,6 +21,7 @@ class Answer:
         "_host",
         "_rest",
         "_sending",
+        "_take",
         "_timer",
         "_waiter",
         "ended",
@@ -39,6 +40,7 @@ class Answer:
         self._error: Exception | None = None  # instead of an end
         self._closed = False
         self._waiter: asyncio.Future[None] | None = None
+        self._take: Callable[[bytes], bool] | None = None  # is given the body as it comes
         self._timer: asyncio.TimerHandle | None = None
         self._sending: Sending | None = None
 
@@ -61,10 +63,13 @@ class Answer:
                 if self._error is not None:
                     error, self._error = self._error, None  # raised, it holds this; held here, a circle
                     raise error
-                await self._wait()
+                waiter = self._waiter = asyncio.get_running_loop().create_future()
+                await waiter
         except asyncio.CancelledError:
             self._cut()
             raise
+        finally:
+            self._waiter = None
 
     async def read(self) -> bytes:
         """The next bytes as they come, b"" at the end.
@@ -86,6 +91,27 @@ class Answer:
         if not chunk and self._error is not None:
             raise self._broken(self._error)
         return chunk
+
+    async def pour(self, take: Callable[[bytes], bool]) -> None:
+        """Give the body away as it comes, in the very call that the connection gets it in: nobody is woken for it.
+
+        Until `take` says False, or there is no more to give; `read` knows why. `take` raises nothing. Cancelling this
+        closes the connection.
+        """
+        connection = self._connection
+        while connection.parts:
+            if not take(connection.take()):
+                return
+        if self.ended:
+            return
+        self._take = take
+        try:
+            await self._wait()
+        except asyncio.CancelledError:
+            self._cut()
+            raise
+        finally:
+            self._take = None
 
     async def whole(self, limit: int) -> bytes:
         """The whole body. Raises ApiError("bad_answer") when it is longer than `limit` bytes; else as `read`."""
@@ -121,6 +147,12 @@ class Answer:
     # The connection's
 
     def wake(self) -> None:
+        take = self._take
+        if take is not None:
+            connection = self._connection
+            if not connection.parts or take(connection.take()):
+                return
+            self._take = None
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -133,6 +165,7 @@ class Answer:
             self._sending.stop()
         if self._timer is not None:
             self._timer.cancel()
+        self._take = None
         self.wake()
 
     async def _wait(self) -> None:
