@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from dragoman.gateway.collaborators import Collaborators
-from dragoman.gateway.pursuit import Pursuit
+from dragoman.gateway.pursuit import Pour, Pursuit
 from dragoman.gateway.record import Record
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import Event, MessageDelta
@@ -22,10 +22,11 @@ from dragoman.messages.writer import MessageWriter
 from dragoman.routing.route import Route
 
 CALLER_LEFT = 499  # in the record only: nginx's number for a caller that left before it was told anything
-OFTEN = 10.0  # seconds after which the timer looks again, whatever it waits for
-SHORTEST_TIMER = 0.001  # seconds: timers may fire a little early
+OFTEN = 10.0  # seconds after which a journey is looked at, whatever it waits for
 
-Send = Callable[[bytes], Awaitable[None]]
+Send = Callable[[bytes], Awaitable[None] | None]
+"""Writes whole frames. None: they are written, and there is room for more; else wait for what it returns."""
+
 State = Literal["held", "opened", "committed", "over"]
 
 _encode = msgspec.json.Encoder().encode
@@ -48,8 +49,9 @@ class Journey:
         "_route",
         "_send",
         "_sent",
+        "_slow",
         "_task",
-        "_timer",
+        "_thrown",
         "_woken",
         "record",
         "state",
@@ -69,15 +71,16 @@ class Journey:
         self._collaborators = collaborators
         self._request = request
         self._route = route
-        self._pursuit = Pursuit(collaborators, request, route, record, caller)
-        self._failed_to_watch = failed_to_watch
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._pursuit = Pursuit(collaborators, request, route, record, caller, self._loop)
+        self._failed_to_watch = failed_to_watch
         self._task: asyncio.Task[None] | None = None  # the pursuit, for a caller that streams
         self._woken: asyncio.Future[None] | None = None
         self._send: Send | None = None
         self._sent = record.started  # when the caller last heard something
         self._ping: asyncio.Task[None] | None = None
+        self._slow: Awaitable[None] | None = None  # the caller has no room for what was sent last
+        self._thrown: Exception | None = None  # what ended the pouring
         self._closed = False
         self.record = record
         self.state: State = "held"
@@ -89,7 +92,7 @@ class Journey:
 
     async def message(self) -> bytes:
         """The whole Message as JSON. Raises ApiError."""
-        self._arm()
+        self._collaborators.rounds.begin(self)
         pursuit = self._pursuit
         try:
             await pursuit.run()
@@ -103,7 +106,6 @@ class Journey:
         record = self.record
         if message is not None:
             record.usage, record.stop_reason = message.usage, message.stop_reason
-        self._collect_notes()
         record.status, record.answer_bytes = 200, len(body)
         self._over()
         return body
@@ -113,7 +115,7 @@ class Journey:
 
         Raises ApiError: there is still time for a real HTTP status.
         """
-        self._arm()
+        self._collaborators.rounds.begin(self)
         task = self._task = self._loop.create_task(self._pursuit.run())
         woken = self._woken = self._loop.create_future()
         task.add_done_callback(self._wake)
@@ -133,7 +135,7 @@ class Journey:
     async def stream(self, send: Send) -> None:
         """Send the whole answer: what waits, and then everything as it comes. After `hold`.
 
-        `send` takes whole frames, and is awaited before more is read. A failure is told as one error event, and raises
+        No more is read while a caller has no room for what was sent. A failure is told as one error event, and raises
         nothing; what `send` raises comes through.
         """
         self._send = send
@@ -151,9 +153,7 @@ class Journey:
             return
         self._closed = True
         record = self.record
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._collaborators.rounds.end(self)
         for task in (self._task, self._ping):
             if task is not None and not task.cancel() and not task.cancelled():
                 task.exception()  # looked at, so that asyncio does not report it
@@ -161,7 +161,7 @@ class Journey:
         if self.state != "over":
             record.caller_left = True
             record.status = record.status or CALLER_LEFT
-        self._collect_notes()
+            self._collect_notes()
         writer = self._pursuit.writer
         if record.usage is None and writer is not None:
             record.usage = writer.usage_seen
@@ -181,7 +181,7 @@ class Journey:
         """Opened, and nothing to tell yet."""
         if not task.done():
             self._begin_ping(send)
-            self._arm()
+            self._collaborators.rounds.begin(self)
             await task
         task.result()
         self._commit()
@@ -196,8 +196,8 @@ class Journey:
         record = self.record
         clock = self._collaborators.clock
         writer = pursuit.writer
-        events, pursuit.events = pursuit.events, []
         while True:
+            events, pursuit.events = pursuit.events, []
             if events:
                 try:
                     frames = encode_all(events)
@@ -205,16 +205,69 @@ class Journey:
                     raise pursuit.crashed(crash) from crash
                 if self._ping is not None:
                     await self._ping
-                await send(frames)
+                waiting = send(frames)
+                if waiting is not None:
+                    await waiting
                 record.answer_bytes += len(frames)
                 self._sent = clock()
             if writer is None or writer.ended:
                 break
-            events = await pursuit.more()
+            if pursuit.pour is not None:
+                await self._flow(pursuit.pour)
+            if not pursuit.events and not writer.ended:
+                pursuit.events = await pursuit.more()
         for event in events:
             if isinstance(event, MessageDelta):
                 record.usage, record.stop_reason = event.usage, event.delta.stop_reason
         self._over()
+
+    async def _flow(self, pour: Pour) -> None:
+        """Let the answer's bytes go through as they come, for as long as nothing is in the way."""
+        pursuit = self._pursuit
+        pursuit.heard = self._collaborators.clock()
+        pursuit.listening = True
+        try:
+            await pour(self._take)
+        finally:
+            pursuit.listening = False
+        thrown, self._thrown = self._thrown, None
+        if thrown is not None:
+            raise thrown
+        waiting, self._slow = self._slow, None
+        if waiting is not None:
+            await waiting
+
+    def _take(self, chunk: bytes) -> bool:
+        """Bytes in the middle of a stream go on in the very call that they came in: no task wakes up for them.
+
+        False: `_deliver` goes on, at the end, after a failure, and where the caller or a ping is waited for.
+        """
+        pursuit = self._pursuit
+        reader, writer, send = pursuit.reader, pursuit.writer, self._send
+        assert reader is not None and writer is not None and send is not None  # noqa: PT018, S101 of a stream
+        pursuit.heard = now = self._collaborators.clock()
+        try:
+            events = reader.feed(chunk)
+            if self._ping is not None or writer.ended:
+                pursuit.events = events
+                return False
+            if not events:
+                return True
+            frames = encode_all(events)
+        except ApiError as error:
+            self._thrown = error
+            return False
+        except Exception as crash:  # noqa: BLE001 a bug of ours must reach the caller in its own language
+            self._thrown = pursuit.crashed(crash)
+            return False
+        try:
+            self._slow = send(frames)
+        except Exception as error:  # noqa: BLE001 raised where the stream is awaited
+            self._thrown = error
+            return False
+        self.record.answer_bytes += len(frames)
+        self._sent = now
+        return self._slow is None
 
     async def _fail(self, send: Send, error: ApiError) -> None:
         pursuit = self._pursuit
@@ -231,7 +284,9 @@ class Journey:
         frames = encode_all(events)
         if self._ping is not None:
             await self._ping
-        await send(frames)
+        waiting = send(frames)
+        if waiting is not None:
+            await waiting
         self.record.answer_bytes += len(frames)
 
     def _failure(self, error: ApiError) -> ApiError:
@@ -247,6 +302,7 @@ class Journey:
     def _over(self) -> None:
         """Over, with a whole answer."""
         self.state = "over"
+        self._collect_notes()
         # After a stop sequence of ours the upstream would go on and on; else its end is a moment away.
         self._pursuit.finish(soon=self.record.stop_reason != "stop_sequence")
 
@@ -259,15 +315,8 @@ class Journey:
 
     # Time
 
-    def _arm(self) -> None:
-        """Set the journey's one timer. It is set again only when it fires, so that a read costs none."""
-        if self._timer is not None:
-            self._timer.cancel()
-        settings = self._collaborators.settings
-        soonest = min(settings.open_after, settings.ping_every, settings.read_idle, OFTEN)
-        self._timer = self._loop.call_later(soonest, self._tick)
-
-    def _tick(self) -> None:
+    def look(self) -> float:
+        """What is due by the clock. Returns the seconds after which to look again."""
         now = self._collaborators.clock()
         settings = self._collaborators.settings
         after = self._pursuit.overdue(now)
@@ -285,7 +334,7 @@ class Journey:
             if left <= 0:
                 left = settings.ping_every
             after = min(after, left)
-        self._timer = self._loop.call_later(max(after, SHORTEST_TIMER), self._tick)
+        return after
 
     def _wake(self, _task: asyncio.Task[None] | None = None) -> None:
         if self._woken is not None and not self._woken.done():
@@ -298,5 +347,7 @@ class Journey:
 
     async def _send_ping(self, send: Send) -> None:
         """In a task of its own; the next frames wait for it, so that frames are never mixed."""
-        await send(PING)
+        waiting = send(PING)
+        if waiting is not None:
+            await waiting
         self._ping = None

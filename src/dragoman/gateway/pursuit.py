@@ -4,7 +4,7 @@ Nothing in here was shown to the caller yet, so every failure may still be mende
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +16,7 @@ from dragoman.gateway.collaborators import AnswerLike, Collaborators, Mended
 from dragoman.gateway.decision import Again, Mend, Next, decide, most_telling
 from dragoman.gateway.health import OF_KEY, OF_TARGET, Change, same_target
 from dragoman.gateway.record import Attempt, Record
-from dragoman.gateway.signing import signed
+from dragoman.gateway.signing import signed_at_once
 from dragoman.messages.errors import ApiError
 from dragoman.messages.estimate import tokens
 from dragoman.messages.events import Event
@@ -32,6 +32,9 @@ ERROR_LIMIT = 256 * 1024  # bytes of an error's body that are read
 FINISHED_IDLE = 10.0  # seconds that an answer which said its finish mark may take to end
 MENDED_LIMIT = 256  # targets whose repairs are remembered
 HOP_LIMIT = 20  # calls that one answer may be continued by
+
+Pour = Callable[[Callable[[bytes], bool]], Awaitable[None]]
+"""As `collaborators.Pours` says."""
 
 _JSON_BEGINS = (b"{", b"[", b"")
 
@@ -49,6 +52,7 @@ class Pursuit:
         "_hops",
         "_idle",
         "_left",
+        "_loop",
         "_message_id",
         "_overflowed",
         "_passing",
@@ -71,6 +75,7 @@ class Pursuit:
         "heard",
         "listening",
         "notes",
+        "pour",
         "reader",
         "writer",
     )
@@ -81,10 +86,12 @@ class Pursuit:
         request: Request,
         route: Route,
         record: Record,
-        caller: Sequence[tuple[str, str]] = (),
+        caller: Sequence[tuple[str, str]],
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         """`caller`: the headers with the caller's own credentials; only targets with `auth` "caller" see them."""
         self._collaborators = collaborators
+        self._loop = loop
         self._clock = collaborators.clock
         self._caller = caller
         self._request = request
@@ -116,6 +123,7 @@ class Pursuit:
         self.events: list[Event] = []
         self.headers: tuple[tuple[str, str], ...] = ()  # of an answer that is passed on
         self.notes: tuple[Note, ...] = ()
+        self.pour: Pour | None = None  # of an answer that offers it
         self.writer: MessageWriter | None = None
         self.reader: Reader | None = None
 
@@ -149,11 +157,17 @@ class Pursuit:
         """The events of the next bytes. Raises ApiError."""
         reader, writer = self.reader, self.writer
         assert reader is not None and writer is not None  # noqa: PT018, S101 only called for an answer that is taken
+        answer = self._answer
+        assert answer is not None  # noqa: S101 likewise
         broken = None
+        self.heard = self._clock()
+        self.listening = True
         try:
-            chunk = await self._read()
+            chunk = await answer.read()
         except ApiError as error:
-            chunk, broken = b"", error
+            chunk, broken = b"", self._silence() if self._idle else error
+        finally:
+            self.listening = False
         try:
             if chunk:
                 return reader.feed(chunk)
@@ -237,9 +251,28 @@ class Pursuit:
 
     async def _ask(self, call: Call) -> AnswerLike:
         """The head of the answer to `call`. Raises ApiError for an error status, too."""
-        answer = self._answer = await self._send(call)
+        collaborators = self._collaborators
+        target = call.target
+        self.heard = self._clock()
+        task = self._sender = asyncio.current_task(self._loop)
+        try:
+            headers = signed_at_once(collaborators.signer, target, self._caller)
+            if headers is None:
+                headers = await collaborators.signer.fetch(target)
+            self._signed = headers
+            answer = self._answer = await collaborators.upstream.send(
+                call.method, call.url, [*call.headers, *headers], call.body, public=target.public
+            )
+        except asyncio.CancelledError:
+            # Taken back when it was only the idle limit, as asyncio.timeout does it.
+            if self._idle and task is not None and task.uncancel() == 0:
+                raise self._silence() from None
+            raise
+        finally:
+            self._sender = None
         if not 200 <= answer.status < 300:
-            raise await self._refusal(self._collaborators.dialects[call.target.dialect], call, answer)
+            raise await self._refusal(collaborators.dialects[target.dialect], call, answer)
+        self.pour = getattr(answer, "pour", None)
         if call.relays:
             self.headers = passed_on(answer.headers)
         return answer
@@ -249,10 +282,12 @@ class Pursuit:
         reader = self.reader = self._collaborators.dialects[call.target.dialect].reader(call, writer)
         if _is_stream(answer, call):
             return []
-        first = await self._read()
-        if call.stream and first.lstrip()[:1] not in _JSON_BEGINS:
-            return reader.feed(first)  # a stream under a wrong name
-        events = reader.whole(await self._body(first))
+        first = b""
+        if call.stream:
+            first = await self._read()
+            if first.lstrip()[:1] not in _JSON_BEGINS:
+                return reader.feed(first)  # a stream under a wrong name
+        events = reader.whole(await self._body(answer, first))
         if not writer.ended:
             following = _next_call(reader)
             if following is None:
@@ -270,24 +305,6 @@ class Pursuit:
             raise ApiError("truncated", f"The upstream stopped {self._hops} times in the middle of its answer.")
         return await self._begin(call, await self._ask(call), writer)
 
-    async def _send(self, call: Call) -> AnswerLike:
-        collaborators = self._collaborators
-        self.heard = self._clock()
-        task = self._sender = asyncio.current_task()
-        try:
-            self._signed = await signed(collaborators.signer, call.target, self._caller)
-            headers = [*call.headers, *self._signed]
-            return await collaborators.upstream.send(
-                call.method, call.url, headers, call.body, public=call.target.public
-            )
-        except asyncio.CancelledError:
-            # Taken back when it was only the idle limit, as asyncio.timeout does it.
-            if self._idle and task is not None and task.uncancel() == 0:
-                raise self._silence() from None
-            raise
-        finally:
-            self._sender = None
-
     async def _read(self) -> bytes:
         answer = self._answer
         assert answer is not None  # noqa: S101 only called after an answer came
@@ -302,13 +319,25 @@ class Pursuit:
         finally:
             self.listening = False
 
-    async def _body(self, first: bytes) -> bytes:
+    async def _body(self, answer: AnswerLike, first: bytes) -> bytes:
         """The whole body that begins with `first`."""
-        parts = [first]
+        parts = [first] if first else []
         size = len(first)
-        while size <= ANSWER_LIMIT and (chunk := await self._read()):
-            parts.append(chunk)
-            size += len(chunk)
+        self.listening = True
+        try:
+            while size <= ANSWER_LIMIT:
+                self.heard = self._clock()
+                chunk = await answer.read()
+                if not chunk:
+                    break
+                parts.append(chunk)
+                size += len(chunk)
+        except ApiError:
+            if self._idle:
+                raise self._silence() from None
+            raise
+        finally:
+            self.listening = False
         if size > ANSWER_LIMIT:
             raise ApiError("bad_answer", f"The upstream sent an answer of more than {ANSWER_LIMIT} bytes.")
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -366,7 +395,7 @@ class Pursuit:
         if self._answer is not None:
             status = self._answer.status
             self._answer.close()
-        self._answer = self.reader = self.writer = None
+        self._answer = self.pour = self.reader = self.writer = None
         self._idle = False
         self._hops = 0
         self.events = []
