@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from dragoman.dialects.contract import Call, Dialect, Reader, Recall, Repair, Target
+from dragoman.dialects.contract import Call, Dialect, Reader, Repair, Target
 from dragoman.gateway.collaborators import AnswerLike, Collaborators, Mended
 from dragoman.gateway.decision import Again, Mend, Next, decide, most_telling
 from dragoman.gateway.health import OF_KEY, OF_TARGET, Change, same_target
@@ -146,9 +146,10 @@ class Pursuit:
                 failure = self.crashed(crash)
             else:
                 self._account(began)
-                self._remember()
+                if self._used and not self._passing:
+                    self._remember()
                 self._trial = False
-                self._tell(self._collaborators.health.succeeded(self._slot, whole=False))
+                self._well(whole=False)
                 return
             self._account(began, failure)
             await self._after(failure)
@@ -215,7 +216,7 @@ class Pursuit:
 
     def finish(self, *, soon: bool) -> None:
         """The answer is taken. `soon`: the upstream said its last word, too."""
-        self._tell(self._collaborators.health.succeeded(self._slot, whole=True))
+        self._well(whole=True)
         if self._answer is not None:
             if soon:
                 self._answer.release()
@@ -240,17 +241,32 @@ class Pursuit:
             call = self._call = translated(dialect, self._request, target)
             self._record.endpoint = _endpoint(call.url)
         self.notes = call.notes
-        if not same_target(self._slot, self._preferred):
+        slot, preferred = self._slot, self._preferred
+        if slot is not preferred and not same_target(slot, preferred):
             self.notes = (*call.notes, Note("changed", "target.fallback", "model"))
-        answer = await self._ask(call)
-        writer = self.writer = self._writer(call.recall)
-        self.events = await self._begin(call, answer, writer)
+        recall = call.recall
+        writer = self.writer = MessageWriter(
+            message_id=self._message_id,
+            model=recall.model,
+            input_tokens=recall.input_tokens,
+            stop_sequences=recall.stop_sequences,
+            names=recall.names,
+            ids=recall.ids,
+            show_thinking=recall.show_thinking,
+            omit_thinking=recall.omit_thinking,
+            asked_thinking=recall.asked_thinking,
+            output_tool=recall.output_tool,
+        )
+        self.events = await self._begin(call, writer)
         streams = self._record.stream
         while not writer.ended and not (streams and writer.committed):
             self.events += await self.more()
 
-    async def _ask(self, call: Call) -> AnswerLike:
-        """The head of the answer to `call`. Raises ApiError for an error status, too."""
+    async def _begin(self, call: Call, writer: MessageWriter) -> list[Event]:
+        """Send the call. The first events of its answer: none yet of one that streams, all of another.
+
+        Raises ApiError for an error status, too.
+        """
         collaborators = self._collaborators
         target = call.target
         self.heard = self._clock()
@@ -275,11 +291,7 @@ class Pursuit:
         self.pour = getattr(answer, "pour", None)
         if call.relays:
             self.headers = passed_on(answer.headers)
-        return answer
-
-    async def _begin(self, call: Call, answer: AnswerLike, writer: MessageWriter) -> list[Event]:
-        """The first events of an answer: none yet of one that streams, all of another."""
-        reader = self.reader = self._collaborators.dialects[call.target.dialect].reader(call, writer)
+        reader = self.reader = collaborators.dialects[target.dialect].reader(call, writer)
         if _is_stream(answer, call):
             return []
         first = b""
@@ -303,7 +315,7 @@ class Pursuit:
         self._hops += 1
         if self._hops > HOP_LIMIT:
             raise ApiError("truncated", f"The upstream stopped {self._hops} times in the middle of its answer.")
-        return await self._begin(call, await self._ask(call), writer)
+        return await self._begin(call, writer)
 
     async def _read(self) -> bytes:
         answer = self._answer
@@ -359,20 +371,6 @@ class Pursuit:
             error.upstream_status = status
         return error
 
-    def _writer(self, recall: Recall) -> MessageWriter:
-        return MessageWriter(
-            message_id=self._message_id,
-            model=recall.model,
-            input_tokens=recall.input_tokens,
-            stop_sequences=recall.stop_sequences,
-            names=recall.names,
-            ids=recall.ids,
-            show_thinking=recall.show_thinking,
-            omit_thinking=recall.omit_thinking,
-            asked_thinking=recall.asked_thinking,
-            output_tool=recall.output_tool,
-        )
-
     def _silence(self) -> ApiError:
         seconds = self._collaborators.settings.read_idle
         return ApiError("timeout", f"The upstream was silent for {seconds:g} s. server.read_idle sets this limit.")
@@ -381,7 +379,9 @@ class Pursuit:
         """`max_tokens: 0` only warms a prompt cache, and asks for no answer. Only upstreams of Messages know it."""
         self.notes = (Note("changed", "cache.not_warmed", "max_tokens"),)
         self._record.provider = self._record.upstream_model = None  # nobody was asked
-        self.writer = self._writer(Recall(model=self._record.model, input_tokens=tokens(self._request.body)))
+        self.writer = MessageWriter(
+            message_id=self._message_id, model=self._record.model, input_tokens=tokens(self._request.body)
+        )
         self.writer.finish("max_tokens")
         self.writer.end()
         self.events = self.writer.take()
@@ -459,6 +459,10 @@ class Pursuit:
             error.retry_after = self._collaborators.health.soonest(affinity.slots(self._route, self._who), now)
         return error
 
+    def _well(self, *, whole: bool) -> None:
+        for change in self._collaborators.health.succeeded(self._slot, whole=whole):
+            self._collaborators.tell(change)
+
     def _tell(self, changes: Sequence[Change]) -> None:
         for change in changes:
             self._collaborators.tell(change)
@@ -493,9 +497,7 @@ class Pursuit:
         self._record.repairs = list(self._used)
 
     def _remember(self) -> None:
-        """Repairs that worked are used at once next time, unless one was about this conversation."""
-        if not self._used or self._passing:
-            return
+        """Repairs that worked are used at once next time. Not called when one was about this conversation."""
         mended = self._collaborators.mended
         key = (self._slot.provider, self._slot.base_url, self._slot.model)  # a repair may have changed the target's
         known = mended.get(key)
@@ -543,7 +545,10 @@ def relays(dialects: Mapping[str, Dialect], target: Target) -> bool:
 
 def _is_stream(answer: AnswerLike, call: Call) -> bool:
     """What the answer is, by its own word; else what was asked for."""
-    content_type = answer.headers.get("content-type", "").lower()
+    content_type = answer.headers.get("content-type", "")
+    if content_type == "application/json":  # most
+        return False
+    content_type = content_type.lower()
     if content_type.startswith("text/event-stream"):
         return True
     if content_type.startswith("application/json"):

@@ -67,9 +67,8 @@ class Upstream:
         place = self._places.get(url) or self._place(url)
         if public:
             place = place.checked()
-        length = len(body) if isinstance(body, bytes) else None
         try:
-            head = place.head(method, headers, length)
+            head = place.head(method, headers, len(body) if isinstance(body, bytes) else None)
         except ValueError as error:
             text = "The call has a header that HTTP does not allow. Check the key for line breaks."
             raise ApiError("internal", text) from error
