@@ -486,14 +486,13 @@ class Pursuit:
         self._call = None
         self._record.provider = slot.provider
         self._record.upstream_model = slot.model
-        mended = self._collaborators.mended.get((slot.provider, slot.base_url, slot.model))
         self._target = slot
-        if mended is not None:
-            self._target = (
-                mended.target if mended.target.key == slot.key else structs.replace(mended.target, key=slot.key)
-            )
-        self._used = list(mended.repairs) if mended else []
+        self._used = []
         self._passing = False
+        mended = self._collaborators.mended
+        if mended and (known := mended.get((slot.provider, slot.base_url, slot.model))) is not None:
+            self._target = known.target if known.target.key == slot.key else structs.replace(known.target, key=slot.key)
+            self._used += known.repairs
         self._record.repairs = list(self._used)
 
     def _remember(self) -> None:
