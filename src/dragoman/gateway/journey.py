@@ -45,8 +45,6 @@ class Journey:
         "_loop",
         "_ping",
         "_pursuit",
-        "_request",
-        "_route",
         "_send",
         "_sent",
         "_slow",
@@ -69,8 +67,6 @@ class Journey:
     ) -> None:
         """`failed_to_watch` is told when `watch` raises."""
         self._collaborators = collaborators
-        self._request = request
-        self._route = route
         self._loop = asyncio.get_running_loop()
         self._pursuit = Pursuit(collaborators, request, route, record, caller, self._loop)
         self._failed_to_watch = failed_to_watch
@@ -188,6 +184,8 @@ class Journey:
 
     def _commit(self) -> None:
         self.state = "committed"
+        self._task = None
+        self._pursuit.settle()
         self.record.first_token_ms = (self._collaborators.clock() - self.record.started) * 1000
         self._collect_notes()
 
@@ -308,7 +306,7 @@ class Journey:
 
     def _collect_notes(self) -> None:
         pursuit = self._pursuit
-        notes = [*self._request.notes, *self._route.notes, *pursuit.notes]
+        notes = pursuit.known_notes()
         if pursuit.writer is not None:
             notes += pursuit.writer.notes
         self.record.notes = notes

@@ -17,6 +17,7 @@ from dragoman.gateway.decision import Again, Mend, Next, decide, most_telling
 from dragoman.gateway.health import OF_KEY, OF_TARGET, Change, same_target
 from dragoman.gateway.record import Attempt, Record
 from dragoman.gateway.signing import signed_at_once
+from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
 from dragoman.messages.estimate import tokens
 from dragoman.messages.events import Event
@@ -94,7 +95,7 @@ class Pursuit:
         self._loop = loop
         self._clock = collaborators.clock
         self._caller = caller
-        self._request = request
+        self._request: Request | None = request  # until an answer is committed
         self._route = route
         self._record = record
         self._message_id = "msg_" + collaborators.new_id()
@@ -132,14 +133,16 @@ class Pursuit:
 
         Raises ApiError: the most telling one of all attempts.
         """
+        request = self._request
+        assert request is not None  # noqa: S101 nothing is committed yet
         self._take_target()
         while True:
-            if self._request.max_tokens == 0 and not relays(self._collaborators.dialects, self._target):
-                self._warm_up()
+            if request.max_tokens == 0 and not relays(self._collaborators.dialects, self._target):
+                self._warm_up(request.body)
                 return
             began = self._clock()
             try:
-                await self._attempt()
+                await self._attempt(request)
             except ApiError as error:
                 failure = error
             except Exception as crash:  # noqa: BLE001 a bug of ours must reach the caller in its own language
@@ -153,6 +156,19 @@ class Pursuit:
                 return
             self._account(began, failure)
             await self._after(failure)
+
+    def settle(self) -> None:
+        """The answer is committed: no other one will follow, and what was asked need not be kept while it streams."""
+        self.notes = tuple(self.known_notes())
+        self._request = self._call = None
+        self._left = []
+
+    def known_notes(self) -> list[Note]:
+        """Of what was asked, where it went, and what it became there."""
+        request = self._request
+        if request is None:
+            return list(self.notes)
+        return [*request.notes, *self._route.notes, *self.notes]
 
     async def more(self) -> list[Event]:
         """The events of the next bytes. Raises ApiError."""
@@ -233,12 +249,12 @@ class Pursuit:
 
     # One attempt
 
-    async def _attempt(self) -> None:
+    async def _attempt(self, request: Request) -> None:
         target = self._target
         dialect = self._collaborators.dialects[target.dialect]
         call = self._call
         if call is None:
-            call = self._call = translated(dialect, self._request, target)
+            call = self._call = translated(dialect, request, target)
             self._record.endpoint = _endpoint(call.url)
         self.notes = call.notes
         slot, preferred = self._slot, self._preferred
@@ -291,7 +307,11 @@ class Pursuit:
         self.pour = getattr(answer, "pour", None)
         if call.relays:
             self.headers = passed_on(answer.headers)
-        reader = self.reader = collaborators.dialects[target.dialect].reader(call, writer)
+        dialect = collaborators.dialects[target.dialect]
+        told = call
+        if call.stream and getattr(dialect, "answers_once", False):
+            told = structs.replace(call, body=b"")
+        reader = self.reader = dialect.reader(told, writer)
         if _is_stream(answer, call):
             return []
         first = b""
@@ -375,12 +395,12 @@ class Pursuit:
         seconds = self._collaborators.settings.read_idle
         return ApiError("timeout", f"The upstream was silent for {seconds:g} s. server.read_idle sets this limit.")
 
-    def _warm_up(self) -> None:
+    def _warm_up(self, body: Body) -> None:
         """`max_tokens: 0` only warms a prompt cache, and asks for no answer. Only upstreams of Messages know it."""
         self.notes = (Note("changed", "cache.not_warmed", "max_tokens"),)
         self._record.provider = self._record.upstream_model = None  # nobody was asked
         self.writer = MessageWriter(
-            message_id=self._message_id, model=self._record.model, input_tokens=tokens(self._request.body)
+            message_id=self._message_id, model=self._record.model, input_tokens=tokens(body)
         )
         self.writer.finish("max_tokens")
         self.writer.end()

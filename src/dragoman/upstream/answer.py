@@ -82,11 +82,14 @@ class Answer:
         while not self.ended:
             if connection.parts:
                 return connection.take()
+            waiter = self._waiter = asyncio.get_running_loop().create_future()
             try:
-                await self._wait()
+                await waiter
             except asyncio.CancelledError:
                 self._cut()
                 raise
+            finally:
+                self._waiter = None
         chunk, self._rest = self._rest, b""
         if not chunk and self._error is not None:
             raise self._broken(self._error)
@@ -105,13 +108,14 @@ class Answer:
         if self.ended:
             return
         self._take = take
+        waiter = self._waiter = asyncio.get_running_loop().create_future()
         try:
-            await self._wait()
+            await waiter
         except asyncio.CancelledError:
             self._cut()
             raise
         finally:
-            self._take = None
+            self._take = self._waiter = None
 
     async def whole(self, limit: int) -> bytes:
         """The whole body. Raises ApiError("bad_answer") when it is longer than `limit` bytes; else as `read`."""
@@ -167,13 +171,6 @@ class Answer:
             self._timer.cancel()
         self._take = None
         self.wake()
-
-    async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
 
     def _cut(self) -> None:
         if not self.ended:
