@@ -68,7 +68,7 @@ class Journey:
         """`failed_to_watch` is told when `watch` raises."""
         self._collaborators = collaborators
         self._loop = asyncio.get_running_loop()
-        self._pursuit = Pursuit(collaborators, request, route, record, caller, self._loop)
+        self._pursuit = Pursuit(collaborators, request, route, record, caller)
         self._failed_to_watch = failed_to_watch
         self._task: asyncio.Task[None] | None = None  # the pursuit, for a caller that streams
         self._woken: asyncio.Future[None] | None = None

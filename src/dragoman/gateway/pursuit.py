@@ -87,12 +87,13 @@ class Pursuit:
         request: Request,
         route: Route,
         record: Record,
-        caller: Sequence[tuple[str, str]],
-        loop: asyncio.AbstractEventLoop,
+        caller: Sequence[tuple[str, str]] = (),
     ) -> None:
-        """`caller`: the headers with the caller's own credentials; only targets with `auth` "caller" see them."""
+        """Inside a running loop. `caller`: the headers with the caller's own credentials, which only targets with
+        `auth` "caller" see.
+        """
         self._collaborators = collaborators
-        self._loop = loop
+        self._loop = asyncio.get_running_loop()
         self._clock = collaborators.clock
         self._caller = caller
         self._request: Request | None = request  # until an answer is committed
@@ -399,9 +400,7 @@ class Pursuit:
         """`max_tokens: 0` only warms a prompt cache, and asks for no answer. Only upstreams of Messages know it."""
         self.notes = (Note("changed", "cache.not_warmed", "max_tokens"),)
         self._record.provider = self._record.upstream_model = None  # nobody was asked
-        self.writer = MessageWriter(
-            message_id=self._message_id, model=self._record.model, input_tokens=tokens(body)
-        )
+        self.writer = MessageWriter(message_id=self._message_id, model=self._record.model, input_tokens=tokens(body))
         self.writer.finish("max_tokens")
         self.writer.end()
         self.events = self.writer.take()

@@ -6,6 +6,7 @@ A timer of their own would cost each request as much as its route.
 import asyncio
 from math import inf
 from typing import Protocol
+from weakref import ref
 
 PART = 20  # a look may come late by this part of the shortest time that journeys wait for
 SHORTEST = 0.001  # seconds: timers may fire a little early
@@ -44,9 +45,10 @@ class Rounds:
         if self._timer is not None:
             self._timer.cancel()
         self._next = due
-        self._timer = loop.call_at(due, self._round)
+        self._timer = loop.call_at(due, _fire, ref(self))
 
-    def _round(self) -> None:
+    def go(self) -> None:
+        """The timer's: one round."""
         loop = asyncio.get_running_loop()
         self._timer, self._next = None, inf
         now = loop.time() + SHORTEST
@@ -57,3 +59,10 @@ class Rounds:
         finally:
             if self._due:
                 self._set(loop, max(min(self._due.values()), now + self._late))
+
+
+def _fire(rounds: "ref[Rounds]") -> None:
+    """A timer that is left over keeps no gateway that is gone."""
+    found = rounds()
+    if found is not None:
+        found.go()

@@ -85,14 +85,14 @@ class Upstream:
             except Lost as lost:
                 if lost.heard or not used:
                     raise
-                return await self._again(place, head, body, bare=bare)
-            return answer
+                answer = await self._again(place, head, body, bare=bare)
         except Garbled as error:
             text = f"{place.name} sent an answer that is not HTTP. Check base_url."
             raise ApiError("bad_answer", text) from error
         except (Lost, OSError) as error:
             text = f"{place.name} closed the connection before it answered."
             raise ApiError("unreachable", text) from error
+        return answer
 
     async def close(self) -> None:
         """Close every connection. A later `send` opens new ones."""
