@@ -75,7 +75,7 @@ class Journey:
         self._send: Send | None = None
         self._sent = record.started  # when the caller last heard something
         self._ping: asyncio.Task[None] | None = None
-        self._slow: Awaitable[None] | None = None  # the caller has no room for what was sent last
+        self._slow: asyncio.Future[None] | None = None  # the caller has no room for what was sent last
         self._thrown: Exception | None = None  # what ended the pouring
         self._closed = False
         self.record = record
@@ -150,7 +150,7 @@ class Journey:
         self._closed = True
         record = self.record
         self._collaborators.rounds.end(self)
-        for task in (self._task, self._ping):
+        for task in (self._task, self._ping, self._slow):
             if task is not None and not task.cancel() and not task.cancelled():
                 task.exception()  # looked at, so that asyncio does not report it
         self._pursuit.close()
@@ -259,13 +259,16 @@ class Journey:
             self._thrown = pursuit.crashed(crash)
             return False
         try:
-            self._slow = send(frames)
+            waiting = send(frames)
         except Exception as error:  # noqa: BLE001 raised where the stream is awaited
             self._thrown = error
             return False
         self.record.answer_bytes += len(frames)
         self._sent = now
-        return self._slow is None
+        if waiting is None:
+            return True
+        self._slow = asyncio.ensure_future(waiting)  # closed, too, when the caller leaves before `_flow` comes to it
+        return False
 
     async def _fail(self, send: Send, error: ApiError) -> None:
         pursuit = self._pursuit

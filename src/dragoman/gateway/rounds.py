@@ -48,17 +48,25 @@ class Rounds:
         self._timer = loop.call_at(due, _fire, ref(self))
 
     def go(self) -> None:
-        """The timer's: one round."""
+        """The timer's: one round. Each look is a call of its own, so that one that fails stops no others."""
         loop = asyncio.get_running_loop()
         self._timer, self._next = None, inf
         now = loop.time() + SHORTEST
-        try:
-            for one in [each for each, due in self._due.items() if due <= now]:
+        for one, due in self._due.items():
+            if due <= now:
                 self._due[one] = now + self._soonest
-                self._due[one] = now + one.look()
-        finally:
-            if self._due:
-                self._set(loop, max(min(self._due.values()), now + self._late))
+                loop.call_soon(self._look, one)
+        if self._due:
+            self._set(loop, max(min(self._due.values()), now + self._late))
+
+    def _look(self, one: Waits) -> None:
+        if one not in self._due:  # it ended just now
+            return
+        after = one.look()
+        loop = asyncio.get_running_loop()
+        due = self._due[one] = loop.time() + max(after, self._late)
+        if due < self._next:
+            self._set(loop, due)
 
 
 def _fire(rounds: "ref[Rounds]") -> None:
