@@ -157,6 +157,7 @@ class Journey:
         for task in (self._task, self._ping):
             if task is not None and not task.cancel() and not task.cancelled():
                 task.exception()  # looked at, so that asyncio does not report it
+        self._task = self._ping = None  # their ends hold this
         self._pursuit.close()
         if self.state != "over":
             record.caller_left = True
