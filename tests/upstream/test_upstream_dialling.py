@@ -227,6 +227,24 @@ async def test_a_call_that_reached_nobody_is_freed_at_once(monkeypatch: pytest.M
             raise AssertionError("nobody is there")
 
 
+@pytest.mark.failure(144)
+async def test_a_call_that_left_while_its_name_is_looked_up_is_freed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = asyncio.Event()
+
+    async def silent(_host: str, _port: int) -> list[dialling.Address]:
+        asked.set()
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(dialling, "resolve", silent)
+    async with upstream() as client, all_freed(Connection_):
+        call = asyncio.create_task(client.send("POST", "http://model.test/", (), b"{}"))
+        await asked.wait()
+        call.cancel()
+        await asyncio.wait([call])
+        assert call.cancelled()
+        del call
+
+
 async def test_a_name_is_looked_up_once_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Server(echo) as server, upstream() as client:
         asked = names(monkeypatch, server.port)

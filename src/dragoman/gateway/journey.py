@@ -175,6 +175,8 @@ class Journey:
             self._failed_to_watch()
         if record.error is not None:
             record.error.forget()
+        if (crash := record.crash) is not None:  # its frames hold this
+            crash.__traceback__ = crash.__context__ = crash.__cause__ = None
 
     # The way of a stream
 

@@ -158,3 +158,4 @@ class _Line:
             return await self._ask(call)
         finally:
             self._asking.discard(task)
+            del task  # its end holds this frame: a circle

@@ -156,8 +156,7 @@ class Dialler:
         try:
             return await asyncio.shield(known.lookup)  # others may wait for it too
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if known.lookup.cancelled() and task is not None and not task.cancelling():
+            if known.lookup.cancelled() and not _is_cancelled():
                 raise ConnectionAbortedError(errno.ECONNABORTED, "closed") from None  # by `close`, not our caller
             raise
         finally:
@@ -173,6 +172,12 @@ class Dialler:
             lookup.add_done_callback(lambda task: task.cancelled() or task.exception())  # maybe nobody waits for it
             known = self._names[host, port] = _Name(lookup, loop.time() + NAME_LIFE)
         return known
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody wants the current task to end. It is no local of who asks: its end will hold that frame."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def resolve(host: str, port: int) -> list[Address]:
