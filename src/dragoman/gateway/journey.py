@@ -153,6 +153,7 @@ class Journey:
         for task in (self._task, self._ping, self._slow):
             if task is not None and not task.cancel() and not task.cancelled():
                 task.exception()  # looked at, so that asyncio does not report it
+        self._task = self._ping = self._slow = None  # their ends hold this
         self._pursuit.close()
         if self.state != "over":
             record.caller_left = True
@@ -170,6 +171,8 @@ class Journey:
             self._failed_to_watch()
         if record.error is not None:
             record.error.forget()
+        if (crash := record.crash) is not None:  # its frames hold this
+            crash.__traceback__ = crash.__context__ = crash.__cause__ = None
 
     # The way of a stream
 
@@ -205,7 +208,10 @@ class Journey:
                     await self._ping
                 waiting = send(frames)
                 if waiting is not None:
-                    await waiting
+                    try:
+                        await waiting
+                    finally:
+                        del waiting  # its failure holds this frame: a circle
                 record.answer_bytes += len(frames)
                 self._sent = clock()
             if writer is None or writer.ended:
@@ -228,12 +234,16 @@ class Journey:
             await pour(self._take)
         finally:
             pursuit.listening = False
-        thrown, self._thrown = self._thrown, None
-        if thrown is not None:
-            raise thrown
-        waiting, self._slow = self._slow, None
-        if waiting is not None:
-            await waiting
+        if self._thrown is not None:
+            try:
+                raise self._thrown
+            finally:
+                self._thrown = None  # raised, it holds this frame and with it this: held here, a circle
+        if self._slow is not None:
+            try:
+                await self._slow
+            finally:
+                self._slow = None  # likewise
 
     def _take(self, chunk: bytes) -> bool:
         """Bytes in the middle of a stream go on in the very call that they came in: no task wakes up for them.

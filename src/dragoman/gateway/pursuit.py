@@ -184,6 +184,7 @@ class Pursuit:
             chunk = await answer.read()
         except ApiError as error:
             chunk, broken = b"", self._silence() if self._idle else error
+            error.forget()  # it holds this frame: a circle
         finally:
             self.listening = False
         try:
@@ -287,7 +288,7 @@ class Pursuit:
         collaborators = self._collaborators
         target = call.target
         self.heard = self._clock()
-        task = self._sender = asyncio.current_task(self._loop)
+        self._sender = asyncio.current_task(self._loop)
         try:
             headers = signed_at_once(collaborators.signer, target, self._caller)
             if headers is None:
@@ -298,7 +299,7 @@ class Pursuit:
             )
         except asyncio.CancelledError:
             # Taken back when it was only the idle limit, as asyncio.timeout does it.
-            if self._idle and task is not None and task.uncancel() == 0:
+            if self._idle and self._sender is not None and self._sender.uncancel() == 0:
                 raise self._silence() from None
             raise
         finally:
