@@ -25,7 +25,9 @@ CALLER_LEFT = 499  # in the record only: nginx's number for a caller that left b
 OFTEN = 10.0  # seconds after which the timer looks again, whatever it waits for
 SHORTEST_TIMER = 0.001  # seconds: timers may fire a little early
 
-Send = Callable[[bytes], Awaitable[None]]
+Send = Callable[[bytes], Awaitable[None] | None]
+"""Writes whole frames. None: they are written, and there is room for more; else wait for what it returns."""
+
 State = Literal["held", "opened", "committed", "over"]
 
 _encode = msgspec.json.Encoder().encode
@@ -205,7 +207,9 @@ class Journey:
                     raise pursuit.crashed(crash) from crash
                 if self._ping is not None:
                     await self._ping
-                await send(frames)
+                waiting = send(frames)
+                if waiting is not None:
+                    await waiting
                 record.answer_bytes += len(frames)
                 self._sent = clock()
             if writer is None or writer.ended:
@@ -231,7 +235,9 @@ class Journey:
         frames = encode_all(events)
         if self._ping is not None:
             await self._ping
-        await send(frames)
+        waiting = send(frames)
+        if waiting is not None:
+            await waiting
         self.record.answer_bytes += len(frames)
 
     def _failure(self, error: ApiError) -> ApiError:
@@ -298,5 +304,7 @@ class Journey:
 
     async def _send_ping(self, send: Send) -> None:
         """In a task of its own; the next frames wait for it, so that frames are never mixed."""
-        await send(PING)
+        waiting = send(PING)
+        if waiting is not None:
+            await waiting
         self._ping = None

@@ -1,15 +1,16 @@
 """One request at the door, and the way back to its caller: headers, statuses and envelopes of every reply."""
 
 import re
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from math import ceil
-from typing import Any
 
+from msgspec import Struct
 from starlette.types import Message, Receive, Scope, Send
 
 from dragoman.messages import sse
 from dragoman.messages.errors import ApiError, ErrorBody
 from dragoman.messages.events import ErrorEvent
+from dragoman.server.cycle import Cycle
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -34,67 +35,67 @@ DRAINING = "dragoman.draining"
 CLIENT_LEFT = 499  # for the log only: nobody is there to be told
 
 
-class Exchange:
+class Exchange(Struct):
     """What one request needs at the door. `status` is what the caller was told, 0 before that."""
 
-    __slots__ = (
-        "_redact",
-        "about",
-        "answer_bytes",
-        "error",
-        "headers",
-        "logged",
-        "model",
-        "provider",
-        "receive",
-        "request_bytes",
-        "request_id",
-        "scope",
-        "send",
-        "status",
-        "stream",
-        "streaming",
-    )
+    scope: Scope
+    receive: Receive
+    send: Send
+    request_id: str
+    redact: Callable[[str], str]
+    status: int = 0
+    error: ApiError | None = None
+    streaming: bool = False
+    about: Headers = ()  # what is known of the answer, for the headers of a failure
+    model: str | None = None  # for the log
+    stream: bool | None = None  # likewise
+    provider: str | None = None  # likewise, as all that follow, of what is forwarded
+    request_bytes: int = 0
+    answer_bytes: int = 0
+    logged: bool = False  # whether somebody else writes the line of this request
+    headers: dict[bytes, bytes] = {}
+    cycle: Cycle | None = None  # what `send` is, when nobody stands between
 
-    def __init__(
-        self, scope: Scope, receive: Receive, send: Send, request_id: str, redact: Callable[[str], str]
-    ) -> None:
-        self.scope = scope
-        self.receive = receive
-        self.send = send
-        self.request_id = request_id
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.status = 0
-        self.error: ApiError | None = None
-        self.streaming = False
-        self.about: Headers = ()  # what is known of the answer, for the headers of a failure
-        self.model: str | None = None  # for the log
-        self.stream: bool | None = None  # likewise
-        self.provider: str | None = None  # likewise, as all that follow, of what is forwarded
-        self.request_bytes = 0
-        self.answer_bytes = 0
-        self.logged = False  # whether somebody else writes the line of this request
-        self._redact = redact
+    def __post_init__(self) -> None:
+        self.headers = dict(self.scope["headers"])
+        if type(self.send) is Cycle:
+            self.cycle = self.send
 
     async def reply(self, status: int, body: bytes, more: Headers = ()) -> None:
         """A whole JSON reply."""
-        await self.begin(status, (_JSON, (b"content-length", b"%d" % len(body)), *more))
-        await self.send({"type": "http.response.body", "body": body})
+        cycle = self.cycle
+        if cycle is None:
+            await self.begin(status, (_JSON, (b"content-length", b"%d" % len(body)), *more))
+            await self.send({"type": "http.response.body", "body": body})
+        else:
+            self.status = status
+            cycle.answer(status, (_JSON, *more, self._identity(more)), body)
 
     async def open(self, more: Headers = ()) -> None:
         """Status 200 and the headers of a stream of events."""
         self.streaming = True
-        await self.begin(200, (*_STREAM, *more))
+        cycle = self.cycle
+        if cycle is None:
+            await self.begin(200, (*_STREAM, *more))
+        else:
+            self.status = 200
+            cycle.open((*_STREAM, *more, self._identity(more)))
 
-    def write(self, chunk: bytes) -> Coroutine[Any, Any, None]:
-        """Bytes of an open stream. Waits while the caller reads slowly."""
-        if b"event: error" in chunk and (failure := _FAILURE.search(chunk)):  # an upstream may quote our key in it
+    def write(self, chunk: bytes) -> Awaitable[None] | None:
+        """Bytes of an open stream. None while there is room for more, else wait for what it returns."""
+        # `in` would raise and swallow an exception before it looks: bytes may be asked for numbers, too.
+        if chunk.find(b"event: error") >= 0 and (failure := _FAILURE.search(chunk)):  # it may quote our key
             chunk = chunk[: failure.start()] + self.cleaned(chunk[failure.start() :])
-        return self.send({"type": "http.response.body", "body": chunk, "more_body": True})  # type: ignore[return-value]
+        if self.cycle is not None:
+            return self.cycle.write(chunk)
+        return self.send({"type": "http.response.body", "body": chunk, "more_body": True})
 
     async def end(self) -> None:
         """The end of an open stream."""
-        await self.send({"type": "http.response.body", "body": b""})
+        if self.cycle is None:
+            await self.send({"type": "http.response.body", "body": b""})
+        else:
+            self.cycle.end()
 
     async def pass_on(self, piece: bytes, *, last: bool = False) -> None:
         """Bytes of a reply whose head was sent by `begin`. Waits while the caller reads slowly."""
@@ -121,7 +122,9 @@ class Exchange:
         error = self._cleaned(error)
         self.error = error
         if self.streaming:
-            await self.write(sse.encode(ErrorEvent(ErrorBody(error.type, error.message), self.request_id)))
+            waiting = self.write(sse.encode(ErrorEvent(ErrorBody(error.type, error.message), self.request_id)))
+            if waiting is not None:
+                await waiting
             await self.end()
         elif not self.status:
             await self._tell(error, (*_retry_headers(error), *self.about, *more))
@@ -139,32 +142,29 @@ class Exchange:
         await self.send({"type": "http.response.body", "body": body})
 
     async def begin(self, status: int, headers: Headers) -> None:
-        """The head of a reply.
-
-        The request id is the upstream's own where its answer is passed on; ours is beside it then.
-        """
+        """The head of a reply."""
         self.status = status
-        theirs = any(name == b"request-id" for name, _ in headers)
-        name = b"x-dragoman-request-id" if theirs else b"request-id"
-        await self.send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [*headers, (name, self.request_id.encode())],
-            }
-        )
+        rows = [*headers, self._identity(headers)]
+        await self.send({"type": "http.response.start", "status": status, "headers": rows})
+
+    def _identity(self, headers: Headers) -> tuple[bytes, bytes]:
+        """The request id, which is the upstream's own where its answer is passed on; ours is beside it then."""
+        for name, _ in headers:
+            if name == b"request-id":
+                return b"x-dragoman-request-id", self.request_id.encode()
+        return b"request-id", self.request_id.encode()
 
     def cleaned(self, body: bytes) -> bytes:
         """An upstream's refusal without our keys, else as it came."""
         text = body.decode("utf-8", "surrogateescape")
-        clean = self._redact(text)
+        clean = self.redact(text)
         return body if clean == text else clean.encode("utf-8", "surrogateescape")
 
     def _cleaned(self, error: ApiError) -> ApiError:
         """An upstream may quote our key in its refusal."""
         if error.fault == "client" and error.upstream_status is None:
             return error
-        clean = self._redact(error.message)
+        clean = self.redact(error.message)
         if clean == error.message:
             return error
         return ApiError(

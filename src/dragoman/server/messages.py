@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import NoReturn
 
 from dragoman.gateway.counting import UpstreamCount
@@ -17,7 +18,7 @@ from dragoman.routing.router import Router
 from dragoman.server.exchange import CLIENT_LEFT, Exchange, Headers, ascii_header, passed_on
 from dragoman.server.headers import PassedOn
 from dragoman.server.intake import Intake
-from dragoman.server.presence import Presence
+from dragoman.server.presence import watched
 from dragoman.telemetry.redaction import Redactor
 
 Credentials = Callable[[Mapping[bytes, bytes]], Sequence[tuple[str, str]]]
@@ -58,7 +59,7 @@ class Messages:
             caller = self._credentials(exchange.headers)
         else:
             route, caller = self._own(endpoint, exchange.headers, request.model)
-        presence = Presence(exchange.receive)
+        presence = watched(exchange)
         journey: Journey | None = None
         try:
             journey = self._gateway.begin(request, exchange.request_id, caller, route)
@@ -68,7 +69,7 @@ class Messages:
                 await _stream(exchange, journey)
             else:
                 body = await journey.message()
-                await exchange.reply(200, body, (*_about(journey.record), *passed_on(journey.headers)))
+                await exchange.reply(200, body, _headers(journey))
         except asyncio.CancelledError:
             if not presence.gone:
                 raise
@@ -125,14 +126,16 @@ class Counting:
 
 async def _stream(exchange: Exchange, journey: Journey) -> None:
     await journey.hold()
-    await exchange.open((*_about(journey.record), *passed_on(journey.headers)))
+    await exchange.open(_headers(journey))
     await journey.stream(exchange.write)
     await exchange.end()
 
 
 async def _read(exchange: Exchange, intake: Intake, passed: PassedOn, *, counting: bool = False) -> Request:
     headers = exchange.headers
-    raw = await intake.read(headers, exchange.receive)
+    raw = None if exchange.cycle is None else intake.at_once(headers, exchange.cycle)
+    if raw is None:
+        raw = await intake.read(headers, exchange.receive)
     session = headers.get(b"x-claude-code-session-id")
     request = Request(
         raw,
@@ -162,12 +165,22 @@ def _betas(exchange: Exchange) -> tuple[str, ...]:
     return tuple(beta for part in joined.decode("latin-1").split(",") if (beta := part.strip()))
 
 
+def _headers(journey: Journey) -> Headers:
+    """Those of an answer that are its own."""
+    theirs = journey.headers
+    return [*_about(journey.record), *passed_on(theirs)] if theirs else _about(journey.record)
+
+
 def _about(record: Record) -> Headers:
     """What is known about the answer when its headers go out."""
     headers = []
     if record.provider:
-        headers.append((b"x-dragoman-target", ascii_header(f"{record.provider}/{record.upstream_model}")))
-    codes = notes.header(record.notes)
-    if codes:
+        headers.append(_target(record.provider, record.upstream_model))
+    if record.notes and (codes := notes.header(record.notes)):
         headers.append((b"x-dragoman-notes", ascii_header(codes)))
     return headers
+
+
+@lru_cache(maxsize=1000)
+def _target(provider: str, model: str | None) -> tuple[bytes, bytes]:
+    return b"x-dragoman-target", ascii_header(f"{provider}/{model}")

@@ -160,12 +160,15 @@ class _Server(uvicorn.Server):
             self._tell()
 
     async def on_tick(self, counter: int) -> bool:
-        if not await super().on_tick(counter):
+        over = await super().on_tick(counter)
+        state = self.server_state
+        state.date = b"".join([b"\r\n%b: %b" % row for row in state.default_headers])
+        if not over:
             return False
-        self.server_state.draining = True
+        state.draining = True
         now = time.monotonic()
         if self._until is None:
-            self._until = now + self.server_state.settings().drain_delay
+            self._until = now + state.settings().drain_delay
         return self._at_once or now >= self._until
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
