@@ -8,20 +8,19 @@ https://asgi.readthedocs.io/en/latest/specs/www.html
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Protocol
 
 from starlette.types import Message, Scope
 
-Rows = Sequence[tuple[bytes, bytes]]
-
 JOINED = 64 * 1024  # bytes of a body that is copied behind its head; a larger one is handed over by itself
 
 _IN_NO_NAME = re.compile(rb"[\x00-\x20\x7f()<>@,;:\\\[\]={}\"]")
 _IN_NO_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _BARE = (204, 304)  # statuses of answers without a body
+_CLOSE = b"connection: close\r\n"
 
 _logger = logging.getLogger("uvicorn.error")
 
@@ -37,6 +36,9 @@ class Connection(Protocol):
 
     def room(self) -> Awaitable[None]:
         """Ends when the caller has read, or left."""
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """`call` in the next turn of the event loop."""
 
     def resume_reading(self) -> None:
         """Somebody wants to know what comes."""
@@ -56,6 +58,7 @@ class Cycle:
         "_connection",
         "_expects",
         "_heard",
+        "_held",
         "_length",
         "_listening",
         "_pieces",
@@ -81,6 +84,7 @@ class Cycle:
         self._listening: asyncio.Event | None = None
         self._watched = False
         self._chunked = False
+        self._held = b""  # a head that waits for what comes with it
         self._length = 0  # bytes that are still to be written, of an answer that told how many it has
         self.scope = scope
         self.keep_alive = keep_alive
@@ -186,7 +190,7 @@ class Cycle:
             if b"transfer-encoding" not in fields:
                 rows.append((b"transfer-encoding", b"chunked"))
         self.begun = True
-        self._put(self._head(status, rows))
+        self._hold(b"%b%b\r\n%b\r\n" % (status_line(status), self._connection.dated(), lines(rows)))
 
     def _write(self, piece: bytes, *, last: bool) -> None:
         if self.scope["method"] == "HEAD":
@@ -206,33 +210,38 @@ class Cycle:
 
     # The answer, by plain calls. After the caller has left they do nothing.
 
-    def answer(self, status: int, rows: Rows, body: bytes) -> None:
-        """A whole answer; `rows` say nothing of the length, nor of the connection."""
+    def answer(self, status: int, fields: bytes, body: bytes) -> None:
+        """A whole answer. `fields`: lines of its head, which say nothing of the length, nor of the connection."""
         if self.gone:
             return
         self.begun = True
-        head = b"%bcontent-length: %d\r\n\r\n" % (self._head(status, self._told(rows))[:-2], len(body))
+        if not self.keep_alive:
+            fields += _CLOSE
+        first = status_line(status), self._connection.dated(), fields, len(body)
+        head = b"%b%b\r\n%bcontent-length: %d\r\n\r\n" % first
         if self.scope["method"] == "HEAD":
             self._put(head)
         elif len(body) <= JOINED:
             self._put(head + body)
-        else:
-            self._put(head)
-            self._put(body)
+        elif not self._transport.is_closing():
+            self._transport.writelines((head, body))
         self._end()
 
-    def open(self, rows: Rows) -> None:
-        """Status 200 and the head of a stream; `rows` say nothing of its frames, nor of the connection."""
-        if not self.gone:
-            self.begun = True
-            self._put(self._head(200, (*self._told(rows), (b"transfer-encoding", b"chunked"))))
+    def open(self, fields: bytes) -> None:
+        """Status 200 and the head of a stream. `fields`: lines of it, which say nothing of frames and connection."""
+        if self.gone:
+            return
+        self.begun = True
+        if not self.keep_alive:
+            fields += _CLOSE
+        first = status_line(200), self._connection.dated(), fields
+        self._hold(b"%b%b\r\n%btransfer-encoding: chunked\r\n\r\n" % first)
 
     def write(self, chunk: bytes) -> Awaitable[None] | None:
         """Bytes of a stream, not empty. None while there is room for more, else wait for what it returns."""
         if self.gone:
             return None
-        if not self._transport.is_closing():
-            self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+        self._put(b"%x\r\n%b\r\n" % (len(chunk), chunk))
         return self._connection.room() if self._connection.full else None
 
     def end(self) -> None:
@@ -243,25 +252,29 @@ class Cycle:
 
     # What both have in common.
 
-    def _told(self, rows: Rows) -> Rows:
-        return rows if self.keep_alive else (*rows, (b"connection", b"close"))
+    def _hold(self, head: bytes) -> None:
+        """The event loop writes at once, so a head by itself would be a system call more, and wake the caller twice."""
+        self._held = head
+        self._connection.soon(self._flush)
 
-    def _head(self, status: int, rows: Rows) -> bytes:
-        if _IN_NO_NAME.search(b"".join([name for name, _ in rows])) or _IN_NO_VALUE.search(
-            b"".join([value for _, value in rows])
-        ):
-            raise RuntimeError("A header of the answer has characters that headers cannot have.")
-        first = status_line(status) + self._connection.dated()
-        return b"\r\n".join([first, *[b": ".join(row) for row in rows], b"", b""])
+    def _flush(self) -> None:
+        """Nothing came with the head."""
+        if self._held:
+            self._put(b"")
 
     def _put(self, piece: bytes) -> None:
+        if self._held:
+            piece, self._held = self._held + piece, b""
         # uvloop raises for a transport that is closed, and who answers is told of that a moment later.
         if not self._transport.is_closing():
             self._transport.write(piece)
 
     def _end(self) -> None:
         self.over = True
-        self._tell()
+        if self._held:  # of an answer to HEAD, or without a body
+            self._put(b"")
+        if self._listening is not None:
+            self._tell()
         if not self.keep_alive:
             self._transport.close()
         self._connection.answered()
@@ -278,10 +291,21 @@ class Cycle:
         if error is None:
             _logger.error("The application ended without a whole answer.")
         if self.begun:
+            self._flush()
             self._transport.close()
         else:
             self.keep_alive = False
-            self.answer(500, ((b"content-type", b"text/plain; charset=utf-8"),), b"Internal Server Error")
+            self.answer(500, b"content-type: text/plain; charset=utf-8\r\n", b"Internal Server Error")
+
+
+def lines(rows: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Headers as they are written. Raises RuntimeError for what no header can have."""
+    rows = list(rows)
+    if _IN_NO_NAME.search(b"".join([name for name, _ in rows])) or _IN_NO_VALUE.search(
+        b"".join([value for _, value in rows])
+    ):
+        raise RuntimeError("A header of the answer has characters that headers cannot have.")
+    return b"".join([b"%b: %b\r\n" % row for row in rows])
 
 
 @lru_cache(maxsize=500)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import lru_cache
 from math import ceil
 
 from msgspec import Struct
@@ -10,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 from dragoman.messages import sse
 from dragoman.messages.errors import ApiError, ErrorBody
 from dragoman.messages.events import ErrorEvent
-from dragoman.server.cycle import Cycle
+from dragoman.server.cycle import Cycle, lines
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -61,25 +62,24 @@ class Exchange(Struct):
         if type(self.send) is Cycle:
             self.cycle = self.send
 
-    async def reply(self, status: int, body: bytes, more: Headers = ()) -> None:
-        """A whole JSON reply."""
-        cycle = self.cycle
-        if cycle is None:
-            await self.begin(status, (_JSON, (b"content-length", b"%d" % len(body)), *more))
+    async def reply(self, status: int, body: bytes, more: Headers = (), theirs: Headers = ()) -> None:
+        """A whole JSON reply. `theirs`: headers of the upstream, where its answer is passed on."""
+        if self.cycle is None:
+            length = b"content-length", b"%d" % len(body)
+            await self.begin(status, (_JSON, length, *more, *theirs))
             await self.send({"type": "http.response.body", "body": body})
         else:
             self.status = status
-            cycle.answer(status, (_JSON, *more, self._identity(more)), body)
+            self.cycle.answer(status, self._fields((_JSON, *more), theirs), body)
 
-    async def open(self, more: Headers = ()) -> None:
-        """Status 200 and the headers of a stream of events."""
+    async def open(self, more: Headers = (), theirs: Headers = ()) -> None:
+        """Status 200 and the headers of a stream of events. `theirs`: as above."""
         self.streaming = True
-        cycle = self.cycle
-        if cycle is None:
-            await self.begin(200, (*_STREAM, *more))
+        if self.cycle is None:
+            await self.begin(200, (*_STREAM, *more, *theirs))
         else:
             self.status = 200
-            cycle.open((*_STREAM, *more, self._identity(more)))
+            self.cycle.open(self._fields((*_STREAM, *more), theirs))
 
     def write(self, chunk: bytes) -> Awaitable[None] | None:
         """Bytes of an open stream. None while there is room for more, else wait for what it returns."""
@@ -147,6 +147,12 @@ class Exchange(Struct):
         rows = [*headers, self._identity(headers)]
         await self.send({"type": "http.response.start", "status": status, "headers": rows})
 
+    def _fields(self, ours: tuple[tuple[bytes, bytes], ...], theirs: Headers) -> bytes:
+        """The lines of a head."""
+        if not theirs:
+            return b"%brequest-id: %b\r\n" % (_lines(ours), self.request_id.encode())
+        return _lines(ours) + lines((*theirs, self._identity(theirs)))
+
     def _identity(self, headers: Headers) -> tuple[bytes, bytes]:
         """The request id, which is the upstream's own where its answer is passed on; ours is beside it then."""
         for name, _ in headers:
@@ -176,6 +182,12 @@ class Exchange(Struct):
             code=error.code,
             verbatim=error.verbatim,
         )
+
+
+@lru_cache(maxsize=1000)
+def _lines(rows: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Those that are our own: most answers have the same."""
+    return lines(rows)
 
 
 def passed_on(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:

@@ -69,7 +69,7 @@ class Messages:
                 await _stream(exchange, journey)
             else:
                 body = await journey.message()
-                await exchange.reply(200, body, _headers(journey))
+                await exchange.reply(200, body, _about(journey.record), passed_on(journey.headers))
         except asyncio.CancelledError:
             if not presence.gone:
                 raise
@@ -126,7 +126,7 @@ class Counting:
 
 async def _stream(exchange: Exchange, journey: Journey) -> None:
     await journey.hold()
-    await exchange.open(_headers(journey))
+    await exchange.open(_about(journey.record), passed_on(journey.headers))
     await journey.stream(exchange.write)
     await exchange.end()
 
@@ -163,12 +163,6 @@ def _betas(exchange: Exchange) -> tuple[str, ...]:
     if len(rows) != len(exchange.headers):  # some header came more than once
         joined = b",".join(value for name, value in rows if name == b"anthropic-beta")
     return tuple(beta for part in joined.decode("latin-1").split(",") if (beta := part.strip()))
-
-
-def _headers(journey: Journey) -> Headers:
-    """Those of an answer that are its own."""
-    theirs = journey.headers
-    return [*_about(journey.record), *passed_on(theirs)] if theirs else _about(journey.record)
 
 
 def _about(record: Record) -> Headers:

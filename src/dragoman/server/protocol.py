@@ -403,6 +403,10 @@ class Protocol(asyncio.Protocol):
         if self.transport.is_closing():
             self._give_patience()
 
+    def soon(self, call: Callable[[], None]) -> None:
+        """`call` in the next turn of the event loop."""
+        self._loop.call_soon(call)
+
     def dated(self) -> bytes:
         """The header `date`, behind a line feed."""
         return self._state.date
