@@ -31,8 +31,8 @@ class Connection(Protocol):
     transport: asyncio.Transport
     full: bool  # the caller does not read what was written
 
-    def dated(self) -> bytes:
-        """The header `date`, behind a line feed."""
+    def first(self, status: int) -> bytes:
+        """The lines that an answer begins with."""
 
     def room(self) -> Awaitable[None]:
         """Ends when the caller has read, or left."""
@@ -190,7 +190,7 @@ class Cycle:
             if b"transfer-encoding" not in fields:
                 rows.append((b"transfer-encoding", b"chunked"))
         self.begun = True
-        self._hold(b"%b%b\r\n%b\r\n" % (status_line(status), self._connection.dated(), lines(rows)))
+        self._hold(b"%b%b\r\n" % (self._connection.first(status), lines(rows)))
 
     def _write(self, piece: bytes, *, last: bool) -> None:
         if self.scope["method"] == "HEAD":
@@ -217,8 +217,7 @@ class Cycle:
         self.begun = True
         if not self.keep_alive:
             fields += _CLOSE
-        first = status_line(status), self._connection.dated(), fields, len(body)
-        head = b"%b%b\r\n%bcontent-length: %d\r\n\r\n" % first
+        head = b"%b%bcontent-length: %d\r\n\r\n" % (self._connection.first(status), fields, len(body))
         if self.scope["method"] == "HEAD":
             self._put(head)
         elif len(body) <= JOINED:
@@ -234,8 +233,7 @@ class Cycle:
         self.begun = True
         if not self.keep_alive:
             fields += _CLOSE
-        first = status_line(200), self._connection.dated(), fields
-        self._hold(b"%b%b\r\n%btransfer-encoding: chunked\r\n\r\n" % first)
+        self._hold(b"%b%btransfer-encoding: chunked\r\n\r\n" % (self._connection.first(200), fields))
 
     def write(self, chunk: bytes) -> Awaitable[None] | None:
         """Bytes of a stream, not empty. None while there is room for more, else wait for what it returns."""
@@ -310,9 +308,9 @@ def lines(rows: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 @lru_cache(maxsize=500)
 def status_line(status: int) -> bytes:
-    """The first line of an answer, without its end."""
+    """The first line of an answer."""
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:
         phrase = ""
-    return f"HTTP/1.1 {status} {phrase}".encode()
+    return f"HTTP/1.1 {status} {phrase}\r\n".encode()

@@ -8,6 +8,7 @@ place of its own protocol: docs/decisions/0012-our-own-connections.md
 import asyncio
 import logging
 import os
+import re
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
@@ -16,6 +17,7 @@ from urllib.parse import unquote
 
 import httptools
 import uvicorn
+from msgspec import Struct
 from starlette.types import ASGIApp
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
@@ -36,10 +38,13 @@ BODY_WINDOW = 60.0  # seconds in which
 BODY_PIECE = 60 * 1024  # bytes of a body must come, or its end
 UNREAD = 64 * 1024  # bytes of bodies that nobody took yet, before the caller has to wait
 FRAMING = 16  # bytes of a chunk's frame for each byte in it: more are no body
+LESSONS = 5  # heads of one connection that are kept, one after the other
+LONGEST_LENGTH = 15  # digits
 LINGER = 2.0  # seconds in which a caller can read why it was refused, before the connection is closed
 
 _EXPECT, _HOST, _ENCODING, _UPGRADE = b"expect", b"host", b"transfer-encoding", b"upgrade"
 _WATCHED = frozenset((_EXPECT, _HOST, _ENCODING, _UPGRADE))
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)\r\n", re.IGNORECASE)
 _SLASH = ord("/")
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
@@ -53,7 +58,20 @@ class State(ServerState):
         super().__init__()
         self.settings = settings
         self.draining = False
-        self.date = b""  # a header of every answer; set once a second
+        self._date = b""
+        self._firsts: dict[int, bytes] = {}
+
+    def tick(self, date: bytes) -> None:
+        """`date`: lines of every answer; told once a second."""
+        self._date = date
+        self._firsts = {}
+
+    def first(self, status: int) -> bytes:
+        """The lines that an answer begins with."""
+        found = self._firsts.get(status)
+        if found is None:
+            found = self._firsts[status] = b"%b%b" % (status_line(status), self._date)
+        return found
 
 
 class _Refused(Exception):  # noqa: N818 it only carries the words out of the parser
@@ -62,6 +80,14 @@ class _Refused(Exception):  # noqa: N818 it only carries the words out of the pa
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+class _Known(Struct):
+    """A head that came before: its bytes up to the digits of its length and behind them, and the scope it made."""
+
+    before: bytes
+    after: bytes
+    scope: dict[str, Any]
 
 
 class Protocol(asyncio.Protocol):
@@ -96,6 +122,8 @@ class Protocol(asyncio.Protocol):
         self._in_head = False
         self._in_body = False
         self._head = 0  # bytes of a head that has not ended
+        self._known: _Known | None = None
+        self._lessons = 0  # heads that were looked at, to know them again
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._hosts = 0
@@ -149,8 +177,11 @@ class Protocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._over:
             return
-        self._piece = len(data)
         begun = self._in_head
+        between = not begun and not self._in_body
+        if between and self._known is not None and self._has_head_of_before(data, self._known):
+            return
+        self._piece = len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -161,6 +192,8 @@ class Protocol(asyncio.Protocol):
             self._wait_for_head(begun=begun)
         elif self._in_body:
             self._wait_for_body()
+        elif between and self._newest is not None:
+            self._learn_head(data, self._newest)
 
     def _stay(self, data: bytes, upgrade: httptools.HttpParserUpgrade) -> None:
         """Nothing else is spoken here: the request is read again, as one that asks for no upgrade.
@@ -207,6 +240,49 @@ class Protocol(asyncio.Protocol):
             return
         self.transport.close()
         self._give_patience()  # the end of the last answer may still be unread
+
+    # The head of a request that is as it was in the one before.
+
+    def _learn_head(self, data: bytes, cycle: Cycle) -> None:
+        """Keep the head of a request that came in one piece: those that follow mostly have the same.
+
+        Not of the first, since many are the only one; and of no more than a few where each is another.
+        """
+        self._lessons += 1
+        if not 1 < self._lessons <= LESSONS or self._upgrade or self._expects or not cycle.keep_alive:
+            return
+        end = data.find(b"\r\n\r\n") + 4
+        found = _LENGTH.search(data, 0, end)
+        if found is not None and len(data) == end + self._body:
+            self._known = _Known(data[: found.start(1)], data[found.end(1) : end], dict(cycle.scope))
+
+    def _has_head_of_before(self, data: bytes, known: "_Known") -> bool:
+        """Whether `data` is one whole request, whose head differs from the known one in its length only; then it
+        begins, and nothing of the head is read again. What differs more is for the parser, as it is.
+        """
+        if not data.startswith(known.before):
+            self._known = None
+            return False
+        start = len(known.before)
+        end = data.find(b"\r", start, start + LONGEST_LENGTH + 1)
+        length = data[start : max(end, start)]
+        body = end + len(known.after)
+        if not (
+            length.isdigit()
+            and data.startswith(known.after, end)
+            and len(data) == body + int(length)
+            and not self._is_running()
+            and not self._state.draining
+        ):
+            return False
+        scope = known.scope.copy()
+        scope["headers"] = [row if row[0] != b"content-length" else (row[0], length) for row in scope["headers"]]
+        self._idle_since = None
+        cycle = self._newest = Cycle(self, scope, keep_alive=True, expects=False)
+        cycle.add(data[body:])
+        cycle.complete()
+        self._start(cycle)
+        return True
 
     # The head of a request.
 
@@ -407,9 +483,9 @@ class Protocol(asyncio.Protocol):
         """`call` in the next turn of the event loop."""
         self._loop.call_soon(call)
 
-    def dated(self) -> bytes:
-        """The header `date`, behind a line feed."""
-        return self._state.date
+    def first(self, status: int) -> bytes:
+        """The lines that an answer begins with."""
+        return self._state.first(status)
 
     def pause_writing(self) -> None:
         """Called by the transport when much is unread."""
@@ -484,7 +560,7 @@ class Protocol(asyncio.Protocol):
 
     def _tell(self, status: int, message: str, request_id: str) -> None:
         body = ApiError("internal" if status == 500 else "invalid_request", message).envelope(request_id)
-        first = status_line(status) + b"\r\ncontent-type: application/json\r\nconnection: close\r\n"
+        first = status_line(status) + b"content-type: application/json\r\nconnection: close\r\n"
         last = b"request-id: %b\r\ncontent-length: %d\r\n\r\n" % (request_id.encode(), len(body))
         self.transport.write(first + last + body)
         # Closing at once would take the words away from a caller that is still sending.
