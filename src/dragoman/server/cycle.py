@@ -11,7 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.types import Message, Scope
 
@@ -65,6 +65,7 @@ class Cycle:
         "_transport",
         "_watched",
         "begun",
+        "facts",
         "gone",
         "keep_alive",
         "more",
@@ -74,23 +75,37 @@ class Cycle:
         "task",
     )
 
-    def __init__(self, connection: Connection, scope: Scope, *, keep_alive: bool, expects: bool) -> None:
-        """`expects`: the caller waits for a word before it sends the body."""
+    def __init__(
+        self,
+        connection: Connection,
+        scope: Scope,
+        *,
+        keep_alive: bool,
+        expects: bool = False,
+        body: bytes | None = None,
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        """`expects`: the caller waits for a word before it sends the body. `body`: all of it, if it is there.
+
+        `facts`: what follows from the head alone and was worked out before, to be added to; None for a head that is not
+        known to come again.
+        """
         self._connection = connection
         self._transport = connection.transport
         self._expects = expects
-        self._pieces: list[bytes] = []  # of the body, that nobody took yet
-        self._heard = False  # something came that nobody was told
+        self._pieces = [] if body is None else [body]  # of the body, that nobody took yet
+        self._heard = body is not None  # something came that nobody was told
         self._listening: asyncio.Event | None = None
         self._watched = False
         self._chunked = False
         self._held = b""  # a head that waits for what comes with it
         self._length = 0  # bytes that are still to be written, of an answer that told how many it has
         self.scope = scope
+        self.facts = facts
         self.keep_alive = keep_alive
         self.task: asyncio.Task[None] | None = None
-        self.size = 0  # bytes of the pieces
-        self.more = True  # the body goes on
+        self.size = 0 if body is None else len(body)  # bytes of the pieces
+        self.more = body is None  # the body goes on
         self.gone = self.begun = self.over = False
 
     # The request.
@@ -239,7 +254,11 @@ class Cycle:
         """Bytes of a stream, not empty. None while there is room for more, else wait for what it returns."""
         if self.gone:
             return None
-        self._put(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+        piece = b"%x\r\n%b\r\n" % (len(chunk), chunk)
+        if self._held:
+            piece, self._held = self._held + piece, b""
+        if not self._transport.is_closing():
+            self._transport.write(piece)
         return self._connection.room() if self._connection.full else None
 
     def end(self) -> None:

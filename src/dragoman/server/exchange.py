@@ -4,8 +4,8 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import lru_cache
 from math import ceil
+from typing import Any
 
-from msgspec import Struct
 from starlette.types import Message, Receive, Scope, Send
 
 from dragoman.messages import sse
@@ -36,41 +36,71 @@ DRAINING = "dragoman.draining"
 CLIENT_LEFT = 499  # for the log only: nobody is there to be told
 
 
-class Exchange(Struct):
+class Exchange:
     """What one request needs at the door. `status` is what the caller was told, 0 before that."""
 
-    scope: Scope
-    receive: Receive
-    send: Send
-    request_id: str
-    redact: Callable[[str], str]
-    status: int = 0
-    error: ApiError | None = None
-    streaming: bool = False
-    about: Headers = ()  # what is known of the answer, for the headers of a failure
-    model: str | None = None  # for the log
-    stream: bool | None = None  # likewise
-    provider: str | None = None  # likewise, as all that follow, of what is forwarded
-    request_bytes: int = 0
-    answer_bytes: int = 0
-    logged: bool = False  # whether somebody else writes the line of this request
-    headers: dict[bytes, bytes] = {}
-    cycle: Cycle | None = None  # what `send` is, when nobody stands between
+    __slots__ = (
+        "_redact",
+        "about",
+        "answer_bytes",
+        "cycle",
+        "error",
+        "facts",
+        "headers",
+        "logged",
+        "model",
+        "provider",
+        "receive",
+        "request_bytes",
+        "request_id",
+        "scope",
+        "send",
+        "status",
+        "stream",
+        "streaming",
+    )
 
-    def __post_init__(self) -> None:
-        self.headers = dict(self.scope["headers"])
-        if type(self.send) is Cycle:
-            self.cycle = self.send
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, request_id: str, redact: Callable[[str], str]
+    ) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.request_id = request_id
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.cycle: Cycle | None = None  # what `send` is, when nobody stands between
+        self.facts: dict[str, Any] | None = None  # the cycle's
+        if type(send) is Cycle:
+            self.cycle = send
+            self.facts = send.facts
+        self.status = 0
+        self.error: ApiError | None = None
+        self.streaming = False
+        self.about: Headers = ()  # what is known of the answer, for the headers of a failure
+        self.model: str | None = None  # for the log
+        self.stream: bool | None = None  # likewise
+        self.provider: str | None = None  # likewise, as all that follow, of what is forwarded
+        self.request_bytes = 0
+        self.answer_bytes = 0
+        self.logged = False  # whether somebody else writes the line of this request
+        self._redact = redact
 
-    async def reply(self, status: int, body: bytes, more: Headers = (), theirs: Headers = ()) -> None:
-        """A whole JSON reply. `theirs`: headers of the upstream, where its answer is passed on."""
-        if self.cycle is None:
-            length = b"content-length", b"%d" % len(body)
-            await self.begin(status, (_JSON, length, *more, *theirs))
+    async def reply(self, status: int, body: bytes, more: Headers = ()) -> None:
+        """A whole JSON reply."""
+        if not self.answer(status, body, more):
+            await self.begin(status, (_JSON, (b"content-length", b"%d" % len(body)), *more))
             await self.send({"type": "http.response.body", "body": body})
-        else:
-            self.status = status
-            self.cycle.answer(status, self._fields((_JSON, *more), theirs), body)
+
+    def answer(self, status: int, body: bytes, more: Headers = (), theirs: Headers = ()) -> bool:
+        """`reply` without anything to wait for; False where that is not possible.
+
+        `theirs`: headers of the upstream, where its answer is passed on.
+        """
+        if self.cycle is None:
+            return False
+        self.status = status
+        self.cycle.answer(status, self._fields((_JSON, *more), theirs), body)
+        return True
 
     async def open(self, more: Headers = (), theirs: Headers = ()) -> None:
         """Status 200 and the headers of a stream of events. `theirs`: as above."""
@@ -163,14 +193,14 @@ class Exchange(Struct):
     def cleaned(self, body: bytes) -> bytes:
         """An upstream's refusal without our keys, else as it came."""
         text = body.decode("utf-8", "surrogateescape")
-        clean = self.redact(text)
+        clean = self._redact(text)
         return body if clean == text else clean.encode("utf-8", "surrogateescape")
 
     def _cleaned(self, error: ApiError) -> ApiError:
         """An upstream may quote our key in its refusal."""
         if error.fault == "client" and error.upstream_status is None:
             return error
-        clean = self.redact(error.message)
+        clean = self._redact(error.message)
         if clean == error.message:
             return error
         return ApiError(

@@ -83,11 +83,15 @@ class _Refused(Exception):  # noqa: N818 it only carries the words out of the pa
 
 
 class _Known(Struct):
-    """A head that came before: its bytes up to the digits of its length and behind them, and the scope it made."""
+    """A head that came before: its bytes up to the digits of its length and behind them, and the scope it made, with
+    the place of the length among the headers. `facts` follow from all but the length.
+    """
 
     before: bytes
     after: bytes
     scope: dict[str, Any]
+    at: int
+    facts: dict[str, Any] = {}
 
 
 class Protocol(asyncio.Protocol):
@@ -254,7 +258,8 @@ class Protocol(asyncio.Protocol):
         end = data.find(b"\r\n\r\n") + 4
         found = _LENGTH.search(data, 0, end)
         if found is not None and len(data) == end + self._body:
-            self._known = _Known(data[: found.start(1)], data[found.end(1) : end], dict(cycle.scope))
+            at = [name for name, _ in cycle.scope["headers"]].index(b"content-length")
+            self._known = _Known(data[: found.start(1)], data[found.end(1) : end], dict(cycle.scope), at)
 
     def _has_head_of_before(self, data: bytes, known: "_Known") -> bool:
         """Whether `data` is one whole request, whose head differs from the known one in its length only; then it
@@ -276,12 +281,11 @@ class Protocol(asyncio.Protocol):
         ):
             return False
         scope = known.scope.copy()
-        scope["headers"] = [row if row[0] != b"content-length" else (row[0], length) for row in scope["headers"]]
+        rows = scope["headers"] = scope["headers"].copy()
+        rows[known.at] = (b"content-length", length)
         self._idle_since = None
-        cycle = self._newest = Cycle(self, scope, keep_alive=True, expects=False)
-        cycle.add(data[body:])
-        cycle.complete()
-        self._start(cycle)
+        self._newest = Cycle(self, scope, keep_alive=True, body=data[body:], facts=known.facts)
+        self._start(self._newest)
         return True
 
     # The head of a request.

@@ -162,11 +162,13 @@ class Log:
 
     def _stamp(self, now: float) -> str:
         second, text = self._second
-        if second != int(now):
+        if not 0 <= now - second < 1:
             second = int(now)
             text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
             self._second = (second, text)
-        return f"{text}.{min(int((now - second) * 1000 + 0.001), 999):03d}Z"
+        thousandth = int((now - second) * 1000 + 0.001)
+        thousandth = min(thousandth, 999)
+        return f"{text}.{str(1000 + thousandth)[1:]}Z"
 
     def _name(self, text: str) -> str:
         """A name that the caller chose, redacted: people paste keys into the wrong field."""
