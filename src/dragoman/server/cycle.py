@@ -204,8 +204,9 @@ class Cycle:
             self._chunked = True
             if b"transfer-encoding" not in fields:
                 rows.append((b"transfer-encoding", b"chunked"))
+        head = b"%b%b\r\n" % (self._connection.first(status), lines(rows))
         self.begun = True
-        self._hold(b"%b%b\r\n" % (self._connection.first(status), lines(rows)))
+        self._hold(head)
 
     def _write(self, piece: bytes, *, last: bool) -> None:
         if self.scope["method"] == "HEAD":
