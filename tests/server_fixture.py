@@ -59,8 +59,13 @@ class Journey:
     async def hold(self) -> bool:
         return await self._guarded(self.script.hold())
 
-    async def stream(self, send: Callable[[bytes], Awaitable[None]]) -> None:
-        await self._guarded(self.script.stream(send))
+    async def stream(self, send: Callable[[bytes], Awaitable[None] | None]) -> None:
+        async def sent(frames: bytes) -> None:
+            waiting = send(frames)
+            if waiting is not None:
+                await waiting
+
+        await self._guarded(self.script.stream(sent))
 
     def close(self) -> None:
         assert not self.closed.is_set()

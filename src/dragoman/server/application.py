@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
@@ -86,6 +86,7 @@ class Application:
         self._close = close
         self._clock = clock
         self._handler = log.handler()
+        self._ids = _request_ids()
         self._running = 0
         self._over: asyncio.Event | None = None  # somebody waits for the last request
 
@@ -95,14 +96,22 @@ class Application:
             return
         if scope["type"] != "http":  # the server is told to speak no websockets
             return
-        exchange = Exchange(scope, receive, send, "req_" + os.urandom(12).hex(), self._redact)
+        exchange = Exchange(scope, receive, send, next(self._ids), self._redact)
         path = scope["path"]
-        if path not in self._hot:
+        endpoint = self._hot.get(path)
+        if endpoint is None:
             path = scope["path"] = canonical(path)
+            endpoint = self._hot.get(path)
         started = self._clock()
         self._running += 1
         try:
-            await self._serve(exchange, path)
+            self._let_in(exchange, path)
+            if endpoint is None:
+                await self._serve(exchange, path)
+            elif scope["method"] == "POST":
+                await endpoint(exchange)
+            else:
+                raise HTTPException(405, headers={"Allow": "POST"})
         except ApiError as error:
             await exchange.fail(error)
             error.forget()
@@ -124,20 +133,23 @@ class Application:
             if not exchange.logged and path not in OPEN:
                 self._account(exchange, path, self._clock() - started)
 
-    async def _serve(self, exchange: Exchange, path: str) -> None:
+    def _let_in(self, exchange: Exchange, path: str) -> None:
+        """Raises ApiError. The very same head needs no second look at the same door."""
+        facts = exchange.facts
+        if facts is not None and facts.get("passed") is self._door:
+            return
         self._door.check_host(exchange.headers)
         if path not in OPEN:
             self._door.check_token(exchange.headers)
-        endpoint = self._hot.get(path)
-        if endpoint is None and self._forward is not None and covers(path):
+        if facts is not None:
+            facts["passed"] = self._door
+
+    async def _serve(self, exchange: Exchange, path: str) -> None:
+        if self._forward is not None and covers(path):
             await self._forward(exchange)
-        elif endpoint is None:
+        else:
             exchange.scope["app"] = self  # so that a wrong method is raised instead of answered in plain text
             await self._pages(exchange.scope, exchange.receive, exchange.relay)
-        elif exchange.scope["method"] == "POST":
-            await endpoint(exchange)
-        else:
-            raise HTTPException(405, headers={"Allow": "POST"})
 
     def _account(self, exchange: Exchange, path: str, seconds: float) -> None:
         line = Line() if exchange.provider is None else Forwarded()
@@ -146,7 +158,7 @@ class Application:
         line.model = exchange.model
         line.stream = exchange.stream
         line.status = exchange.status
-        line.ms = round(seconds * 1000, 1)
+        line.ms = _tenths(seconds * 1000)
         line.error = error_text(exchange.error) if exchange.error else None
         if isinstance(line, Forwarded):
             line.provider = exchange.provider
@@ -176,6 +188,14 @@ class Application:
                 await self._over.wait()
         finally:
             await self.close()
+
+
+def _request_ids() -> Iterator[str]:
+    """Random ids, for each request one. The system is asked for many at once."""
+    while True:
+        many = os.urandom(12 * 100).hex()
+        for at in range(0, len(many), 24):
+            yield "req_" + many[at : at + 24]
 
 
 def build(
@@ -335,14 +355,19 @@ def line(record: Record) -> Line:
         endpoint=record.endpoint,
         stream=record.stream,
         status=record.status,
-        ms=round(record.ms, 1),
-        first_token_ms=None if record.first_token_ms is None else round(record.first_token_ms, 1),
+        ms=_tenths(record.ms),
+        first_token_ms=None if record.first_token_ms is None else _tenths(record.first_token_ms),
         usage=usage_counts(record.usage),
         notes=note_codes(record.notes),
         attempts=len(record.attempts),
         repairs=record.repairs,
         error=error or ("caller_left: the caller left before the end" if record.caller_left else None),
     )
+
+
+def _tenths(ms: float) -> float:
+    """`ms` with one digit behind the point. `round` would write it as text and read that."""
+    return int(ms * 10 + 0.5) / 10
 
 
 def detail_lines(record: Record) -> list[str]:

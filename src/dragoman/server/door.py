@@ -11,6 +11,8 @@ from dragoman.messages.errors import ApiError
 TOKEN = b"x-dragoman-token"
 """The header that is for this gateway alone, whatever the others are for."""
 
+REMEMBERED = 100  # Host headers; callers choose them, with ports and in any case
+
 _LOOPBACK_NAMES = (b"localhost", b"127.0.0.1", b"::1")
 
 _ANY_WORD = (MADE.encode(), KNOWN_TOKEN.encode())
@@ -68,6 +70,7 @@ class Door:
             )
         self._token = token.encode()
         self._names = frozenset((*_LOOPBACK_NAMES, host.lower().encode()))
+        self._passed: set[bytes] = set()  # Host headers that name us: every request of a client has the same
 
     def check_host(self, headers: Mapping[bytes, bytes]) -> None:
         """Refuse requests that a web page made. Raises ApiError("permission").
@@ -76,7 +79,7 @@ class Door:
         to a gateway that is open (the Origin header is then the page's).
         """
         host = headers.get(b"host")
-        if self.on_loopback and host is not None and _name(host) not in self._names:
+        if self.on_loopback and host is not None and host not in self._passed and not self._names_us(host):
             raise ApiError(
                 "permission",
                 "The Host header does not name this machine. Use http://127.0.0.1 or http://localhost, or set "
@@ -95,14 +98,17 @@ class Door:
         """Any one of the three headers may carry the token. Raises ApiError("authentication")."""
         if not self._token:
             return
-        found = (
-            _bearer(headers.get(b"authorization", b"")),
-            headers.get(b"x-api-key", b""),
-            headers.get(TOKEN, b""),
-        )
-        # All three are compared, whole: the time must not tell which one was close.
-        if not sum([hmac.compare_digest(token, self._token) for token in found]):
-            raise ApiError("authentication", _WRONG_ONE_SENT if any(found) else _NOTHING_SENT, should_retry=False)
+        bearer, key, own = headers.get(b"authorization"), headers.get(b"x-api-key"), headers.get(TOKEN)
+        # All that came are compared, whole: the time must not tell which one was close.
+        passed = key is not None and hmac.compare_digest(key, self._token)
+        if bearer is not None:
+            bearer = _bearer(bearer)
+            passed |= hmac.compare_digest(bearer, self._token)
+        if own is not None:
+            passed |= hmac.compare_digest(own, self._token)
+        if not passed:
+            told = _WRONG_ONE_SENT if bearer or key or own else _NOTHING_SENT
+            raise ApiError("authentication", told, should_retry=False)
 
     def credentials(self, headers: Mapping[bytes, bytes]) -> tuple[tuple[str, str], ...]:
         """The caller's own, for a provider that is asked with those. This gateway's token is none of them, nor is what
@@ -114,6 +120,12 @@ class Door:
             if value and not (self._token and hmac.compare_digest(own, self._token)) and not _is_no_key(own):
                 found.append((name.decode(), value.decode("latin-1")))
         return tuple(found)
+
+    def _names_us(self, host: bytes) -> bool:
+        named = _name(host) in self._names
+        if named and len(self._passed) < REMEMBERED:
+            self._passed.add(host)
+        return named
 
     def _is_ours(self, origin: bytes) -> bool:
         scheme, _, host = origin.partition(b"://")

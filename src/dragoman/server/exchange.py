@@ -1,7 +1,8 @@
 """One request at the door, and the way back to its caller: headers, statuses and envelopes of every reply."""
 
 import re
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import lru_cache
 from math import ceil
 from typing import Any
 
@@ -10,6 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 from dragoman.messages import sse
 from dragoman.messages.errors import ApiError, ErrorBody
 from dragoman.messages.events import ErrorEvent
+from dragoman.server.cycle import Cycle, lines
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -41,7 +43,9 @@ class Exchange:
         "_redact",
         "about",
         "answer_bytes",
+        "cycle",
         "error",
+        "facts",
         "headers",
         "logged",
         "model",
@@ -64,6 +68,11 @@ class Exchange:
         self.send = send
         self.request_id = request_id
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.cycle: Cycle | None = None  # what `send` is, when nobody stands between
+        self.facts: dict[str, Any] | None = None  # the cycle's
+        if type(send) is Cycle:
+            self.cycle = send
+            self.facts = send.facts
         self.status = 0
         self.error: ApiError | None = None
         self.streaming = False
@@ -78,23 +87,45 @@ class Exchange:
 
     async def reply(self, status: int, body: bytes, more: Headers = ()) -> None:
         """A whole JSON reply."""
-        await self.begin(status, (_JSON, (b"content-length", b"%d" % len(body)), *more))
-        await self.send({"type": "http.response.body", "body": body})
+        if not self.answer(status, body, more):
+            await self.begin(status, (_JSON, (b"content-length", b"%d" % len(body)), *more))
+            await self.send({"type": "http.response.body", "body": body})
 
-    async def open(self, more: Headers = ()) -> None:
-        """Status 200 and the headers of a stream of events."""
+    def answer(self, status: int, body: bytes, more: Headers = (), theirs: Headers = ()) -> bool:
+        """`reply` without anything to wait for; False where that is not possible.
+
+        `theirs`: headers of the upstream, where its answer is passed on.
+        """
+        if self.cycle is None:
+            return False
+        self.status = status
+        self.cycle.answer(status, self._fields((_JSON, *more), theirs), body)
+        return True
+
+    async def open(self, more: Headers = (), theirs: Headers = ()) -> None:
+        """Status 200 and the headers of a stream of events. `theirs`: as above."""
         self.streaming = True
-        await self.begin(200, (*_STREAM, *more))
+        if self.cycle is None:
+            await self.begin(200, (*_STREAM, *more, *theirs))
+        else:
+            self.status = 200
+            self.cycle.open(self._fields((*_STREAM, *more), theirs))
 
-    def write(self, chunk: bytes) -> Coroutine[Any, Any, None]:
-        """Bytes of an open stream. Waits while the caller reads slowly."""
-        if b"event: error" in chunk and (failure := _FAILURE.search(chunk)):  # an upstream may quote our key in it
+    def write(self, chunk: bytes) -> Awaitable[None] | None:
+        """Bytes of an open stream. None while there is room for more, else wait for what it returns."""
+        # `in` would raise and swallow an exception before it looks: bytes may be asked for numbers, too.
+        if chunk.find(b"event: error") >= 0 and (failure := _FAILURE.search(chunk)):  # it may quote our key
             chunk = chunk[: failure.start()] + self.cleaned(chunk[failure.start() :])
-        return self.send({"type": "http.response.body", "body": chunk, "more_body": True})  # type: ignore[return-value]
+        if self.cycle is not None:
+            return self.cycle.write(chunk)
+        return self.send({"type": "http.response.body", "body": chunk, "more_body": True})
 
     async def end(self) -> None:
         """The end of an open stream."""
-        await self.send({"type": "http.response.body", "body": b""})
+        if self.cycle is None:
+            await self.send({"type": "http.response.body", "body": b""})
+        else:
+            self.cycle.end()
 
     async def pass_on(self, piece: bytes, *, last: bool = False) -> None:
         """Bytes of a reply whose head was sent by `begin`. Waits while the caller reads slowly."""
@@ -121,7 +152,9 @@ class Exchange:
         error = self._cleaned(error)
         self.error = error
         if self.streaming:
-            await self.write(sse.encode(ErrorEvent(ErrorBody(error.type, error.message), self.request_id)))
+            waiting = self.write(sse.encode(ErrorEvent(ErrorBody(error.type, error.message), self.request_id)))
+            if waiting is not None:
+                await waiting
             await self.end()
         elif not self.status:
             await self._tell(error, (*_retry_headers(error), *self.about, *more))
@@ -139,20 +172,23 @@ class Exchange:
         await self.send({"type": "http.response.body", "body": body})
 
     async def begin(self, status: int, headers: Headers) -> None:
-        """The head of a reply.
-
-        The request id is the upstream's own where its answer is passed on; ours is beside it then.
-        """
+        """The head of a reply."""
         self.status = status
-        theirs = any(name == b"request-id" for name, _ in headers)
-        name = b"x-dragoman-request-id" if theirs else b"request-id"
-        await self.send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [*headers, (name, self.request_id.encode())],
-            }
-        )
+        rows = [*headers, self._identity(headers)]
+        await self.send({"type": "http.response.start", "status": status, "headers": rows})
+
+    def _fields(self, ours: tuple[tuple[bytes, bytes], ...], theirs: Headers) -> bytes:
+        """The lines of a head."""
+        if not theirs:
+            return b"%brequest-id: %b\r\n" % (_lines(ours), self.request_id.encode())
+        return _lines(ours) + lines((*theirs, self._identity(theirs)))
+
+    def _identity(self, headers: Headers) -> tuple[bytes, bytes]:
+        """The request id, which is the upstream's own where its answer is passed on; ours is beside it then."""
+        for name, _ in headers:
+            if name == b"request-id":
+                return b"x-dragoman-request-id", self.request_id.encode()
+        return b"request-id", self.request_id.encode()
 
     def cleaned(self, body: bytes) -> bytes:
         """An upstream's refusal without our keys, else as it came."""
@@ -176,6 +212,12 @@ class Exchange:
             code=error.code,
             verbatim=error.verbatim,
         )
+
+
+@lru_cache(maxsize=1000)
+def _lines(rows: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Those that are our own: most answers have the same."""
+    return lines(rows)
 
 
 def passed_on(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from starlette.types import Message, Receive
 
 from dragoman.messages.errors import ApiError
+from dragoman.server.exchange import Exchange
 
 SLICE = 256 * 1024  # packed bytes that are looked at between two looks at the event loop
 STEP = 1024 * 1024  # unpacked bytes, likewise
@@ -26,6 +27,21 @@ class Intake:
         self.held = 0  # bytes of all bodies that are being read
         self._limit = limit
         self._together = together
+
+    def at_once(self, exchange: Exchange) -> bytes | None:
+        """The whole body, if it is there already and needs no unpacking: then nothing has to be waited for.
+
+        Raises ApiError ("too_large", "overloaded").
+        """
+        if exchange.cycle is None or b"content-encoding" in exchange.headers:
+            return None
+        body = exchange.cycle.whole()
+        if body is not None:
+            if len(body) > self._limit:
+                raise self._too_large()
+            self._reserve(len(body))
+            self.held -= len(body)
+        return body
 
     async def read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         """The whole body, unpacked.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import NoReturn
 
 from dragoman.gateway.counting import UpstreamCount
@@ -15,9 +16,9 @@ from dragoman.messages.request import Request
 from dragoman.routing.route import Route
 from dragoman.routing.router import Router
 from dragoman.server.exchange import CLIENT_LEFT, Exchange, Headers, ascii_header, passed_on
-from dragoman.server.headers import PassedOn
+from dragoman.server.headers import PassedOn, Rows
 from dragoman.server.intake import Intake
-from dragoman.server.presence import Presence
+from dragoman.server.presence import watched
 from dragoman.telemetry.redaction import Redactor
 
 Credentials = Callable[[Mapping[bytes, bytes]], Sequence[tuple[str, str]]]
@@ -51,14 +52,17 @@ class Messages:
         self._passed_on = PassedOn()
 
     async def __call__(self, exchange: Exchange) -> None:
-        request = await _read(exchange, self._intake, self._passed_on)
+        raw = self._intake.at_once(exchange)
+        if raw is None:
+            raw = await self._intake.read(exchange.headers, exchange.receive)
+        request = _request(exchange, raw, self._passed_on)
         endpoint = exchange.headers.get(ENDPOINT)
         route = None
         if endpoint is None:
             caller = self._credentials(exchange.headers)
         else:
             route, caller = self._own(endpoint, exchange.headers, request.model)
-        presence = Presence(exchange.receive)
+        presence = watched(exchange)
         journey: Journey | None = None
         try:
             journey = self._gateway.begin(request, exchange.request_id, caller, route)
@@ -69,7 +73,9 @@ class Messages:
                 await _stream(exchange, journey)
             else:
                 body = await journey.message()
-                await exchange.reply(200, body, (*_about(journey.record), *passed_on(journey.headers)))
+                about, theirs = _about(journey.record), passed_on(journey.headers)
+                if not exchange.answer(200, body, about, theirs):
+                    await exchange.reply(200, body, (*about, *theirs))
         except asyncio.CancelledError:
             if not presence.gone:
                 raise
@@ -109,7 +115,10 @@ class Counting:
         self._passed_on = PassedOn()
 
     async def __call__(self, exchange: Exchange) -> None:
-        request = await _read(exchange, self._intake, self._passed_on, counting=True)
+        raw = self._intake.at_once(exchange)
+        if raw is None:
+            raw = await self._intake.read(exchange.headers, exchange.receive)
+        request = _request(exchange, raw, self._passed_on, counting=True)
         endpoint = exchange.headers.get(ENDPOINT)
         if endpoint is None:
             route = self._router.route(request.model, thinking=request.thinks)
@@ -126,26 +135,34 @@ class Counting:
 
 async def _stream(exchange: Exchange, journey: Journey) -> None:
     await journey.hold()
-    await exchange.open((*_about(journey.record), *passed_on(journey.headers)))
+    await exchange.open(_about(journey.record), passed_on(journey.headers))
     await journey.stream(exchange.write)
     await exchange.end()
 
 
-async def _read(exchange: Exchange, intake: Intake, passed: PassedOn, *, counting: bool = False) -> Request:
+def _request(exchange: Exchange, raw: bytes, passed: PassedOn, *, counting: bool = False) -> Request:
+    facts = exchange.facts
+    beside = None if facts is None else facts.get("beside")
+    if beside is None:
+        beside = _beside(exchange, passed)
+        if facts is not None:
+            facts["beside"] = beside
+    request = Request(raw, counting, *beside)
+    exchange.model = request.model
+    return request
+
+
+def _beside(exchange: Exchange, passed: PassedOn) -> tuple[str, tuple[str, ...], str, str | None, Rows]:
+    """What a request has besides its body, from the head."""
     headers = exchange.headers
-    raw = await intake.read(headers, exchange.receive)
     session = headers.get(b"x-claude-code-session-id")
-    request = Request(
-        raw,
-        counting,
+    return (
         headers.get(b"anthropic-version", b"").decode("latin-1"),
         _betas(exchange) if b"anthropic-beta" in headers else (),
         exchange.scope["query_string"].decode("latin-1"),
         session.decode("latin-1") if session else None,
         passed(exchange.scope["headers"], headers.get(b"connection")),
     )
-    exchange.model = request.model
-    return request
 
 
 def _without(caller: Sequence[tuple[str, str]], error: ApiError) -> ApiError:
@@ -167,8 +184,12 @@ def _about(record: Record) -> Headers:
     """What is known about the answer when its headers go out."""
     headers = []
     if record.provider:
-        headers.append((b"x-dragoman-target", ascii_header(f"{record.provider}/{record.upstream_model}")))
-    codes = notes.header(record.notes)
-    if codes:
+        headers.append(_target(record.provider, record.upstream_model))
+    if record.notes and (codes := notes.header(record.notes)):
         headers.append((b"x-dragoman-notes", ascii_header(codes)))
     return headers
+
+
+@lru_cache(maxsize=1000)
+def _target(provider: str, model: str | None) -> tuple[bytes, bytes]:
+    return b"x-dragoman-target", ascii_header(f"{provider}/{model}")

@@ -1,12 +1,15 @@
 """Notices that a caller has left, and cancels the work that is done for them.
 
-An ASGI server tells this only to who asks (`receive`), and asking costs a task. So nobody asks in the first moments:
-a short answer never pays, and who leaves meanwhile is noticed when the asking begins.
+Our own connections tell it at once. An ASGI server tells it only to who asks (`receive`), and asking costs a task. So
+nobody asks in the first moments: a short answer never pays, and who leaves meanwhile is noticed when the asking begins.
 """
 
 import asyncio
 
 from starlette.types import Receive
+
+from dragoman.server.cycle import Cycle
+from dragoman.server.exchange import Exchange
 
 PATIENCE = 0.05  # seconds
 
@@ -41,3 +44,12 @@ class Presence:
             continue
         self.gone = True
         self._task.cancel()
+
+
+def watched(exchange: Exchange) -> Presence | Cycle:
+    """Who says whether the caller has `gone`, and then cancels the current task, until `stop`."""
+    cycle = exchange.cycle
+    if cycle is None:
+        return Presence(exchange.receive)
+    cycle.watch()
+    return cycle

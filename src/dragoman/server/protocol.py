@@ -1,24 +1,30 @@
-"""One connection: uvicorn's HTTP protocol, with limits on what a caller may do to it, and less work for each request.
+"""One connection: HTTP/1.1 as httptools reads it, and limits on what a caller may do.
 
-uvicorn bounds neither the head of a request nor the time that it takes, and httptools lets some shapes through that
-servers behind each other read differently (https://www.rfc-editor.org/rfc/rfc9112#section-11.2). Versions are pinned:
-this file knows their inside.
+httptools bounds neither the head of a request nor the time that it takes, and lets some shapes through that servers
+behind each other read differently (https://www.rfc-editor.org/rfc/rfc9112#section-11.2). uvicorn's server makes it in
+place of its own protocol: docs/decisions/0012-our-own-connections.md
 """
 
 import asyncio
+import logging
 import os
+import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from msgspec import Struct
+from starlette.types import ASGIApp
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from dragoman.config.settings import Server
 from dragoman.messages.errors import ApiError
+from dragoman.server.cycle import Cycle, status_line
 from dragoman.server.exchange import CUT, DRAINING
 
 KEEP_ALIVE = 75  # seconds; longer than clients keep an idle connection, so that they close it and not we
@@ -30,12 +36,19 @@ HEAD_TIME = 30.0  # seconds from the first byte of a head to its last
 PIPELINED = 100  # requests that wait behind one on the same connection
 BODY_WINDOW = 60.0  # seconds in which
 BODY_PIECE = 60 * 1024  # bytes of a body must come, or its end
+UNREAD = 64 * 1024  # bytes of bodies that nobody took yet, before the caller has to wait
 FRAMING = 16  # bytes of a chunk's frame for each byte in it: more are no body
+LESSONS = 5  # heads of one connection that are kept, one after the other
+LONGEST_LENGTH = 15  # digits
 LINGER = 2.0  # seconds in which a caller can read why it was refused, before the connection is closed
 
 _EXPECT, _HOST, _ENCODING, _UPGRADE = b"expect", b"host", b"transfer-encoding", b"upgrade"
 _WATCHED = frozenset((_EXPECT, _HOST, _ENCODING, _UPGRADE))
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)\r\n", re.IGNORECASE)
 _SLASH = ord("/")
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
+
+_logger = logging.getLogger("uvicorn.error")
 
 
 class State(ServerState):
@@ -45,6 +58,20 @@ class State(ServerState):
         super().__init__()
         self.settings = settings
         self.draining = False
+        self._date = b""
+        self._firsts: dict[int, bytes] = {}
+
+    def tick(self, date: bytes) -> None:
+        """`date`: lines of every answer; told once a second."""
+        self._date = date
+        self._firsts = {}
+
+    def first(self, status: int) -> bytes:
+        """The lines that an answer begins with."""
+        found = self._firsts.get(status)
+        if found is None:
+            found = self._firsts[status] = b"%b%b" % (status_line(status), self._date)
+        return found
 
 
 class _Refused(Exception):  # noqa: N818 it only carries the words out of the parser
@@ -55,11 +82,20 @@ class _Refused(Exception):  # noqa: N818 it only carries the words out of the pa
         self.status = status
 
 
-class Protocol(HttpToolsProtocol):
-    """One connection. What it refuses it tells in the form that callers know.
-
-    A body that came at once is not copied, and the head of an answer goes out together with what follows it.
+class _Known(Struct):
+    """A head that came before: its bytes up to the digits of its length and behind them, and the scope it made, with
+    the place of the length among the headers. `facts` follow from all but the length.
     """
+
+    before: bytes
+    after: bytes
+    scope: dict[str, Any]
+    at: int
+    facts: dict[str, Any] = {}
+
+
+class Protocol(asyncio.Protocol):
+    """One connection. What it refuses it tells in the form that callers know."""
 
     def __init__(
         self,
@@ -68,62 +104,90 @@ class Protocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        del app_state  # nobody here keeps any
+        self.transport: asyncio.Transport = None  # type: ignore[assignment]
+        self.full = False
         self._state = server_state
-        self._running: RequestResponseCycle | None = None  # `cycle` is the newest, and may have to wait behind it
+        self._application: ASGIApp = config.loaded_app
+        self._patient = config.timeout_keep_alive  # seconds with a connection that says nothing
+        self._loop = _loop or asyncio.get_running_loop()
+        self._extensions: dict[str, Any] = {}
+        self._client: tuple[str, int] | None = None
+        self._server: tuple[str, int | None] | None = None
+        self._scheme = "http"
+        self._start_parser()
+
+        self._newest: Cycle | None = None  # may have to wait behind the one that runs
+        self._running: Cycle | None = None
+        self._waiting: deque[Cycle] = deque()
         self._over = False  # nothing that still comes is taken
+
+        # Of the request that comes.
         self._in_head = False
         self._in_body = False
         self._head = 0  # bytes of a head that has not ended
+        self._known: _Known | None = None
+        self._lessons = 0  # heads that were looked at, to know them again
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
         self._hosts = 0
+        self._expects = False
         self._upgrade = False
         self._encodings: list[bytes] = []
         self._received = 0  # bytes of a body and of its frames
         self._body = 0  # bytes of a body
         self._body_before = 0  # of these, when it was looked at last
         self._piece = 0  # bytes that came at once
+
+        self._read_paused = False
+        self._made_wait = False  # the caller had to wait for us
+        self._readers: list[asyncio.Future[None]] = []  # who waits until the caller has read
+        self._idle_since: float | None = None  # by the loop's clock; None while something happens
+        self._idle: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = None  # of a head, or of a piece of a body
         self._patience: asyncio.TimerHandle | None = None  # with a caller who does not read
+
+    def _start_parser(self) -> None:
+        self._parser = httptools.HttpRequestParser(self)
+        # What comes behind the last request of a connection is no reason to leave that one unanswered.
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
     # The connection.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.flow = self._flow = _Flow(transport, self.pipeline)
-        self._extensions: dict[str, Any] = {CUT: transport.abort}
-        self._open = _Open(transport)
-        self.timeout_keep_alive_task = self.loop.call_later(KEEP_ALIVE, self.timeout_keep_alive_handler)
+        self._state.connections.add(self)  # type: ignore[arg-type]
+        self.transport = transport
+        self._server, self._client = get_local_addr(transport), get_remote_addr(transport)
+        self._scheme = "https" if is_ssl(transport) else "http"
+        self._extensions = {CUT: transport.abort}
+        self._rest()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        running = self._running
-        if running is not None and running is not self.cycle and not running.response_complete:
-            running.disconnected = True  # uvicorn tells only the newest
-            running.message_event.set()
-        super().connection_lost(exc)
-        self._unset_keepalive_if_required()
+        del exc
+        self._state.connections.discard(self)
+        self._over = True
+        for cycle in (self._running, *self._waiting):
+            if cycle is not None and not cycle.over:
+                cycle.leave()
+        self.resume_writing()
         self._unset_deadline()
-        if self._patience is not None:
-            self._patience.cancel()
-        self._let_go()
-
-    def _let_go(self) -> None:
-        """Of what will never begin: an answer stands in a circle with what gathers it, a request that waits with this
-        connection. The garbage collector comes late where much is going on, and sockets are large.
-        """
-        for cycle in (self._running, self.cycle, *(waiting for waiting, _ in self.pipeline)):
-            if cycle is not None:
-                cycle.transport = self._open  # type: ignore[assignment]
-        self.pipeline.clear()
-        if self.cycle is not self._running:
-            self.cycle.on_response = lambda: None  # as uvicorn does behind an answer
+        for timer in (self._idle, self._patience):
+            if timer is not None:
+                timer.cancel()
+        self._newest = self._running = None  # a circle, as the parser is
+        del self._parser
+        self._waiting.clear()
 
     def data_received(self, data: bytes) -> None:
         if self._over:
             return
-        self._piece = len(data)
         begun = self._in_head
+        between = not begun and not self._in_body
+        if between and self._known is not None and self._has_head_of_before(data, self._known):
+            return
+        self._piece = len(data)
         try:
-            self.parser.feed_data(data)
+            self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._stay(data, upgrade)
         except httptools.HttpParserError as error:
@@ -132,6 +196,8 @@ class Protocol(HttpToolsProtocol):
             self._wait_for_head(begun=begun)
         elif self._in_body:
             self._wait_for_body()
+        elif between and self._newest is not None:
+            self._learn_head(data, self._newest)
 
     def _stay(self, data: bytes, upgrade: httptools.HttpParserUpgrade) -> None:
         """Nothing else is spoken here: the request is read again, as one that asks for no upgrade.
@@ -140,35 +206,102 @@ class Protocol(HttpToolsProtocol):
         """
         found: httptools.HttpParserUpgrade | None = upgrade
         while found is not None:
-            version = self.parser.get_http_version().encode()
-            lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
-            lines += [b"%b: %b" % field for field in self.headers if field[0] != _UPGRADE]
+            version = self._parser.get_http_version().encode()
+            lines = [b"%b %b HTTP/%b" % (self._parser.get_method(), self._url, version)]
+            lines += [b"%b: %b" % field for field in self._headers if field[0] != _UPGRADE]
             data = b"\r\n".join([*lines, b"", data[found.args[0] :]])
-            self.parser = httptools.HttpRequestParser(self)
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self._start_parser()
             found = None
             try:
-                self.parser.feed_data(data)
+                self._parser.feed_data(data)
             except httptools.HttpParserUpgrade as another:
                 found = another
             except httptools.HttpParserError as error:
                 self._refuse(error)
 
     def shutdown(self) -> None:
-        if self._over and not self._is_running():  # a refusal that is being read
+        """Take no more requests. Called by the server."""
+        running = self._running
+        if running is not None and not running.over:
+            if self._newest is not None:
+                self._newest.keep_alive = False
+        elif not self._over:  # else a refusal is being read
+            self.transport.close()
+
+    def _rest(self) -> None:
+        """Nothing happens here from now on. One timer does for all the times that this is so."""
+        self._idle_since = self._loop.time()
+        if self._idle is None:
+            self._idle = self._loop.call_later(self._patient, self._look_whether_idle)
+
+    def _look_whether_idle(self) -> None:
+        self._idle = None
+        if self._idle_since is None:
             return
-        super().shutdown()
+        left = self._idle_since + self._patient - self._loop.time()
+        if left > 0:
+            self._idle = self._loop.call_later(left, self._look_whether_idle)
+            return
+        self.transport.close()
+        self._give_patience()  # the end of the last answer may still be unread
+
+    # The head of a request that is as it was in the one before.
+
+    def _learn_head(self, data: bytes, cycle: Cycle) -> None:
+        """Keep the head of a request that came in one piece: those that follow mostly have the same.
+
+        Not of the first, since many are the only one; and of no more than a few where each is another.
+        """
+        self._lessons += 1
+        if not 1 < self._lessons <= LESSONS or self._upgrade or self._expects or not cycle.keep_alive:
+            return
+        end = data.find(b"\r\n\r\n") + 4
+        found = _LENGTH.search(data, 0, end)
+        if found is not None and len(data) == end + self._body:
+            at = [name for name, _ in cycle.scope["headers"]].index(b"content-length")
+            self._known = _Known(data[: found.start(1)], data[found.end(1) : end], dict(cycle.scope), at)
+
+    def _has_head_of_before(self, data: bytes, known: "_Known") -> bool:
+        """Whether `data` is one whole request, whose head differs from the known one in its length only; then it
+        begins, and nothing of the head is read again. What differs more is for the parser, as it is.
+        """
+        if not data.startswith(known.before):
+            self._known = None
+            return False
+        start = len(known.before)
+        end = data.find(b"\r", start, start + LONGEST_LENGTH + 1)
+        length = data[start : max(end, start)]
+        body = end + len(known.after)
+        if not (
+            length.isdigit()
+            and data.startswith(known.after, end)
+            and len(data) == body + int(length)
+            and not self._is_running()
+            and not self._state.draining
+        ):
+            return False
+        scope = known.scope.copy()
+        rows = scope["headers"] = scope["headers"].copy()
+        rows[known.at] = (b"content-length", length)
+        self._idle_since = None
+        self._newest = Cycle(self, scope, keep_alive=True, body=data[body:], facts=known.facts)
+        self._start(self._newest)
+        return True
 
     # The head of a request.
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._unset_keepalive_if_required()
+        self._idle_since = None
         self._in_head = True
         self._head = self._hosts = 0
-        self._upgrade = False
+        self._url = b""
+        self._headers = []
+        self._expects = self._upgrade = False
         if self._encodings:
             self._encodings = []
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:  # a trailer: nobody asked for any, and none may look like a header
@@ -182,50 +315,74 @@ class Protocol(HttpToolsProtocol):
             elif name == _UPGRADE:
                 self._upgrade = True
             elif value.lower() == b"100-continue":
-                self.expect_100_continue = True
-        self.headers.append((name, value))
+                self._expects = True
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._unset_deadline()
-        self._unset_keepalive_if_required()  # the answer before may have ended in the middle of this head
+        if self._deadline is not None:
+            self._unset_deadline()
+        self._idle_since = None  # the answer before may have ended in the middle of this head
         self._check_head()
-        if self._upgrade and self.parser.should_upgrade():
+        parser = self._parser
+        if self._upgrade and parser.should_upgrade():
             return
         self._in_body = True
         self._received = self._body = self._body_before = 0
-        self.scope["extensions"] = self._extensions
-        super().on_headers_complete()
-        self.cycle.transport = _Gathered(self.cycle, self._open, self.loop)  # type: ignore[assignment]
+        version = parser.get_http_version()
+        path, raw_path, query = _parts(self._url)
+        cycle = self._newest = Cycle(
+            self,
+            {
+                "type": "http",
+                "asgi": _ASGI,
+                "http_version": version,
+                "server": self._server,
+                "client": self._client,
+                "scheme": self._scheme,
+                "root_path": "",
+                "headers": self._headers,
+                "method": parser.get_method().decode("ascii"),
+                "path": path,
+                "raw_path": raw_path,
+                "query_string": query,
+                "extensions": self._extensions,
+            },
+            keep_alive=version != "1.0" and parser.should_keep_alive() and not self._state.draining,
+            expects=self._expects,
+        )
         if self._state.draining:
             self._extensions[DRAINING] = True
-            self.cycle.keep_alive = False
+        if self._is_running():
+            self._waiting.append(cycle)
+        else:
+            self._start(cycle)
 
     def _check_head(self) -> None:
         """Raises _Refused."""
-        url = self.url
+        url = self._url
         if url[0] != _SLASH:
             raise _Refused(
                 400, "The target of a request must be a path. This is a gateway and no proxy: use its base URL."
             )
         if len(url) > TARGET_BYTES:
             raise _Refused(414, f"Path and query of a request may have {TARGET_BYTES} bytes.")
-        headers = self.headers
+        headers = self._headers
         if len(headers) > HEADERS:
             raise _Refused(431, f"A request may have {HEADERS} headers.")
         if self._head + self._piece > HEAD_BYTES and sum([len(n) + len(v) for n, v in headers]) > HEAD_BYTES:
             raise _Refused(431, f"The headers of a request may have {HEAD_BYTES} bytes together.")
         if self._hosts > 1:
             raise _Refused(400, "A request must have one `Host` header.")
-        if not headers and self.parser.get_http_version() == "0.9":
+        if not headers and self._parser.get_http_version() == "0.9":
             raise _Refused(400, "HTTP/0.9 is not spoken here.")
         if self._encodings and (
             self._encodings[0].lower() != b"chunked"
             or len(self._encodings) > 1
-            or self.parser.get_http_version() == "1.0"
+            or self._parser.get_http_version() == "1.0"
         ):
             raise _Refused(400, "The only `Transfer-Encoding` that is taken is `chunked`, in HTTP/1.1.")
-        if len(self.pipeline) >= PIPELINED:
+        if len(self._waiting) >= PIPELINED:
             raise _Refused(400, f"{PIPELINED} requests wait on this connection.")
 
     def _wait_for_head(self, *, begun: bool) -> None:
@@ -236,7 +393,7 @@ class Protocol(HttpToolsProtocol):
         if self._head > HEAD_BYTES:
             self._turn_away(431, f"The headers of a request may have {HEAD_BYTES} bytes together.")
         elif self._deadline is None:
-            self._deadline = self.loop.call_later(
+            self._deadline = self._loop.call_later(
                 HEAD_TIME, self._turn_away, 408, f"The headers of a request must come within {HEAD_TIME:g} s."
             )
 
@@ -244,78 +401,125 @@ class Protocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._body += len(body)
-        cycle = self.cycle
-        if cycle.body or cycle.response_complete:
-            super().on_body(body)
-            return
-        # Its `bytes(body)` copies no bytes, and its `body += more` works on them too.
-        cycle.body = body  # type: ignore[assignment]
-        if len(body) > HIGH_WATER_LIMIT:
-            self.flow.pause_reading()
-        cycle.message_event.set()
+        cycle = self._newest
+        if cycle is not None and not cycle.over:
+            cycle.add(body)
 
     def on_message_complete(self) -> None:
         if not self._in_body:  # it will be read again
             return
         self._in_body = False
-        self._unset_deadline()
-        super().on_message_complete()
+        if self._deadline is not None:
+            self._unset_deadline()
+        cycle = self._newest
+        if cycle is not None and not cycle.over:
+            cycle.complete()
+        elif not self._is_running():  # the answer did not wait for the end of the body
+            self._rest()
 
     def _wait_for_body(self) -> None:
         """It has not ended with what came."""
         self._received += self._piece
         if self._received > self._body * (1 + FRAMING) + 2 * HEAD_BYTES:  # what came first may be a head
             self._turn_away(400, "The frames of the request's chunks are much larger than what is in them.")
-        elif self._deadline is None:
-            self._deadline = self.loop.call_later(BODY_WINDOW, self._look_at_body)
+            return
+        if self._deadline is None:
+            self._deadline = self._loop.call_later(BODY_WINDOW, self._look_at_body)
+        if self._unread() > UNREAD and not self._read_paused:
+            self._read_paused = True
+            self.transport.pause_reading()
+
+    def _unread(self) -> int:
+        """Bytes of the body that comes, and of those before it that have to wait."""
+        if self._waiting:
+            return sum([cycle.size for cycle in self._waiting])
+        return 0 if self._newest is None else self._newest.size
+
+    def resume_reading(self) -> None:
+        """Read on for the request that runs, whatever came for it; those behind it may not grow meanwhile."""
+        if self._read_paused and not (self._waiting and self._unread() > UNREAD):
+            self._read_paused = False
+            self._made_wait = True
+            self.transport.resume_reading()
 
     def _look_at_body(self) -> None:
         if not self._is_running():  # it was answered long ago
             self.transport.close()
             return
-        waited = self._flow.waited()
-        if self._body - self._body_before < BODY_PIECE and not waited:
+        made_wait, self._made_wait = self._made_wait or self._read_paused, False
+        if self._body - self._body_before < BODY_PIECE and not made_wait:
             self._turn_away(
                 408, f"The request's body came too slowly: {BODY_PIECE} bytes are wanted in {BODY_WINDOW:g} s."
             )
             return
         self._body_before = self._body
-        self._deadline = self.loop.call_later(BODY_WINDOW, self._look_at_body)
+        self._deadline = self._loop.call_later(BODY_WINDOW, self._look_at_body)
 
     # The answer.
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+    def _start(self, cycle: Cycle) -> None:
         self._running = cycle
-        super()._start_asgi_task(cycle, app)
+        task: asyncio.Task[None] = self._loop.create_task(
+            self._application(cycle.scope, cycle.receive, cycle)  # type: ignore[arg-type]
+        )
+        cycle.task = task
+        self._state.tasks.add(task)
+        task.add_done_callback(cycle.finish)
 
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self._over:
-            self._close_when_done()
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """`task` answers nobody any more."""
+        self._state.tasks.discard(task)
+
+    def answered(self) -> None:
+        """The answer that runs is complete."""
+        if not self.transport.is_closing():
+            if self._waiting:
+                self._start(self._waiting.popleft())
+            elif not self._in_head and not self._in_body:
+                self._rest()
+            self.resume_reading()
+            if self._over:
+                self._close_when_done()
         if self.transport.is_closing():
             self._give_patience()
 
-    def timeout_keep_alive_handler(self) -> None:
-        super().timeout_keep_alive_handler()
-        self._give_patience()  # the end of the last answer may still be unread
+    def soon(self, call: Callable[[], None]) -> None:
+        """`call` in the next turn of the event loop."""
+        self._loop.call_soon(call)
+
+    def first(self, status: int) -> bytes:
+        """The lines that an answer begins with."""
+        return self._state.first(status)
 
     def pause_writing(self) -> None:
-        super().pause_writing()
+        """Called by the transport when much is unread."""
+        self.full = True
         self._give_patience()
 
     def resume_writing(self) -> None:
-        super().resume_writing()
+        """Called by the transport when little is unread."""
+        self.full = False
+        readers, self._readers = self._readers, []
+        for reader in readers:
+            if not reader.done():
+                reader.set_result(None)
         if self._patience is not None and not self.transport.is_closing():
             self._patience.cancel()
             self._patience = None
 
+    def room(self) -> Awaitable[None]:
+        """Ends when the caller has read, or left. One for each who waits: who is cancelled ends only its own."""
+        reader = self._loop.create_future()
+        self._readers.append(reader)
+        return reader
+
     def _give_patience(self) -> None:
         """The caller does not read: for a while that is its right."""
         if self._patience is None:
-            self._patience = self.loop.call_later(self._state.settings().write_idle, self.transport.abort)
+            self._patience = self._loop.call_later(self._state.settings().write_idle, self.transport.abort)
 
     def _is_running(self) -> bool:
-        return self._running is not None and not self._running.response_complete
+        return self._running is not None and not self._running.over
 
     def _close_when_done(self) -> None:
         if not self._is_running():
@@ -334,42 +538,40 @@ class Protocol(HttpToolsProtocol):
             if isinstance(cause, (_Refused, httptools.HttpParserInvalidURLError)):
                 error = cause
             else:
-                self.logger.error("A request failed inside dragoman, under %s.", request_id, exc_info=cause)
+                _logger.error("A request failed inside dragoman, under %s.", request_id, exc_info=cause)
         self._over = True
         self._unset_deadline()
         in_body, self._in_body = self._in_body, False
         self._in_head = False
         status, message = _told(error)
-        self.logger.warning("Refused with %d under %s: %s", status, request_id, message)
+        _logger.warning("Refused with %d under %s: %s", status, request_id, message)
         running = self._running
-        if running is not None and not running.response_complete:
+        if running is not None and not running.over:
             if not in_body:
                 return
-            if self.pipeline:
-                self.pipeline.popleft()  # the newest: it is the one whose body is wrong
+            if self._waiting:
+                self._waiting.pop()  # the newest: it is the one whose body is wrong
                 return
-            running.disconnected = True
-            running.message_event.set()
-            if running.response_started:
+            running.leave()
+            if running.begun:
                 self.transport.abort()
                 return
         elif in_body:  # it was answered before it was complete
             self.transport.close()
             return
-        self._unset_keepalive_if_required()
+        self._idle_since = None
         self._tell(status, message, request_id)
 
     def _tell(self, status: int, message: str, request_id: str) -> None:
         body = ApiError("internal" if status == 500 else "invalid_request", message).envelope(request_id)
-        self.transport.write(
-            b"%bcontent-type: application/json\r\nconnection: close\r\nrequest-id: %b\r\ncontent-length: %d\r\n\r\n%b"
-            % (STATUS_LINE[status], request_id.encode(), len(body), body)
-        )
+        first = status_line(status) + b"content-type: application/json\r\nconnection: close\r\n"
+        last = b"request-id: %b\r\ncontent-length: %d\r\n\r\n" % (request_id.encode(), len(body))
+        self.transport.write(first + last + body)
         # Closing at once would take the words away from a caller that is still sending.
-        self.flow.resume_reading()
+        self.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._deadline = self.loop.call_later(LINGER, self.transport.abort)
+        self._deadline = self._loop.call_later(LINGER, self.transport.abort)
 
     def _unset_deadline(self) -> None:
         if self._deadline is not None:
@@ -389,79 +591,9 @@ def _told(error: Exception) -> tuple[int, str]:
     return 400, f"Invalid HTTP request received: {error}."  # the parser's own words; none are the caller's
 
 
-class _Flow(FlowControl):
-    """uvicorn's, which reads on for the request that runs, whatever the bodies of those behind it have grown to."""
-
-    def __init__(self, transport: asyncio.Transport, pipeline: deque[tuple[RequestResponseCycle, Any]]) -> None:
-        super().__init__(transport)
-        self._pipeline = pipeline
-        self._waited = False
-
-    def resume_reading(self) -> None:
-        if self.read_paused and sum([len(cycle.body) for cycle, _ in self._pipeline]) <= HIGH_WATER_LIMIT:
-            self._waited = True
-            super().resume_reading()
-
-    def waited(self) -> bool:
-        """Whether the caller had to wait for us, now or since this was asked before."""
-        waited, self._waited = self._waited or self.read_paused, False
-        return waited
-
-
-class _Open:
-    """A transport that may be written to after it was closed: uvloop raises then, where asyncio says nothing.
-
-    Who answers is told of the end a moment after the transport was closed, and may be writing just then.
-    """
-
-    __slots__ = ("_write", "_writelines", "close", "is_closing")
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._write = transport.write
-        self._writelines = transport.writelines
-        self.close = transport.close
-        self.is_closing = transport.is_closing
-
-    def write(self, piece: bytes) -> None:
-        if not self.is_closing():
-            self._write(piece)
-
-    def writelines(self, pieces: tuple[bytes, ...]) -> None:
-        if not self.is_closing():
-            self._writelines(pieces)
-
-
-class _Gathered:
-    """Stands for the transport of one answer until its head is written: the head waits for what comes with it.
-
-    The event loop writes at once, so a head and a body would be two system calls, and wake the caller twice.
-    """
-
-    __slots__ = ("_cycle", "_head", "_loop", "_transport", "is_closing")
-
-    def __init__(self, cycle: RequestResponseCycle, transport: _Open, loop: asyncio.AbstractEventLoop) -> None:
-        self._cycle = cycle
-        self._loop = loop
-        self._transport = transport
-        self._head = b""
-        self.is_closing = transport.is_closing
-
-    def write(self, piece: bytes) -> None:
-        if self._head:
-            self._cycle.transport = self._transport  # type: ignore[assignment]
-            self._transport.writelines((self._head, piece))
-            self._head = b""
-        else:
-            self._head = piece
-            self._loop.call_soon(self._flush)
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        """Nothing came with it: the answer is a stream that has yet to begin."""
-        if self._head:
-            self._cycle.transport = self._transport  # type: ignore[assignment]
-            self._transport.write(self._head)
-            self._head = b""
+@lru_cache(maxsize=256)
+def _parts(url: bytes) -> tuple[str, bytes, bytes]:
+    """Path, the same as it was written, and query. Raises HttpParserInvalidURLError."""
+    parsed = httptools.parse_url(url)
+    path = parsed.path.decode("ascii")
+    return unquote(path) if "%" in path else path, parsed.path, parsed.query or b""

@@ -21,6 +21,7 @@ from dragoman.server.protocol import KEEP_ALIVE, Protocol, State
 BACKLOG = 2048
 UNSENT = 128 * 1024  # bytes of an answer that wait in the kernel for a slow caller; the rest waits at its source
 LAST_WORDS = 2.0  # seconds in which requests that were cut off are told, and connections close
+TICKS = 10  # of uvicorn's, in a second
 LOOK = 0.05  # seconds between two looks at what is left
 
 _DEFAULTS = Server()
@@ -160,12 +161,16 @@ class _Server(uvicorn.Server):
             self._tell()
 
     async def on_tick(self, counter: int) -> bool:
-        if not await super().on_tick(counter):
+        over = await super().on_tick(counter)
+        state = self.server_state
+        if counter % TICKS == 0:
+            state.tick(b"".join([b"%b: %b\r\n" % row for row in state.default_headers]))
+        if not over:
             return False
-        self.server_state.draining = True
+        state.draining = True
         now = time.monotonic()
         if self._until is None:
-            self._until = now + self.server_state.settings().drain_delay
+            self._until = now + state.settings().drain_delay
         return self._at_once or now >= self._until
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

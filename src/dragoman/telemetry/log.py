@@ -16,6 +16,8 @@ from dragoman.messages.notes import Note
 LONGEST = 200  # characters of a name that a caller chose
 LONGEST_MESSAGE = 500  # characters of an error's message
 
+_THOUSANDTHS = (*[f".{each:03d}Z" for each in range(1000)], ".999Z")  # the last for what was rounded up
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -102,7 +104,7 @@ class Log:
         self._level = level
         self._clock = clock
         self._names: dict[str, str] = {}
-        self._second = (0, "")  # the last one that was written, and its text
+        self._second = (0.0, "")  # the last one that was written, and its text
         self.swallowed = 0  # lines that could not be made
 
     def request(self, line: Line) -> None:
@@ -162,11 +164,11 @@ class Log:
 
     def _stamp(self, now: float) -> str:
         second, text = self._second
-        if second != int(now):
-            second = int(now)
+        if not 0.0 <= now - second < 1.0:
+            second = float(int(now))
             text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
             self._second = (second, text)
-        return f"{text}.{min(int((now - second) * 1000 + 0.001), 999):03d}Z"
+        return text + _THOUSANDTHS[int((now - second) * 1000.0 + 0.001)]
 
     def _name(self, text: str) -> str:
         """A name that the caller chose, redacted: people paste keys into the wrong field."""
