@@ -8,6 +8,7 @@ from dragoman.messages.events import (
     BlockDelta,
     BlockStart,
     BlockStop,
+    Deltas,
     ErrorEvent,
     Event,
     InputDelta,
@@ -43,7 +44,8 @@ def frames_of(events: Iterable[Event]) -> bytes:
 
 
 def typed(events: Iterable[Event]) -> list[Event]:
-    """The same events with all that is passed on as an SDK sees it: by the names of frames, without what it skips."""
+    """The same events, each one as an object of its own, with all that is passed on as an SDK sees it: by the names of
+    frames, without what it skips."""
     found: list[Event] = []
     for event in events:
         if isinstance(event, Relayed):
@@ -51,6 +53,8 @@ def typed(events: Iterable[Event]) -> list[Event]:
             frames = reader.feed(event.frames + b"\n")  # behind a carriage return it is no empty line
             assert reader.close() == [], "the last frame is not whole"
             found += [each for frame in frames if (each := _event(frame)) is not None]
+        elif isinstance(event, Deltas):
+            found += event.each()
         else:
             found.append(event)
     return found

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from dragoman.messages.errors import ApiError
-from dragoman.messages.events import BlockDelta, Event, Relayed
+from dragoman.messages.events import BlockDelta, Deltas, Event, InputDelta, Relayed, TextDelta, ThinkingDelta
 
 FRAME_LIMIT = 16 * 1024 * 1024  # bytes of one frame, and of the stray text that is kept
 _STRAY_LIMIT = 1024 * 1024
@@ -25,28 +25,43 @@ PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 _HEAD: dict[type, bytes] = {
     kind: b"event: %b\ndata: " % str(kind.__struct_config__.tag).encode()
     for kind in get_args(Event)
-    if kind is not Relayed
+    if kind not in (Relayed, Deltas)
 }
 
-_DELTAS_ALONE = {BlockDelta}
-_DELTA_HEAD = _HEAD[BlockDelta]
-_DELTA_BORDER = b"\n\n" + _DELTA_HEAD
+# Deltas are written by hand: a frame up to its text, by the block's number, and what follows the text.
+_DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"%b","%b":'
+_NAMES: dict[type, tuple[bytes, bytes]] = {
+    TextDelta: (b"text_delta", b"text"),
+    ThinkingDelta: (b"thinking_delta", b"thinking"),
+    InputDelta: (b"input_json_delta", b"partial_json"),
+}
+_TABLED = 64  # blocks; few messages have more
+_BEFORE = {kind: [_DELTA % (index, *names) for index in range(_TABLED)] for kind, names in _NAMES.items()}
+_BEFORE_TEXT, _BEFORE_INPUT = _BEFORE[TextDelta], _BEFORE[InputDelta]
+_BEHIND = b"}}\n\n"
 
 
 def encode(event: Event) -> bytes:
     """The frame of one event: its name, its JSON, a blank line. Frames of an upstream stay as they are."""
-    if isinstance(event, Relayed):
+    if type(event) is BlockDelta and event.index < _TABLED:  # nearly all of them
+        delta = event.delta
+        if type(delta) is TextDelta:
+            return _BEFORE_TEXT[event.index] + _encode(delta.text) + _BEHIND
+        if type(delta) is InputDelta:
+            return _BEFORE_INPUT[event.index] + _encode(delta.partial_json) + _BEHIND
+    elif type(event) is Deltas:
+        index, kind = event.index, event.kind
+        before = _BEFORE[kind][index] if index < _TABLED else _DELTA % (index, *_NAMES[kind])
+        # No string's JSON holds a line feed, so each of them stands behind one.
+        return before + _encode_lines(event.texts).replace(b"\n", _BEHIND + before)[: -len(before)]
+    elif type(event) is Relayed:
         return event.frames
     return _HEAD[type(event)] + _encode(event) + b"\n\n"
 
 
 def encode_all(events: Sequence[Event]) -> bytes:
     """The frames of several events, to be written at once."""
-    if len(events) == 1:
-        return encode(events[0])
-    if set(map(type, events)) == _DELTAS_ALONE:  # most reads; their JSON holds no line feed but between them
-        return _DELTA_HEAD + _encode_lines(events).replace(b"\n", _DELTA_BORDER)[: -len(_DELTA_HEAD)]
-    return b"".join([encode(event) for event in events])
+    return encode(events[0]) if len(events) == 1 else b"".join([encode(event) for event in events])
 
 
 class Frame(Struct, frozen=True, gc=False):

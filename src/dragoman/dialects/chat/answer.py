@@ -88,7 +88,8 @@ class ChatReader:
         self._calls = Calls(writer)
         self._halves: Halves | None = None  # once a frame needed mending
         self._like: Likeness | None = None  # of the last decoded frame that held one text and nothing else
-        self._say_directly: Callable[[str], None] | None = None  # instead of `_say`, where it comes to the same
+        self._say_one: Callable[[str], None] | None = None  # instead of `_say`, where it comes to the same
+        self._say_all: Callable[[list[str]], None] | None = None  # likewise
         self._last_call: PendingCall | None = None
         self._tries = _LEARN_LIMIT if self._typed else 0
         self._seen = False  # whether any frame was an answer's
@@ -107,23 +108,17 @@ class ChatReader:
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Events in the next bytes. Raises ApiError for an error in the stream, or for frames that are no JSON."""
-        writer = self._writer
-        like = self._like
-        # The usual read: nothing but whole frames that differ from the last ones in their text.
-        texts = like.texts(chunk) if like is not None and self._frames.between() else None
-        if texts is not None and not self._done:
-            say = self._say_directly or self._say
-            for text in texts:
+        writer, like, say = self._writer, self._like, self._say_one
+        # The usual read: one whole frame that differs from the last one in its text.
+        if like is not None and say is not None and len(chunk) < like.twice and self._frames.between():
+            text = None if self._done else like.text(chunk)
+            if text is not None:
                 say(text)
-                if writer.ended:
-                    self._done = True
-                    break
-        elif not self._done:
-            for frame in self._frames.feed(chunk):
-                self._frame(frame)
-                if self._done or writer.ended:
-                    self._done = True
-                    break
+                self._done = writer.ended
+                return writer.take()
+        at = 0
+        while at < len(chunk) and not self._done:
+            at = self._read(chunk, at)
         return writer.take()
 
     def whole(self, body: bytes) -> list[Event]:
@@ -145,6 +140,37 @@ class ChatReader:
                 self._conclude()
         return self._writer.take()
 
+    def _read(self, chunk: bytes, at: int) -> int:
+        """Reads what is at `at`: a run of frames that differ in their text, or something else. Returns where it ends.
+
+        Whatever it is, its likeness may begin a run, so it is read alone; unless nothing is learned any more.
+        """
+        writer, like, end = self._writer, self._like, at
+        if like is not None and self._halves is None and self._frames.between():
+            texts, end = like.texts(chunk, at)
+            if texts:
+                self._more(texts)
+                self._done = writer.ended
+                return end
+        border = chunk.find(b"\n\n", at) if self._tries and end == at else -1
+        end = border + 2 if border >= 0 else len(chunk)
+        for frame in self._frames.feed(chunk[at:end]):
+            self._frame(frame)
+            if self._done or writer.ended:
+                self._done = True
+                break
+        return end
+
+    def _more(self, texts: list[str]) -> None:
+        """The texts of frames that are like the last one that was decoded."""
+        if self._say_all is not None:
+            self._say_all(texts)
+            return
+        for text in texts:
+            self._say(text)
+            if self._writer.ended:
+                break
+
     def _frame(self, frame: Frame) -> None:
         data = frame.data
         like = self._like
@@ -157,7 +183,7 @@ class ChatReader:
                 self._say(text)
                 return
         plain = True
-        self._say_directly = None
+        self._say_one = self._say_all = None
         try:
             chunk = decode(data) if self._typed else loose(msgspec.json.decode(data), self._fields)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -192,11 +218,17 @@ class ChatReader:
         # Texts that nobody but the writer looks at. Only frames of other kinds can change that: they forget it.
         if like is None or self._halves is not None:
             return
-        if like.field == "content":
-            if self._tags is None and self._said is None and not self._thinking and self._calls.settled():
-                self._say_directly = self._writer.text
-        elif like.field == "arguments" and self._last_call is not None and self._last_call.announced:
-            self._say_directly = self._last_call.add
+        if like.field == "arguments":
+            call = self._last_call
+            if call is not None and call.announced:
+                self._say_one, self._say_all = call.add, call.add_all
+        elif self._calls.settled():
+            writer = self._writer
+            if like.field == "content":
+                if self._tags is None and self._said is None and not self._thinking:
+                    self._say_one, self._say_all = writer.text, writer.texts
+            elif like.field in self._fields and self._thinking and self._thought is None:
+                self._say_one, self._say_all = writer.thinking, writer.thoughts
 
     def _say(self, text: str) -> None:
         """The text of a frame that is like the last one that was decoded."""

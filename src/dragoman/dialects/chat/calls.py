@@ -24,9 +24,14 @@ class PendingCall:
 
     def add(self, arguments: str) -> None:
         """More of the arguments of a call that is announced, as JSON text."""
-        if not arguments.isspace():
+        if arguments and not arguments.isspace():
             self.last = arguments
         self._writer.arguments(self.key, arguments)
+
+    def add_all(self, pieces: list[str]) -> None:
+        """The same in several pieces. The list is the writer's then."""
+        self.last = next((piece for piece in reversed(pieces) if piece and not piece.isspace()), self.last)
+        self._writer.fragments(self.key, pieces)
 
 
 class Calls:

@@ -14,6 +14,7 @@ from dragoman.dialects.chat.wire import Chunk, Delta, decode, decode_text
 Field = Literal["content", "reasoning_content", "reasoning", "arguments"]
 
 _decode_texts = msgspec.json.Decoder(list[str]).decode
+_AT_ONCE = 16 * 1024  # bytes that are searched for one run of events
 _PROBE = "\x01likeness"
 _PROBE_JSON = msgspec.json.encode(_PROBE)
 
@@ -32,24 +33,47 @@ class Likeness(Struct, frozen=True, gc=False):
     border: bytes  # the end of one event and the begin of the next
     begin: int  # length of first
     end: int  # minus the length of last
+    twice: int  # bytes; two events have more
+    quote: bytes  # the end of a text and what follows it, up to the next quote
 
-    def texts(self, chunk: bytes) -> list[str] | None:
-        """The texts of all events in `chunk`; None when it is not made of whole events of this likeness alone.
-
-        Few calls on many bytes: comparing what was put together again is cheaper than a look at each event.
-        """
+    def text(self, event: bytes) -> str | None:
+        """The text of one whole event; None when it is another one, or when there is a doubt."""
+        literal = event[self.begin : self.end]
+        if self.first + literal + self.last != event:
+            return None
         try:
-            if len(chunk) < 2 * self.begin:
-                literal = chunk[self.begin : self.end]
-                return [decode_text(literal)] if self.first + literal + self.last == chunk else None
-            begin, end = self.begin, self.end + 2
-            literals = [line[begin:end] for line in chunk.split(b"\n")[:-2:2]]
-            if self.first + self.border.join(literals) + self.last != chunk:
-                return None
-            texts = _decode_texts(b"[%b]" % b",".join(literals))
+            return decode_text(literal)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None  # more than a string differs, or half a character
-        return texts if len(texts) == len(literals) else None
+
+    def texts(self, chunk: bytes, at: int = 0) -> tuple[list[str], int]:
+        """The texts of the events at `at` that are of this likeness, and where they end.
+
+        None, and the end of the chunk, when there is a doubt: then all of it is to be read the long way. Between two
+        texts there are as many bytes as between any other two, so only the texts are searched through.
+        """
+        if not chunk.startswith(self.first, at):
+            return [], at
+        find, quote, border, limit = chunk.find, self.quote, self.border, at + _AT_ONCE
+        gap = len(border)
+        literals = []
+        begin = at + self.begin
+        while stop := find(quote, begin, limit) + 1:
+            following = stop + gap
+            if chunk[stop:following] != border:
+                break
+            literals.append(chunk[begin:stop])
+            begin = following
+        end = begin - self.begin
+        if stop and chunk.startswith(self.last, stop):
+            literals.append(chunk[begin:stop])
+            end = stop + len(self.last)
+        try:
+            # No string holds a line feed: two that are no literals cannot become one.
+            texts = _decode_texts(b"[%b]" % b",\n".join(literals))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return [], len(chunk)  # more than a string differs, or half a character
+        return (texts, end) if len(texts) == len(literals) else ([], len(chunk))
 
 
 def likeness(data: bytes, chunk: Chunk) -> Likeness | None:
@@ -73,7 +97,21 @@ def likeness(data: bytes, chunk: Chunk) -> Likeness | None:
     if found is None or _text(found, field) != _PROBE:  # the text of another field of that name
         return None
     first, last = b"data: " + head, tail + b"\n\n"
-    return Likeness(field, head, tail, len(head), -len(tail), first, last, last + first, len(first), -len(last))
+    quote = b'"' + (tail[: tail.find(b'"') + 1] or last)
+    return Likeness(
+        field,
+        head,
+        tail,
+        len(head),
+        -len(tail),
+        first,
+        last,
+        last + first,
+        len(first),
+        -len(last),
+        2 * len(data) + 12,
+        quote,
+    )
 
 
 def _only_text(delta: Delta) -> Field | None:
