@@ -15,6 +15,7 @@ from dragoman.messages.events import BlockDelta, Deltas, Event, InputDelta, Rela
 
 FRAME_LIMIT = 16 * 1024 * 1024  # bytes of one frame, and of the stray text that is kept
 _STRAY_LIMIT = 1024 * 1024
+_MARK = b"\xef\xbb\xbf"  # of the order of bytes
 
 _encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
@@ -78,6 +79,8 @@ class FrameReader:
     event stream (a bare JSON error under status 200) are kept in `stray`.
     """
 
+    __slots__ = ("_begun", "_held_cr", "_plain", "_rest", "_scanned", "stray")
+
     def __init__(self) -> None:
         self.stray = bytearray()
         self._rest = bytearray()
@@ -96,8 +99,14 @@ class FrameReader:
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """Frames completed by `chunk`. Raises ApiError("bad_answer") when one is over `FRAME_LIMIT`."""
-        if self._plain and not self._rest and b"\r" not in chunk and chunk[-2:] == b"\n\n":
-            return self._frames(chunk)  # the common case: whole frames, nothing to keep
+        if not self._begun and not self._rest and chunk and chunk[0] != _MARK[0]:
+            self._begun = True
+            self._plain = b"\r" not in chunk
+        if self._plain and not self._rest and chunk[-2:] == b"\n\n" and b"\r" not in chunk:
+            # The common case: whole frames, nothing to keep; mostly one that is a line.
+            if chunk.find(b"\n") == len(chunk) - 2 and chunk.startswith(b"data: "):
+                return [Frame(chunk[6:-2])]
+            return self._frames(chunk)
         if chunk[-4:] == b"\r\n\r\n" and self.at_border():  # the same in streams whose lines end in both
             whole = chunk.replace(b"\r\n", b"\n")
             if b"\r" not in whole:
@@ -126,10 +135,10 @@ class FrameReader:
         if not self._begun:
             chunk = bytes(self._rest) + chunk
             self._rest.clear()
-            if chunk in (b"", b"\xef", b"\xef\xbb"):
+            if chunk != _MARK and _MARK.startswith(chunk):
                 self._rest += chunk
                 return b""
-            chunk = chunk.removeprefix(b"\xef\xbb\xbf")
+            chunk = chunk.removeprefix(_MARK)
             self._begun = True
             self._plain = b"\r" not in chunk
         if self._held_cr:

@@ -73,12 +73,38 @@ _TYPED_FIELDS = frozenset({"reasoning_content", "reasoning", "reasoning_details"
 class ChatReader:
     """Reads one answer; a `dialects.contract.Reader`. When a method raises, the writer still has the events before."""
 
+    __slots__ = (
+        "_call",
+        "_calls",
+        "_details",
+        "_done",
+        "_field",
+        "_fields",
+        "_frames",
+        "_halves",
+        "_last_call",
+        "_like",
+        "_matched",
+        "_reason",
+        "_refused",
+        "_said",
+        "_say_all",
+        "_say_one",
+        "_seen",
+        "_silent_window",
+        "_tags",
+        "_thinking",
+        "_thought",
+        "_tries",
+        "_typed",
+        "_writer",
+    )
+
     def __init__(self, call: Call, writer: MessageWriter) -> None:
         quirks: Quirks = call.target.quirks
         recall, fields = call.recall, quirks.reasoning_in
         echo = quirks.reasoning_echo != "never" or bool(call.target.facts.reasoning_echo)
         self._call = call
-        self._name = call.target.name
         self._writer = writer
         self._frames = FrameReader()
         self._fields = (fields,) if isinstance(fields, str) else fields
@@ -103,6 +129,10 @@ class ChatReader:
         self._thought: list[str] | None = [] if recall.omit_thinking and echo else None
         self._details: list[dict[str, Any]] = []
         self._said: list[str] | None = [] if quirks.web_search != "none" else None  # for citations, which are offsets
+
+    @property
+    def _name(self) -> str:
+        return self._call.target.name
 
     # The bytes
 
@@ -173,6 +203,9 @@ class ChatReader:
 
     def _frame(self, frame: Frame) -> None:
         data = frame.data
+        if data == b"[DONE]":
+            self._conclude()
+            return
         like = self._like
         if like is not None and data.startswith(like.head) and data.endswith(like.tail) and not frame.event:
             try:
@@ -320,7 +353,7 @@ class ChatReader:
             self._structured(delta)
         content = delta.content
         if content:
-            if isinstance(content, str):
+            if type(content) is str:
                 self._content(content)
             else:
                 for part in content:
@@ -337,11 +370,12 @@ class ChatReader:
             self._tool(ToolCall(index=0, function=delta.function_call), whole=whole)
 
     def _content(self, text: str) -> None:
-        text = self._joined("content", text)
+        if self._halves is not None:
+            text = self._joined("content", text)
         if self._tags is None:
             self._text(text)
-            return
-        self._tagged(self._tags, text)
+        else:
+            self._tagged(self._tags, text)
 
     def _tagged(self, tags: ThinkTags, text: str | None) -> None:
         """Content that may hold `<think>`; None is the end of it."""
@@ -376,14 +410,14 @@ class ChatReader:
                 self._note("lost", "content_part.unknown")
 
     def _tool(self, piece: ToolCall, *, whole: bool) -> None:
-        seal = _thought_signature(piece)
+        seal = _thought_signature(piece.extra_content) if piece.extra_content else None
         if self._thinking or seal is not None:
             self._sign(seal)
         self._like = None  # its text may belong to another call now
         call = self._last_call = self._calls.place(piece, whole=whole)
-        if piece.function is not None and piece.function.arguments:
-            text = written(piece.function.arguments)
-            self._calls.add(call, self._joined(call.key, text))
+        if piece.function is not None and (arguments := piece.function.arguments):
+            text = arguments if type(arguments) is str else written(arguments)
+            self._calls.add(call, text if self._halves is None else self._joined(call.key, text))
 
     def _annotations(self, annotations: list[dict[str, Any]]) -> None:
         for annotation in annotations:
@@ -522,7 +556,8 @@ class ChatReader:
             self._refused = StopDetails(explanation=told)
         if isinstance(choice.stop_reason, str):
             self._matched = choice.stop_reason
-        self._extras(chunk)
+        if choice.error or choice.usage is not None:
+            self._extras(chunk)
         # There is little left to say, so the gateway waits less for it; `_conclude` has the last word on the reason.
         self._writer.finish(STOP_REASON.get(reason, "end_turn"))
 
@@ -614,8 +649,8 @@ def _continues(last: dict[str, Any], item: dict[str, Any]) -> bool:
     return item.get("id") in (None, last.get("id")) or last.get("id") is None
 
 
-def _thought_signature(piece: ToolCall) -> str | None:
-    google = (piece.extra_content or {}).get("google")
+def _thought_signature(extra: dict[str, Any]) -> str | None:
+    google = extra.get("google")
     found = google.get("thought_signature") if isinstance(google, dict) else None
     return found if isinstance(found, str) else None
 

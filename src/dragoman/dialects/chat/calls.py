@@ -37,6 +37,8 @@ class PendingCall:
 class Calls:
     """Tells the writer about tool calls; a key is the call's number in the answer."""
 
+    __slots__ = ("_by_index", "_calls", "_waiting", "_writer")
+
     def __init__(self, writer: MessageWriter) -> None:
         self._writer = writer
         self._calls: list[PendingCall] = []
@@ -73,7 +75,8 @@ class Calls:
             self._announce(self._waiting)
 
     def _begin(self, piece: ToolCall) -> PendingCall:
-        self.settle()
+        if self._waiting is not None:
+            self._announce(self._waiting)
         call = PendingCall(len(self._calls), piece.id or None, self._writer)
         self._calls.append(call)
         if piece.index is not None:

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from dragoman.dialects.chat.wire import Chunk, Delta, decode, decode_text
+from dragoman.dialects.chat.wire import Chunk, Delta, ToolCall, decode, decode_text
 
 Field = Literal["content", "reasoning_content", "reasoning", "arguments"]
 
@@ -116,21 +116,29 @@ def likeness(data: bytes, chunk: Chunk) -> Likeness | None:
 
 def _only_text(delta: Delta) -> Field | None:
     """The one field with text in a delta that holds nothing else."""
+    content, calls = delta.content, delta.tool_calls
+    if content and delta == Delta(content):  # most of them
+        return "content" if isinstance(content, str) else None
+    if calls and delta == Delta(tool_calls=calls):
+        return "arguments" if _only_arguments(calls) else None
     said = [name for name in Delta.__struct_fields__ if getattr(delta, name)]
-    if said == ["content"] and isinstance(delta.content, str):
+    if said == ["content"] and isinstance(content, str):
         return "content"
     if said == ["reasoning_content"]:
         return "reasoning_content"
     if said == ["reasoning"]:
         return "reasoning"
-    if said == ["tool_calls"] and delta.tool_calls is not None and len(delta.tool_calls) == 1:
-        piece = delta.tool_calls[0]
-        function = piece.function
-        if piece.id or piece.extra_content or function is None or function.name:
-            return None
-        if isinstance(function.arguments, str) and function.arguments:
-            return "arguments"
+    if said == ["tool_calls"] and calls is not None and _only_arguments(calls):
+        return "arguments"
     return None
+
+
+def _only_arguments(calls: list[ToolCall]) -> bool:
+    piece = calls[0]
+    function = piece.function
+    if len(calls) > 1 or piece.id or piece.extra_content or function is None or function.name:
+        return False
+    return isinstance(function.arguments, str) and bool(function.arguments)
 
 
 def _text(delta: Delta, field: Field) -> object:
