@@ -62,8 +62,8 @@ class Arguments:
     def close(self, *, cut: bool) -> tuple[str, str | None]:
         """What is left to send, and the code of a note. `cut`: the output limit ended the call; it stays as it is."""
         if self._mode == "stream":
-            known = cut or self._whole == len(self.parts)
-            return self.ready(), None if known or is_object("".join(self.parts)) else "arguments.invalid"
+            known = cut or self._whole == len(self.parts) or is_object("".join(self.parts))
+            return self.ready() if self._unsent else "", None if known else "arguments.invalid"
         text = "".join(self.parts)
         if text.strip() in ("", "{}", "null"):
             return "", None
@@ -72,7 +72,11 @@ class Arguments:
         return mend(text)
 
     def _decide(self) -> None:
-        text = "".join(self.parts).lstrip()
+        text = self.parts[0] if len(self.parts) == 1 else "".join(self.parts)
+        if text.startswith('{"') and (self.complete() or not text.rstrip().endswith("}")):
+            self._stream()  # nearly all of them
+            return
+        text = text.lstrip()
         rest = text[1:].lstrip()
         if text and text[0] != "{":
             self._mode = "hold"
@@ -83,10 +87,13 @@ class Arguments:
         elif rest.startswith('"'):
             # A first fragment that ends like an object and is none may be a whole call that needs mending.
             if len(self.parts) > 1 or not text.rstrip().endswith("}") or self.complete():
-                self._mode = "stream"
-                self._unsent = self.parts.copy()
+                self._stream()
         elif rest and rest[0] != "}":
             self._mode = "hold"
+
+    def _stream(self) -> None:
+        self._mode = "stream"
+        self._unsent = self.parts.copy()
 
 
 def mend(text: str) -> tuple[str, str | None]:

@@ -175,6 +175,8 @@ class MessageWriter:
         elif text and not self.ended:
             if self._call is not None and self._must_wait():
                 self._wait(_TEXT, text)
+            elif self._stop is None:
+                self._show(_TEXT, text)
             else:
                 self._text(text)
 
@@ -396,7 +398,8 @@ class MessageWriter:
         self._space = ""
         self.finished = True
         self._outcome = Outcome("stop_sequence", sequence)
-        self._close_open()
+        if self._kind is not None:
+            self._close_open()
         self._end()
 
     # Tool calls
@@ -411,7 +414,8 @@ class MessageWriter:
         self._own_ids.add(call.id)
         self._open(_TOOL, ToolUseBlock(call.id, call.name))
         self._call = call
-        self._delta(call.arguments.ready())
+        if call.arguments.parts:
+            self._delta(call.arguments.ready())
 
     def _more_arguments(self, call: _Call, fragment: str) -> None:
         """A fragment that may have to wait, or that tells what those before were."""
@@ -431,7 +435,8 @@ class MessageWriter:
     def _close_call(self, call: _Call) -> None:
         cut = self.finished and self._outcome.stop_reason in ("max_tokens", "model_context_window_exceeded")
         rest, note = call.arguments.close(cut=cut)
-        self._delta(rest)
+        if rest:
+            self._delta(rest)
         if note:
             self._note("changed", note)
         call.closed = True
@@ -489,7 +494,8 @@ class MessageWriter:
     # Blocks
 
     def _open(self, kind: str, block: ContentBlock) -> None:
-        self._close_open()
+        if self._kind is not None:
+            self._close_open()
         if self._index + 1 >= BLOCK_LIMIT:
             raise ApiError("bad_answer", f"The upstream sent more than {BLOCK_LIMIT} blocks.")
         if not self.started:
@@ -511,11 +517,10 @@ class MessageWriter:
             self._release_text()
         if not self.ended:
             self._space = ""
-            self._close_open()
+            if self._kind is not None:
+                self._close_open()
 
     def _close_open(self) -> None:
-        if self._kind is None:
-            return
         if self._call is not None:
             self._close_call(self._call)
         elif self._kind is _THINKING:
