@@ -1,6 +1,5 @@
 """The grammar of a Messages stream, as a check that raises AssertionError with the reason."""
 
-import itertools
 from collections.abc import Iterable
 
 from dragoman.messages.events import (
@@ -8,7 +7,6 @@ from dragoman.messages.events import (
     BlockStart,
     BlockStop,
     CitationsDelta,
-    Deltas,
     Event,
     InputDelta,
     MessageDelta,
@@ -36,7 +34,7 @@ def check(events: Iterable[Event], *, whole: bool = True) -> None:
     signed = False
     index = -1
     ids: set[str] = set()
-    for event in itertools.chain.from_iterable(each.each() if isinstance(each, Deltas) else [each] for each in events):
+    for event in events:
         assert not stopped, f"{event} after message_stop"
         if isinstance(event, MessageStart):
             assert not started, "a second message_start"
