@@ -15,6 +15,7 @@ from dragoman.messages.events import BlockDelta, Deltas, Event, InputDelta, Rela
 
 FRAME_LIMIT = 16 * 1024 * 1024  # bytes of one frame, and of the stray text that is kept
 _STRAY_LIMIT = 1024 * 1024
+_AT_ONCE = 16 * 1024  # bytes that are looked at for one run of like frames
 _MARK = b"\xef\xbb\xbf"  # of the order of bytes
 
 _encode = msgspec.json.Encoder().encode
@@ -188,3 +189,22 @@ class FrameReader:
             elif len(self.stray) < _STRAY_LIMIT:
                 self.stray += line + b"\n"
         return Frame(b"\n".join(data), event) if data else None
+
+
+def alike(chunk: bytes, at: int, head: bytes, tail: bytes) -> tuple[list[bytes], int]:
+    """What differs in frames that differ in one place only: all that are at `at` in a row, and where they end.
+
+    `head` and `tail` are what is before and behind it, with the blank line that ends a frame. Few calls on many bytes:
+    comparing what was put together again is cheaper than a look at each frame.
+    """
+    piece = chunk[at : at + _AT_ONCE]
+    frames = piece.split(b"\n\n")
+    del frames[-1]  # what is behind the last blank line
+    start, stop = len(head), 2 - len(tail)
+    found = [frame[start:stop] for frame in frames]
+    whole = head + (tail + head).join(found) + tail
+    if piece.startswith(whole):
+        return found, at + len(whole)
+    line = tail[:-2]
+    count = next((number for number, frame in enumerate(frames) if head + found[number] + line != frame), 0)
+    return found[:count], at + sum(map(len, found[:count])) + count * len(head + tail)

@@ -96,8 +96,8 @@ def event(literal: str, *, id_: str = "c1") -> bytes:
         (b": ping\n\n" + event('"b"'), []),
         (event('"b"') + event('"c"')[:-1], ["b"]),
         (event('"b"') + event('"c","d"'), None),  # no JSON, though a list of such texts would be
-        (event('"b"') + event("3"), ["b"]),
-        (event("3"), []),
+        (event('"b"') + event("3"), None),
+        (event("3"), None),
         (event('"\\ud83d"'), None),
         (event('"b"')[:50], []),
     ],

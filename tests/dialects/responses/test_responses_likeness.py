@@ -87,6 +87,7 @@ def test_the_texts_of_a_read(texts: list[str], ascii_only: bool) -> None:
         OPENAI % (4, b'"a') + OPENAI % (5, b'b"'),
         b"event: response.output_text.delta\ndata: {}\n\n",
         OPENAI % (4, b'"a"') + OPENAI.replace(b"%d", b"%b") % (b"x", b'"b"'),
+        OPENAI % (4, b'"a"') + OPENAI.replace(b"msg_1", b"msg_2") % (5, b'"b"') + OPENAI % (6, b'"c"'),
         OPENAI % (4, b'"%b"' % (b"a" * 20_000)) + OPENAI % (5, b'"b"'),  # longer than what is looked at at once
         OPENAI % (4, b'"a","b"') + OPENAI % (5, b'"c"'),
         OPENAI % (4, b'"a') + OPENAI % (5, b'b"') + OPENAI % (6, b'"c","d"'),
@@ -108,7 +109,6 @@ def test_what_is_not_alike_is_not_taken_for_it(chunk: bytes) -> None:
         (OPENAI % (5, b'"b"'))[:-10],
         (OPENAI % (5, b'"b"'))[:20],
         b"\n" + OPENAI % (5, b'"b"'),
-        OPENAI.replace(b"msg_1", b"msg_2") % (5, b'"b"') + OPENAI % (6, b'"c"'),
     ],
 )
 @pytest.mark.parametrize("before", [b"", b": comment\n\n"])

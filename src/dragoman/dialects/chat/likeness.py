@@ -10,11 +10,11 @@ import msgspec
 from msgspec import Struct
 
 from dragoman.dialects.chat.wire import Chunk, Delta, ToolCall, decode, decode_text
+from dragoman.messages import sse
 
 Field = Literal["content", "reasoning_content", "reasoning", "arguments"]
 
 _decode_texts = msgspec.json.Decoder(list[str]).decode
-_AT_ONCE = 16 * 1024  # bytes that are searched for one run of events
 _PROBE = "\x01likeness"
 _PROBE_JSON = msgspec.json.encode(_PROBE)
 
@@ -30,11 +30,9 @@ class Likeness(Struct, frozen=True, gc=False):
     # The same in an event's bytes, as servers mostly write it: in one line, with a blank line behind it
     first: bytes
     last: bytes
-    border: bytes  # the end of one event and the begin of the next
     begin: int  # length of first
     end: int  # minus the length of last
     twice: int  # bytes; two events have more
-    quote: bytes  # the end of a text and what follows it, up to the next quote
 
     def text(self, event: bytes) -> str | None:
         """The text of one whole event; None when it is another one, or when there is a doubt."""
@@ -49,25 +47,11 @@ class Likeness(Struct, frozen=True, gc=False):
     def texts(self, chunk: bytes, at: int = 0) -> tuple[list[str], int]:
         """The texts of the events at `at` that are of this likeness, and where they end.
 
-        None, and the end of the chunk, when there is a doubt: then all of it is to be read the long way. Between two
-        texts there are as many bytes as between any other two, so only the texts are searched through.
+        None, and the end of the chunk, when there is a doubt: then all of it is to be read the long way.
         """
         if not chunk.startswith(self.first, at):
             return [], at
-        find, quote, border, limit = chunk.find, self.quote, self.border, at + _AT_ONCE
-        gap = len(border)
-        literals = []
-        begin = at + self.begin
-        while stop := find(quote, begin, limit) + 1:
-            following = stop + gap
-            if chunk[stop:following] != border:
-                break
-            literals.append(chunk[begin:stop])
-            begin = following
-        end = begin - self.begin
-        if stop and chunk.startswith(self.last, stop):
-            literals.append(chunk[begin:stop])
-            end = stop + len(self.last)
+        literals, end = sse.alike(chunk, at, self.first, self.last)
         try:
             # No string holds a line feed: two that are no literals cannot become one.
             texts = _decode_texts(b"[%b]" % b",\n".join(literals))
@@ -97,21 +81,7 @@ def likeness(data: bytes, chunk: Chunk) -> Likeness | None:
     if found is None or _text(found, field) != _PROBE:  # the text of another field of that name
         return None
     first, last = b"data: " + head, tail + b"\n\n"
-    quote = b'"' + (tail[: tail.find(b'"') + 1] or last)
-    return Likeness(
-        field,
-        head,
-        tail,
-        len(head),
-        -len(tail),
-        first,
-        last,
-        last + first,
-        len(first),
-        -len(last),
-        2 * len(data) + 12,
-        quote,
-    )
+    return Likeness(field, head, tail, len(head), -len(tail), first, last, len(first), -len(last), 2 * (len(data) + 6))
 
 
 def _only_text(delta: Delta) -> Field | None:
