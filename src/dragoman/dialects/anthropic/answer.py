@@ -32,7 +32,6 @@ class AnthropicReader:
     def __init__(self, call: Call, writer: MessageWriter) -> None:
         self.body: bytes | None = None
         self._call = call
-        self._name = call.target.name
         self._writer = writer
         self._frames = Frames()
         self._alias = call.recall.model if call.recall.model != call.target.model else None
@@ -40,16 +39,27 @@ class AnthropicReader:
         self._began = False  # whether any event of a message was seen
         self._stray = b""  # what came instead of events
 
+    @property
+    def _name(self) -> str:
+        return self._call.target.name
+
     def feed(self, chunk: bytes) -> list[Event]:
         """The whole frames in the next bytes, as they came. Raises ApiError for an error event.
 
         What follows a message_stop is nobody's.
         """
-        writer = self._writer
-        whole = b"" if writer.ended else self._frames.whole(chunk)
+        writer, frames = self._writer, self._frames
+        if writer.ended:
+            return []
+        # The usual read: whole frames of content.
+        usual = self._began and frames.plain and not frames.held and b"\r" not in chunk
+        if usual and chunk and _CONTENTS.fullmatch(chunk):
+            writer.relay(chunk, content=True)
+            return writer.take()
+        whole = frames.whole(chunk)
         if not whole:
             return []
-        if self._frames.plain:
+        if frames.plain:
             self._pass_on(whole)
         else:
             for frame in each(whole):
