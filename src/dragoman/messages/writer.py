@@ -445,12 +445,9 @@ class MessageWriter:
     # Content that waits
 
     def _must_wait(self) -> bool:
+        """Whether content has to wait for the end of the open call."""
         call = self._call
-        if call is None:
-            return False
-        if self._waiting:
-            return True
-        return not call.arguments.complete()
+        return call is not None and (bool(self._waiting) or not call.arguments.complete())
 
     def _wait(self, kind: str, text: str) -> None:
         self._count_waiting(len(text))

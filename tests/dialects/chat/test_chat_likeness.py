@@ -30,6 +30,7 @@ def frame(delta: Any, **more: Any) -> bytes:
         ({"content": None, "reasoning_content": "hi"}, "reasoning_content"),
         ({"content": "", "reasoning": "hi"}, "reasoning"),
         ({"tool_calls": [{"index": 0, "function": {"arguments": "hi"}}]}, "arguments"),
+        ({"content": "", "tool_calls": [{"index": 0, "function": {"arguments": "hi"}}]}, "arguments"),
     ],
 )
 def test_a_frame_with_one_text_shows_what_surrounds_it(delta: dict[str, Any], field: str) -> None:
@@ -123,6 +124,16 @@ def test_like_events_end_at_a_stop_sequence(together: int) -> None:
     message = fold(reading.events)
     assert (message.stop_sequence, message.content) == ("ef", [TextBlock("abcd")])
     assert reading.feed(event('"x"')).events == reading.events
+
+
+@pytest.mark.parametrize("together", [1, 4, 9])
+def test_like_events_that_are_looked_at_end_at_a_stop_sequence(together: int) -> None:
+    events = [event(f'"{text}"') for text in ("a", "b", "", "c", "d", "e", "f", "g", "h")]
+    reading = Reading(recall={"stop_sequences": ("ef",)}, think_tags=True)
+    reading.feed(*(b"".join(events[at : at + together]) for at in range(0, 9, together)))
+    assert reading.writer.ended
+    message = fold(reading.events)
+    assert (message.stop_sequence, message.content) == ("ef", [TextBlock("abcd")])
 
 
 def test_it_is_used_and_given_up_where_it_does_not_help(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,9 @@ def test_the_texts_of_a_read(texts: list[str], ascii_only: bool) -> None:
     ],
 )
 def test_what_is_not_alike_is_not_taken_for_it(chunk: bytes) -> None:
-    assert known(OPENAI % (3, b'"x"')).texts(chunk) == ([], 0)
+    like = known(OPENAI % (3, b'"x"'))
+    assert like.texts(chunk) == ([], 0)
+    assert like.text(chunk) is None
 
 
 @pytest.mark.parametrize(

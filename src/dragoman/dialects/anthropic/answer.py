@@ -22,6 +22,7 @@ from dragoman.messages.writer import MessageWriter
 HELD_LIMIT = 16 * 1024 * 1024  # bytes that wait for the first content, and of what came instead of events
 STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
+_MODEL = b'"model"'
 _CONTENT = b"event: content_block_"
 _CONTENTS = re.compile(rb"(?:event: content_block_.*\n.+\n\n)*+")  # as everybody writes them: two lines, no others
 
@@ -76,7 +77,7 @@ class AnthropicReader:
         if self._call.stream:
             raise self._other_form("a whole message where a stream was asked for")
         self._account(found.usage)
-        self.body = self._renamed(body)
+        self.body = self._renamed(body, found.model)
         self._writer.relay(b"", outcome=wire.outcome(found.stop_reason, found.stop_sequence), end=True)
         return []
 
@@ -151,7 +152,8 @@ class AnthropicReader:
         message = found.message if isinstance(found.message, dict) else {}
         self._account(message.get("usage"))
         if self._alias is not None and "model" in message:
-            frame = edited(frame, {"message": {"model": msgspec.json.encode(self._alias)}})
+            name = msgspec.json.encode(self._alias)
+            frame = _plainly(frame, message["model"], name) or edited(frame, {"message": {"model": name}})
         self._writer.relay(frame)
 
     def _hold(self, frame: bytes) -> None:
@@ -171,11 +173,11 @@ class AnthropicReader:
         if usage is not None:
             self._writer.usage(usage)
 
-    def _renamed(self, body: bytes) -> bytes:
+    def _renamed(self, body: bytes, model: object) -> bytes:
         if self._alias is None:
             return body
         try:
-            return edit.with_model(body, self._alias)
+            return _plainly(body, model, msgspec.json.encode(self._alias)) or edit.with_model(body, self._alias)
         except msgspec.DecodeError:  # it names no model
             return body
 
@@ -189,3 +191,14 @@ class AnthropicReader:
     def _other_form(self, what: str) -> ApiError:
         """Asking once more would give the same, and cost the same."""
         return ApiError("bad_answer", f"{self._name} sent {what}.", should_retry=False)
+
+
+def _plainly(text: bytes, model: object, name: bytes) -> bytes | None:
+    """The JSON with `name` in place of `model`, where it stands behind the only "model" of the text, as it mostly does.
+
+    None: only reading the whole text tells which one is meant.
+    """
+    if not isinstance(model, str) or text.count(_MODEL) != 1:
+        return None
+    was = b"%b:%b" % (_MODEL, msgspec.json.encode(model))
+    return text.replace(was, b"%b:%b" % (_MODEL, name)) if was in text else None

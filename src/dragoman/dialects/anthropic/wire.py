@@ -28,6 +28,7 @@ class Seen(Struct):
 
     type: Any = None
     message: Any = None
+    model: Any = None
     delta: Any = None
     usage: Any = None
     error: Any = None

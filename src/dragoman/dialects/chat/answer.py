@@ -251,17 +251,14 @@ class ChatReader:
         # Texts that nobody but the writer looks at. Only frames of other kinds can change that: they forget it.
         if like is None or self._halves is not None:
             return
-        if like.field == "arguments":
-            call = self._last_call
-            if call is not None and call.announced:
-                self._say_one, self._say_all = call.add, call.add_all
-        elif self._calls.settled():
-            writer = self._writer
-            if like.field == "content":
-                if self._tags is None and self._said is None and not self._thinking:
-                    self._say_one, self._say_all = writer.text, writer.texts
-            elif like.field in self._fields and self._thinking and self._thought is None:
-                self._say_one, self._say_all = writer.thinking, writer.thoughts
+        writer, call, thinks = self._writer, self._last_call, self._thinking
+        if like.field == "arguments" and call is not None:
+            self._say_one, self._say_all = call.add, call.add_all
+        elif like.field == "content":
+            if self._tags is None and self._said is None and not thinks and self._calls.settled():
+                self._say_one, self._say_all = writer.text, writer.texts
+        elif like.field in self._fields and thinks and self._thought is None and self._calls.settled():
+            self._say_one, self._say_all = writer.thinking, writer.thoughts
 
     def _say(self, text: str) -> None:
         """The text of a frame that is like the last one that was decoded."""
@@ -415,8 +412,8 @@ class ChatReader:
             self._sign(seal)
         self._like = None  # its text may belong to another call now
         call = self._last_call = self._calls.place(piece, whole=whole)
-        if piece.function is not None and (arguments := piece.function.arguments):
-            text = arguments if type(arguments) is str else written(arguments)
+        if piece.function is not None and piece.function.arguments:
+            text = written(piece.function.arguments)
             self._calls.add(call, text if self._halves is None else self._joined(call.key, text))
 
     def _annotations(self, annotations: list[dict[str, Any]]) -> None:
@@ -556,8 +553,7 @@ class ChatReader:
             self._refused = StopDetails(explanation=told)
         if isinstance(choice.stop_reason, str):
             self._matched = choice.stop_reason
-        if choice.error or choice.usage is not None:
-            self._extras(chunk)
+        self._extras(chunk)
         # There is little left to say, so the gateway waits less for it; `_conclude` has the last word on the reason.
         self._writer.finish(STOP_REASON.get(reason, "end_turn"))
 

@@ -196,14 +196,15 @@ class Likeness:
 
     def _settle(self, usage: bytes) -> bool:
         """Where the digits that grow are, now that they are those of `usage`. False: a counter lacks all of them."""
-        start, end = len(usage), len(usage)
+        runs: list[re.Match[bytes]] = []
         if self._known:
             runs, known = list(_RUNS.finditer(usage)), _RUNS.findall(self._known)
             if len(runs) != len(known):
                 return False
             self._grows |= {number for number, run in enumerate(runs) if run[0] != known[number]}
-            if self._grows:
-                start, end = runs[min(self._grows)].start(), runs[max(self._grows)].end()
+        start, end = len(usage), len(usage)
+        if self._grows:
+            start, end = runs[min(self._grows)].start(), runs[max(self._grows)].end()
         self._known, self._grown = usage, usage[start:end]
         self._from, self._to = start, end
         self._before, self._after = self._middle + usage[:start], usage[end:] + self._last
