@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
-from dragoman.dialects.chat import errors
+from dragoman.dialects.chat import details, errors
 from dragoman.dialects.chat.calls import Calls, PendingCall, written
+from dragoman.dialects.chat.finish import FAILED, STOP_REASON
 from dragoman.dialects.chat.likeness import Likeness, likeness
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.chat.tags import ThinkTags
@@ -33,37 +34,6 @@ from dragoman.messages.lenient import Halves, parse
 from dragoman.messages.notes import Grade, Note
 from dragoman.messages.sse import Frame, FrameReader
 from dragoman.messages.writer import MessageWriter
-
-# Lower-case; total by a default: anything else ends the turn, with a note. The writer turns "end_turn" into "tool_use"
-# when there are calls, because many servers say "stop" then.
-STOP_REASON: dict[str, StopReason] = {
-    "stop": "end_turn",
-    "": "end_turn",
-    "eos": "end_turn",  # Together
-    "eos_token": "end_turn",  # TGI
-    "end_turn": "end_turn",
-    "stop_sequence": "end_turn",
-    "tool_calls": "end_turn",
-    "tool_use": "end_turn",
-    "function_call": "end_turn",
-    "length": "max_tokens",
-    "max_tokens": "max_tokens",
-    "max_output_tokens": "max_tokens",
-    "insufficient_system_resource": "max_tokens",  # DeepSeek
-    "model_length": "model_context_window_exceeded",  # Mistral
-    "model_context_window_exceeded": "model_context_window_exceeded",
-    "content_filter": "refusal",
-    "sensitive": "refusal",  # Z.AI
-    "refusal": "refusal",
-    "safety": "refusal",
-    "recitation": "refusal",
-    "prohibited_content": "refusal",
-    "blocklist": "refusal",
-    "spii": "refusal",
-}
-
-# Reasons that say the answer failed.
-FAILED = frozenset({"error", "network_error", "abort", "malformed_function_call"})
 
 _LEARN_LIMIT = 100  # frames that are looked at for likeness: streams whose frames all differ must not pay for it
 _DONE = (b"[DONE]", b'"[DONE]"', b"[done]")
@@ -399,7 +369,7 @@ class ChatReader:
             self._content(part)
         elif isinstance(part, dict):
             if part.get("type") in ("thinking", "reasoning"):
-                text = _plain(part.get("thinking") or part.get("summary") or part.get("text"))
+                text = details.plain(part.get("thinking") or part.get("summary") or part.get("text"))
                 self._think(self._joined("parts", text), "parts")
             elif isinstance(part.get("text"), str):
                 self._content(part["text"])
@@ -407,7 +377,7 @@ class ChatReader:
                 self._note("lost", "content_part.unknown")
 
     def _tool(self, piece: ToolCall, *, whole: bool) -> None:
-        seal = _thought_signature(piece.extra_content) if piece.extra_content else None
+        seal = details.thought_signature(piece.extra_content) if piece.extra_content else None
         if self._thinking or seal is not None:
             self._sign(seal)
         self._like = None  # its text may belong to another call now
@@ -450,11 +420,12 @@ class ChatReader:
         """OpenRouter's details, LiteLLM's thinking blocks: kept for the way back, shown where no field has the text."""
         if not (delta.reasoning_content or delta.reasoning or delta.other_reasoning):
             for item in delta.reasoning_details or []:
-                self._think(_plain(item.get("text") or item.get("summary")), "reasoning_details")
+                self._think(details.plain(item.get("text") or item.get("summary")), "reasoning_details")
             for item in () if delta.reasoning_details else delta.thinking_blocks or ():
-                self._think(_plain(item.get("thinking")), "thinking_blocks")
+                self._think(details.plain(item.get("thinking")), "thinking_blocks")
         if delta.reasoning_details:
-            self._keep(delta.reasoning_details)
+            details.keep(self._details, delta.reasoning_details)
+            self._thinking = True
 
     def _think(self, text: str, field: str) -> None:
         if not text:
@@ -466,23 +437,6 @@ class ChatReader:
         if self._thought is not None:
             self._thought.append(text)
         self._writer.thinking(text)
-
-    def _keep(self, details: list[dict[str, Any]]) -> None:
-        """OpenRouter wants these back as they were; the pieces of one item become one again.
-
-        https://openrouter.ai/docs/use-cases/reasoning-tokens
-        """
-        for item in details:
-            last = self._details[-1] if self._details else None
-            if last is None or not _continues(last, item):
-                self._details.append(dict(item))
-                continue
-            for name, value in item.items():
-                if name in ("text", "summary") and isinstance(last.get(name), str) and isinstance(value, str):
-                    last[name] += value
-                elif value is not None:
-                    last[name] = value
-        self._thinking = True
 
     def _sign(self, seal: str | None = None) -> None:
         """Closes the reasoning with its state. `seal`: Gemini's thought signature of the call that comes next."""
@@ -624,31 +578,6 @@ class ChatReader:
         note = Note(grade, code)
         if note not in self._writer.notes:
             self._writer.notes.append(note)
-
-
-def _plain(value: Any) -> str:
-    """The text of a string, or of a list of text parts."""
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, list):
-        return ""
-    return "".join(part["text"] for part in value if isinstance(part, dict) and isinstance(part.get("text"), str))
-
-
-def _continues(last: dict[str, Any], item: dict[str, Any]) -> bool:
-    """Whether a reasoning detail is the next piece of the last one."""
-    kind = item.get("type")
-    if kind not in ("reasoning.text", "reasoning.summary") or kind != last.get("type"):
-        return False
-    if item.get("index") != last.get("index"):
-        return False
-    return item.get("id") in (None, last.get("id")) or last.get("id") is None
-
-
-def _thought_signature(extra: dict[str, Any]) -> str | None:
-    google = extra.get("google")
-    found = google.get("thought_signature") if isinstance(google, dict) else None
-    return found if isinstance(found, str) else None
 
 
 def _parsed(text: bytes) -> Any:
