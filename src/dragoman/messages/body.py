@@ -10,9 +10,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct, field
 
-from dragoman.messages.outline import Metadata
+from dragoman.messages.outline import ABSENT, Metadata
 
-NO_RAW = Raw()  # an absent raw field; an explicit null is Raw(b"null")
+NO_RAW = ABSENT  # an absent raw field; an explicit null is Raw(b"null")
 NULL = Raw(b"null")
 VISIBLE = frozenset(range(0x21, 0x7F)) - set(b'"\\u')
 """Second bytes that tell that `Block.text_json` is more than white space; `u` is left out because of null."""
@@ -94,6 +94,9 @@ class Block(Struct, frozen=True, gc=False):
         return said not in (b"null", b"[]", b"{}") and b"false" not in said
 
 
+_block = msgspec.json.Decoder(Block).decode
+
+
 def text_block(text: str, cache_control: CacheControl | None = None) -> Block:
     return Block("text", Raw(msgspec.json.encode(text)), cache_control)
 
@@ -161,6 +164,24 @@ class KnownTools(list[Tool]):
     def __init__(self, tools: list[Tool], json: bytes) -> None:
         super().__init__(tools)
         self.json = json
+
+
+class KnownBlock:
+    """A long block of a system prompt that came again, decoded once and remembered."""
+
+    __slots__ = ("_block", "text")
+
+    def __init__(self, text: bytes) -> None:
+        """`text`: its JSON."""
+        self.text = text
+        self._block: Block | None = None
+
+    @property
+    def block(self) -> Block:
+        """Raises msgspec.DecodeError when its text is something else."""
+        if self._block is None:
+            self._block = _block(self.text)
+        return self._block
 
 
 class ToolChoice(Struct, frozen=True, gc=False):

@@ -20,7 +20,7 @@ from msgspec import Raw
 
 from dragoman.messages.beginning import beginning_of
 from dragoman.messages.body import NULL, Block, Body, KnownTools, Source, Tool, Turn
-from dragoman.messages.decoding import known_tools
+from dragoman.messages.known import known_tools
 
 UNIT = 128  # this many units of `_COSTS` are one token
 _SAMPLE = 4_096  # characters measured of a longer text; half of that misses a body by 23 % already
@@ -105,7 +105,7 @@ def tokens(body: Body) -> int:
     beginning = beginning_of(body.messages)
     measured = 0
     if beginning is not None:
-        known = beginning.turns
+        known = beginning.decoded().turns
         measured, sum_.units, sum_.size = beginning.value("units", lambda before: _sum_of(known, before))
     texts: list[str] = []
     literals: list[Raw] = []

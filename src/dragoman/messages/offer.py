@@ -11,12 +11,12 @@ from typing import Literal
 from msgspec import Raw, Struct
 
 from dragoman.messages import schema
-from dragoman.messages.beginning import beginning_of, called
+from dragoman.messages.beginning import all_called, system_turns
 from dragoman.messages.body import NO_RAW, Body, KnownTools, Tool
 from dragoman.messages.client_tools import client_tool
-from dragoman.messages.decoding import known_tools
 from dragoman.messages.deferred import loaded_tools
 from dragoman.messages.errors import ApiError
+from dragoman.messages.known import known_tools
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Grade, Note
 
@@ -69,11 +69,7 @@ class Offer(Struct):
     def names(self, body: Body, *, limit: int, begins: bool = False) -> Names:
         """The names of all tools that are offered now or were called before. `limit` and `begins`: see `Names.of`."""
         names = {tool.name for tool in self.tools}
-        beginning = beginning_of(body.messages)
-        if beginning is None:
-            names |= called(body.messages)
-        else:
-            names |= beginning.names | called(body.messages[len(beginning.turns) :])
+        names |= all_called(body.messages)
         return Names.of(names, limit=limit, begins=begins)
 
 
@@ -147,7 +143,7 @@ def usual(json: bytes, *, inline: bool, strict: Strict) -> Usual | None:
 
 def _has_system_turn(body: Body) -> bool:
     """System turns can bring tools of their own."""
-    return any(isinstance(turn.content, list) for turn in body.messages if turn.role == "system")
+    return any(isinstance(turn.content, list) for turn in system_turns(body.messages))
 
 
 def _offered(tool: Tool, notes: list[Note], place: str, *, inline: bool, strict: Strict) -> Offered | None:

@@ -9,8 +9,9 @@ from msgspec import Struct
 from dragoman.messages import decoding
 from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
+from dragoman.messages.known import Parts
 from dragoman.messages.notes import Note
-from dragoman.messages.outline import Head, Metadata, Outline
+from dragoman.messages.outline import Head, Metadata, Outline, wants_thinking
 
 Value = TypeVar("Value")
 
@@ -43,8 +44,12 @@ class Request(Struct, frozen=True, dict=True):
     headers: tuple[tuple[bytes, bytes], ...] = ()  # the caller's own that an upstream of Messages may see
 
     @_once
+    def _parts(self) -> Parts | None:
+        return decoding.parts(self.raw)
+
+    @_once
     def _decoded(self) -> tuple[Body, tuple[Note, ...]]:
-        body, notes = decoding.body(self.raw)
+        body, notes = decoding.body(self.raw, self._parts)
         if body.max_tokens is None and not self.counting:
             raise ApiError("invalid_request", "max_tokens: Field required")
         return body, notes
@@ -57,15 +62,16 @@ class Request(Struct, frozen=True, dict=True):
     def outline(self) -> Outline | None:
         """What the turns are made of; None where the body is so odd that only its upstream can say what is wrong."""
         try:
-            return decoding.outline(self.raw)
+            return decoding.outline(self.raw, self._parts)
         except ApiError:
             return None
 
     @_once
-    def _head(self) -> Body | Head:
-        if "body" in self.__dict__:
-            return self.body
-        return self.outline or decoding.head(self.raw)
+    def _head(self) -> Head:
+        if self._parts is not None:
+            found: Head = self._parts.head
+            return found
+        return decoding.head(self.raw)
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -82,7 +88,7 @@ class Request(Struct, frozen=True, dict=True):
 
     @property
     def thinks(self) -> bool:
-        return self.outline is not None and self.outline.thinks
+        return wants_thinking(self._head.thinking)
 
     @property
     def max_tokens(self) -> int | None:

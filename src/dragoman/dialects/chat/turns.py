@@ -95,7 +95,7 @@ def _known(turns: list[Turn], target: Target, names: Names) -> Form | None:
     if beginning is None:
         return None
     key = "chat", target.quirks, target.facts, target.state_scope, names.back
-    return beginning.value(key, lambda before: _longer(beginning.turns, before or NO_FORM, target, names))
+    return beginning.value(key, lambda before: _longer(beginning.decoded().turns, before or NO_FORM, target, names))
 
 
 def _longer(known: list[Turn], before: Form, target: Target, names: Names) -> Form | None:

@@ -83,7 +83,7 @@ def _known(turns: list[Turn], target: Target, names: Names) -> Form | None:
     if beginning is None or quirks.system != "instruction":  # else the system prompt comes first of the contents
         return None
     key = "gemini", quirks, target.facts, target.state_scope, names.back
-    return beginning.value(key, lambda before: _longer(beginning.turns, before or NO_FORM, target, names))
+    return beginning.value(key, lambda before: _longer(beginning.decoded().turns, before or NO_FORM, target, names))
 
 
 def _longer(known: list[Turn], before: Form, target: Target, names: Names) -> Form | None:
