@@ -17,11 +17,10 @@ from dragoman.dialects.chat.body import CalledFunction, File, Message, Part, Too
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
 from dragoman.messages import fields
-from dragoman.messages.beginning import beginning_of
 from dragoman.messages.body import NO_RAW, Block, Body, CacheControl, Source, Turn
 from dragoman.messages.conversation import Settled, Spot, path, settle_on, system_text, thinking_owner
 from dragoman.messages.errors import ApiError
-from dragoman.messages.form import NO_FORM, Form
+from dragoman.messages.form import NO_FORM, Form, known_form
 from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import Names, tool_id
 from dragoman.messages.notes import Note
@@ -90,12 +89,9 @@ def _written(
 
 
 def _known(turns: list[Turn], target: Target, names: Names) -> Form | None:
-    """What is known of the first turns; None also where their form depends on what follows."""
-    beginning = beginning_of(turns)
-    if beginning is None:
-        return None
+    """What is known of the first turns; None also where their form depends on what is around them."""
     key = "chat", target.quirks, target.facts, target.state_scope, names.back
-    return beginning.value(key, lambda before: _longer(beginning.decoded().turns, before or NO_FORM, target, names))
+    return known_form(turns, key, lambda known, before: _longer(known, before, target, names))
 
 
 def _longer(known: list[Turn], before: Form, target: Target, names: Names) -> Form | None:

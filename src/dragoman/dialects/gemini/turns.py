@@ -15,11 +15,10 @@ from dragoman.dialects.gemini.body import Content, FunctionCall, FunctionRespons
 from dragoman.dialects.gemini.parts import IMAGES, PDF, Parts
 from dragoman.dialects.gemini.quirks import Quirks
 from dragoman.dialects.gemini.signatures import SENTINEL, Mark, marks
-from dragoman.messages.beginning import beginning_of
 from dragoman.messages.body import NO_RAW, Block, Body, Turn
 from dragoman.messages.conversation import NO_RESULT, Settled, Spot, path, settle_on, system_text, thinking_owner
 from dragoman.messages.errors import ApiError
-from dragoman.messages.form import NO_FORM, Form
+from dragoman.messages.form import NO_FORM, Form, known_form
 from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import Names, tool_id
 from dragoman.messages.notes import Note
@@ -78,12 +77,10 @@ def _written(body: Body, target: Target, names: Names, notes: list[Note], known:
 
 def _known(turns: list[Turn], target: Target, names: Names) -> Form | None:
     """What is known of the first turns; None also where their form depends on what is around them."""
-    beginning = beginning_of(turns)
-    quirks: Quirks = target.quirks
-    if beginning is None or quirks.system != "instruction":  # else the system prompt comes first of the contents
+    if target.quirks.system != "instruction":  # else the system prompt comes first of the contents
         return None
-    key = "gemini", quirks, target.facts, target.state_scope, names.back
-    return beginning.value(key, lambda before: _longer(beginning.decoded().turns, before or NO_FORM, target, names))
+    key = "gemini", target.quirks, target.facts, target.state_scope, names.back
+    return known_form(turns, key, lambda known, before: _longer(known, before, target, names))
 
 
 def _longer(known: list[Turn], before: Form, target: Target, names: Names) -> Form | None:

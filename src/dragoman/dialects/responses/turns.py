@@ -15,11 +15,10 @@ from dragoman.dialects.contract import Target
 from dragoman.dialects.responses.body import FunctionCall, FunctionCallOutput, Item, Message, Part, Reasoning
 from dragoman.dialects.responses.quirks import Quirks
 from dragoman.messages import fields
-from dragoman.messages.beginning import beginning_of
 from dragoman.messages.body import NO_RAW, Block, Body, CacheControl, Source, Turn
 from dragoman.messages.conversation import NO_RESULT, Settled, Spot, path, settle_on, system_text, thinking_owner
 from dragoman.messages.errors import ApiError
-from dragoman.messages.form import NO_FORM, Form
+from dragoman.messages.form import NO_FORM, Form, known_form
 from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import LEGAL_ID, Names, tool_id
 from dragoman.messages.notes import Note
@@ -36,7 +35,7 @@ class Written(Struct):
     """The input, and the system prompt where it is no part of that."""
 
     items: list[Item | Raw]
-    instructions: str | None
+    instructions: Raw | None
     ids: list[str]  # tool ids of the history, as the caller wrote them
 
 
@@ -76,12 +75,9 @@ def _written(body: Body, target: Target, names: Names, notes: list[Note], known:
 
 
 def _known(turns: list[Turn], target: Target, names: Names) -> Form | None:
-    """What is known of the first turns; None also where their form depends on what follows."""
-    beginning = beginning_of(turns)
-    if beginning is None:
-        return None
+    """What is known of the first turns; None also where their form depends on what is around them."""
     key = "responses", target.quirks, target.facts, target.state_scope, names.back
-    return beginning.value(key, lambda before: _longer(beginning.decoded().turns, before or NO_FORM, target, names))
+    return known_form(turns, key, lambda known, before: _longer(known, before, target, names))
 
 
 def _longer(known: list[Turn], before: Form, target: Target, names: Names) -> Form | None:
@@ -154,7 +150,7 @@ class _Turns:
 
     # System
 
-    def system(self, blocks: list[Block]) -> str | None:
+    def system(self, blocks: list[Block]) -> Raw | None:
         """Instructions; with breakpoints, which need parts, a message at the head of the input instead."""
         if not blocks:
             return None
@@ -162,7 +158,7 @@ class _Turns:
         if self._marks:
             self.items.append(Message(self._system_role, parts))
             return None
-        return "\n\n".join([block.text or "" for block in blocks])
+        return Raw(b'"%b"' % b"\\n\\n".join([memoryview(block.text_json)[1:-1] for block in blocks]))
 
     def inner_system(self, turn: Settled) -> None:
         self.items.append(Message(self._system_role, self._content([self._text(block) for block in turn.blocks])))
