@@ -51,7 +51,7 @@ class Beginning:
 
     __slots__ = ("_newest", "_values", "before", "cost", "count", "end", "end_at", "pieces", "size")
 
-    def __init__(self, text: bytes, count: int, before: "Beginning | None" = None) -> None:
+    def __init__(self, text: bytes | memoryview, count: int, before: "Beginning | None" = None) -> None:
         """`text`: JSON of `count` turns, from the comma in front of them, if they come behind those of `before`."""
         # Decoded blocks keep the text alive that they were decoded from, so it is that of these turns alone.
         head = b"[" if before is None else _BEFORE

@@ -23,10 +23,10 @@ def check_utf8(raw: bytes) -> None:
     if raw.isascii():
         return
     size = len(raw)
+    view = memoryview(raw)
     done = 0
     while done < size:  # in pieces that stay in the processor's cache
-        piece = raw[done : done + _PIECE]
-        done += utf_8_decode(piece, "strict", done + _PIECE >= size)[1]
+        done += utf_8_decode(view[done : done + _PIECE], "strict", done + _PIECE >= size)[1]
 
 
 def depth(raw: bytes) -> int:

@@ -95,9 +95,11 @@ def system_text(system: str | list[Block] | None) -> list[Block]:
     The line differs between requests, so it would keep every prefix cache from hitting, and it means nothing to other
     models. https://code.claude.com/docs/en/llm-gateway-protocol
     """
+    if not system:
+        return []
     if isinstance(system, str):
         system = [text_block(system)]
-    blocks = [block if block.type == "text" else _text(as_text(block), block) for block in system or ()]
+    blocks = [block if block.type == "text" else _text(as_text(block), block) for block in system]
     blocks = [block for block in blocks if not is_empty(block)]
     if blocks and memoryview(blocks[0].text_json)[1 : len(_ATTRIBUTION) + 1] == _ATTRIBUTION:
         rest = (blocks[0].text or "").partition("\n")[2].lstrip("\r\n")
@@ -120,6 +122,17 @@ class Open(Struct, frozen=True):
 
 
 NOTHING_OPEN = Open()
+
+
+def is_plain(turns: list[Turn]) -> bool:
+    """Whether both sides only say strings, in turn, and the user begins and ends: then there is nothing to settle."""
+    role, other = "user", "assistant"
+    for turn in turns:
+        said = turn.content
+        if turn.role != role or not isinstance(said, str) or not said or said.isspace():
+            return False
+        role, other = other, role
+    return role == "assistant"
 
 
 def settle(turns: list[Turn], notes: list[Note], *, fold_system: bool) -> list[Settled]:
@@ -148,12 +161,12 @@ def settle_on(turns: list[Turn], before: Open, notes: list[Note], *, fold_system
     taken = set(before.taken)
     calls = list(before.calls)
     end = before.end
-    answers = [turn.role == "assistant" for turn in turns]
     # Assistant turns, and what lies between them, each as one stretch. Two stretches never merge, even when the one
     # between them was empty: a turn that is sent must not change when turns follow it.
     while end < len(turns):
-        start, is_answer = end, answers[end]
-        while end < len(turns) and answers[end] is is_answer:
+        start, is_answer = end, turns[end].role == "assistant"
+        end += 1
+        while end < len(turns) and (turns[end].role == "assistant") is is_answer:
             end += 1
         content = turns[start].content if end == start + 1 else None
         stretch = range(start, end)

@@ -35,7 +35,10 @@ _Found = TypeVar("_Found")
 
 def head(raw: bytes) -> Head:
     """The few fields that say where a request goes. Raises ApiError("invalid_request")."""
-    return _read_json(raw, lambda text: (_HEAD.decode(text), ()))[0]
+    try:
+        return _HEAD.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return _read_json(raw, lambda text: (_HEAD.decode(text), ()))[0]
 
 
 def parts(raw: bytes) -> Parts | None:
@@ -46,7 +49,12 @@ def parts(raw: bytes) -> Parts | None:
 def outline(raw: bytes, found: Parts | None = None) -> Outline:
     """What a body is made of. `found`: its parts. Raises ApiError("invalid_request")."""
     known = None if found is None else found.outline()
-    return known if known is not None else _read_json(raw, lambda text: (_OUTLINE.decode(text), ()))[0]
+    if known is not None:
+        return known
+    try:
+        return _OUTLINE.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return _read_json(raw, lambda text: (_OUTLINE.decode(text), ()))[0]
 
 
 def body(raw: bytes, found: Parts | None = None) -> tuple[Body, tuple[Note, ...]]:
@@ -54,6 +62,11 @@ def body(raw: bytes, found: Parts | None = None) -> tuple[Body, tuple[Note, ...]
 
     Raises ApiError("invalid_request").
     """
+    if found is None and len(raw) <= _LARGE:
+        try:
+            return _whole(raw), ()
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass  # what is wrong is told, or mended, below
     return _read_json(raw, lambda text: _body(text, found if text is raw else parts(text)))
 
 
@@ -82,22 +95,26 @@ def _read_json(
 
 def _body(raw: bytes, found: Parts | None) -> tuple[Body, tuple[Note, ...]]:
     try:
-        body = (None if found is None else found.body()) or _whole(raw)
-        check(body)
+        body = None if found is None else found.body()
+        if body is None:
+            body = _whole(raw)
+        else:
+            check(body)
     except msgspec.ValidationError:
         # A block type that is not known here may give our fields other shapes. Looked at only when decoding failed.
         known, notes = _with_known_shapes(raw)
         if not notes:
             raise
-        body = _whole(known)
-        check(body)
-        return body, notes
+        return _whole(known), notes
     return body, ()
 
 
 def _whole(raw: bytes) -> Body:
-    check_utf8(raw)
-    return _BODY.decode(raw)
+    if not raw.isascii():
+        check_utf8(raw)
+    body = _BODY.decode(raw)
+    check(body)
+    return body
 
 
 def _with_known_shapes(raw: bytes) -> tuple[bytes, tuple[Note, ...]]:

@@ -308,7 +308,7 @@ def _lasting(turns: list[Raw]) -> int:
     return count
 
 
-def _text_of(turns: list[Raw], raw: bytes, begin: int) -> bytes | None:
+def _text_of(turns: list[Raw], raw: bytes, begin: int) -> memoryview | None:
     """The JSON of these turns, with what stands between and before them, if it is at `begin`."""
     end = begin
     for turn in turns:
@@ -317,7 +317,7 @@ def _text_of(turns: list[Raw], raw: bytes, begin: int) -> bytes | None:
         if not raw.startswith(turn, end):
             return None
         end += len(turn)
-    return raw[begin:end]
+    return memoryview(raw)[begin:end]
 
 
 def _prompt(system: Raw, raw: bytes) -> _Places:

@@ -65,12 +65,19 @@ class Offer(Struct):
     fetch: Tool | None = None
     removed: bool = False  # a tool was asked for that only its own vendor runs
     json: bytes = b""  # of `KnownTools`, where `tools` are what `usual` says of it, and perhaps more
+    usual_names: frozenset[str] = frozenset()  # of those that `usual` says
 
     def names(self, body: Body, *, limit: int, begins: bool = False) -> Names:
         """The names of all tools that are offered now or were called before. `limit` and `begins`: see `Names.of`."""
-        names = {tool.name for tool in self.tools}
-        names |= all_called(body.messages)
-        return Names.of(names, limit=limit, begins=begins)
+        called = all_called(body.messages)
+        if len(self.tools) == len(self.usual_names) and called <= self.usual_names:
+            return _names(self.usual_names, limit=limit, begins=begins)
+        return _names(called.union([tool.name for tool in self.tools]), limit=limit, begins=begins)
+
+
+@lru_cache(maxsize=64)  # agents have the same tools with every request
+def _names(names: frozenset[str], *, limit: int, begins: bool) -> Names:
+    return Names.of(names, limit=limit, begins=begins)
 
 
 class Usual(Struct, frozen=True):
@@ -78,6 +85,7 @@ class Usual(Struct, frozen=True):
 
     tools: tuple[Offered, ...]
     notes: tuple[Note, ...]
+    names: frozenset[str]
 
 
 def offer(body: Body, means: Means, notes: list[Note]) -> Offer:
@@ -122,7 +130,7 @@ def _remembered(body: Body, means: Means, notes: list[Note]) -> Offer | None:
     if known is None:
         return None
     notes += known.notes
-    return Offer(list(known.tools), json=body.tools.json)
+    return Offer(list(known.tools), json=body.tools.json, usual_names=known.names)
 
 
 @lru_cache(maxsize=64)  # agents send the same tools with every request, and they are half of it
@@ -138,7 +146,7 @@ def usual(json: bytes, *, inline: bool, strict: Strict) -> Usual | None:
         if offered is None:
             return None
         tools.append(offered)
-    return Usual(tuple(tools), tuple(notes))
+    return Usual(tuple(tools), tuple(notes), frozenset([tool.name for tool in tools]))
 
 
 def _has_system_turn(body: Body) -> bool:

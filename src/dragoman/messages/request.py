@@ -68,10 +68,8 @@ class Request(Struct, frozen=True, dict=True):
 
     @_once
     def _head(self) -> Head:
-        if self._parts is not None:
-            found: Head = self._parts.head
-            return found
-        return decoding.head(self.raw)
+        found: Head = decoding.head(self.raw) if self._parts is None else self._parts.head
+        return found
 
     @property
     def notes(self) -> tuple[Note, ...]:

@@ -18,7 +18,7 @@ from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
 from dragoman.messages import fields
 from dragoman.messages.body import NO_RAW, Block, Body, CacheControl, Source, Turn
-from dragoman.messages.conversation import Settled, Spot, path, settle_on, system_text, thinking_owner
+from dragoman.messages.conversation import Settled, Spot, is_plain, path, settle_on, system_text, thinking_owner
 from dragoman.messages.errors import ApiError
 from dragoman.messages.form import NO_FORM, Form, known_form
 from dragoman.messages.instructions import CONTINUE
@@ -71,6 +71,8 @@ def _written(
     quirks: Quirks = target.quirks
     turns = _Turns(target, names, notes)
     turns.system(system_text(body.system), instruction)
+    if known is NO_FORM and body.cache_control is None and is_plain(body.messages) and turns.say(body.messages):
+        return Written(turns.messages, [])
     turns.messages += known.items
     turns.ids += known.ids
     notes += known.settling
@@ -227,6 +229,12 @@ class _Turns:
                     part.cache_control["ttl"] = wanted.ttl
             if wanted.ttl and part.cache_control is not None and "ttl" not in part.cache_control:
                 self._notes.append(Note("ignored", "cache_control.ttl"))
+
+    def say(self, turns: list[Turn]) -> bool:
+        """Turns that are plain. False where breakpoints make parts of them."""
+        if not self._marks:
+            self.messages += [Message(turn.role, turn.content) for turn in turns]  # type: ignore[arg-type]
+        return not self._marks
 
     # Assistant
 

@@ -7,6 +7,8 @@ https://ai.google.dev/api/caching#Content, https://ai.google.dev/gemini-api/docs
 https://ai.google.dev/gemini-api/docs/thought-signatures
 """
 
+from typing import Any
+
 import msgspec
 from msgspec import Raw, Struct
 
@@ -16,7 +18,16 @@ from dragoman.dialects.gemini.parts import IMAGES, PDF, Parts
 from dragoman.dialects.gemini.quirks import Quirks
 from dragoman.dialects.gemini.signatures import SENTINEL, Mark, marks
 from dragoman.messages.body import NO_RAW, Block, Body, Turn
-from dragoman.messages.conversation import NO_RESULT, Settled, Spot, path, settle_on, system_text, thinking_owner
+from dragoman.messages.conversation import (
+    NO_RESULT,
+    Settled,
+    Spot,
+    is_plain,
+    path,
+    settle_on,
+    system_text,
+    thinking_owner,
+)
 from dragoman.messages.errors import ApiError
 from dragoman.messages.form import NO_FORM, Form, known_form
 from dragoman.messages.instructions import CONTINUE
@@ -63,6 +74,8 @@ def _written(body: Body, target: Target, names: Names, notes: list[Note], known:
     """The same. `known`: what the conversation began with. None when the user says nothing right behind it."""
     turns = _Turns(target, names, notes, known)
     system = turns.system(system_text(body.system))
+    if known is NO_FORM and body.cache_control is None and is_plain(body.messages) and turns.say(body.messages):
+        return Written([*turns.contents], system, [])
     notes += known.settling
     settled, _ = settle_on(body.messages, known.open, notes, fold_system=True)
     notes += known.notes
@@ -175,6 +188,15 @@ class _Turns:
             return Content([lead])
         self._lead = lead
         return None
+
+    def say(self, turns: list[Turn]) -> bool:
+        """Turns that are plain. False where the system prompt comes first of the user's."""
+        if self._lead is not None:
+            return False
+        for turn in turns:
+            text: Any = turn.content
+            self.contents.append(Content([Part(text)], "user" if turn.role == "user" else "model"))
+        return True
 
     # Model
 

@@ -16,7 +16,16 @@ from dragoman.dialects.responses.body import FunctionCall, FunctionCallOutput, I
 from dragoman.dialects.responses.quirks import Quirks
 from dragoman.messages import fields
 from dragoman.messages.body import NO_RAW, Block, Body, CacheControl, Source, Turn
-from dragoman.messages.conversation import NO_RESULT, Settled, Spot, path, settle_on, system_text, thinking_owner
+from dragoman.messages.conversation import (
+    NO_RESULT,
+    Settled,
+    Spot,
+    is_plain,
+    path,
+    settle_on,
+    system_text,
+    thinking_owner,
+)
 from dragoman.messages.errors import ApiError
 from dragoman.messages.form import NO_FORM, Form, known_form
 from dragoman.messages.instructions import CONTINUE
@@ -61,6 +70,8 @@ def _written(body: Body, target: Target, names: Names, notes: list[Note], known:
     quirks: Quirks = target.quirks
     turns = _Turns(target, names, notes, known)
     instructions = turns.system(system_text(body.system))
+    if known is NO_FORM and body.cache_control is None and is_plain(body.messages) and turns.say(body.messages):
+        return Written(turns.items, instructions, [])
     turns.items += known.items
     notes += known.settling
     settled, _ = settle_on(body.messages, known.open, notes, fold_system=quirks.mid_system == "fold")
@@ -199,6 +210,12 @@ class _Turns:
             part.prompt_cache_breakpoint = {"mode": "explicit"}
             if wanted.ttl:
                 self._notes.append(Note("ignored", "cache_control.ttl"))
+
+    def say(self, turns: list[Turn]) -> bool:
+        """Turns that are plain. False where breakpoints make parts of them."""
+        if not self._marks:
+            self.items += [Message(turn.role, turn.content) for turn in turns]  # type: ignore[arg-type]
+        return not self._marks
 
     # Assistant
 
