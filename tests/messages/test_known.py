@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman.messages import known
+from dragoman.messages.beginning import odd_turns
 from dragoman.messages.body import Body
 from dragoman.messages.known import Known
 from dragoman.messages.outline import Outline
@@ -235,6 +236,51 @@ def test_a_sign_of_the_callers_own_in_the_system_prompt() -> None:
     end = raw.index(b',"messages":')
     moved = raw[:start] + b"[]" + raw[end:-1] + b',"x":' + raw[start:end] + b"}"
     inside = b'{"model":"m","x":' + raw[start:-1].replace(b',"messages"', b',"system":[],"messages"') + b"}"
-    for odd in (moved, inside, raw[:start] + b'"text"' + raw[end:], raw.replace(b'"max_tokens":5,', b"")):
+    other = raw.replace(b'"system":', b'"sistem":')
+    for odd in (
+        moved,
+        inside,
+        other,
+        other[:-1] + b',"system":[]}',
+        raw[:start] + b'"text"' + raw[end:],
+        raw.replace(b'"max_tokens":5,', b""),
+    ):
         assert outline(remembered, odd) == WHOLE.decode(odd)
         assert decode(odd, counting=True).body == msgspec.json.decode(odd, type=Body)
+
+
+def test_turns_that_only_an_upstream_understands_are_passed_on() -> None:
+    remembered = Known()
+    odd = [{"role": "user", "content": 7}, *[text(each) for each in range(1, 21)]]
+    for _ in range(2):
+        parts = remembered.read(conversation(0, messages=odd))
+        assert parts is not None
+        assert parts.outline() is None
+        assert parts.body() is None
+
+
+def test_messages_of_another_kind_come_first(read: Counted) -> None:
+    remembered = Known()
+    for turns in (20, 22):
+        raw = conversation(turns, tools=None).replace(b'"system":"s"', b'"metadata":{"messages":5},"system":"s"')
+        read.size = 0
+        assert outline(remembered, raw) == WHOLE.decode(raw)
+    assert read.size < len(raw) // 3
+
+
+def test_what_was_passed_on_for_long_is_translated_then() -> None:
+    """And the other way round: each finds what reading all finds."""
+    remembered = Known()
+    cited = {"role": "assistant", "content": [{"type": "text", "text": "c", "citations": []}]}
+    told = {"role": "system", "content": "remember"}
+    all_turns = [*[text(each) for each in range(7)], cited, text(8), told, *[text(each) for each in range(9, 200)]]
+    for turns in range(20, 120, 2):
+        raw = conversation(0, messages=all_turns[:turns])
+        parts = remembered.read(raw)
+        assert parts is not None
+        if turns % 20 == 0:
+            assert parts.body() == msgspec.json.decode(raw, type=Body)
+        found, wanted = parts.outline(), WHOLE.decode(raw)
+        assert found == wanted
+        assert odd_turns(found.messages) == odd_turns(wanted.messages)
+        assert odd_turns(wanted.messages) == [7, 9]

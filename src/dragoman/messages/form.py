@@ -1,14 +1,17 @@
 """What the turns that a conversation began with are in an upstream's language: JSON that is sent again as it is."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Raw, Struct, json
 
 from dragoman.messages.beginning import beginning_of
 from dragoman.messages.body import Turn
 from dragoman.messages.conversation import NOTHING_OPEN, Open
+from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
+
+Value = TypeVar("Value")
 
 _PIECES = 32  # texts that a form is made of, before they become one
 
@@ -56,9 +59,24 @@ def known_form(turns: list[Turn], key: object, longer: Callable[[list[Turn], For
     return beginning.value(key, lambda before: longer(known, before or NO_FORM))
 
 
+def with_form(known: Form | None, notes: list[Note], write: Callable[[Form, list[Note]], Value | None]) -> Value:
+    """The conversation behind what is `known`, as `write` says it; all of it where nothing is said behind that.
+
+    `write` gets the form and a list for its notes, and returns None when nothing is said. Raises
+    ApiError("invalid_request") when nothing is said at all.
+    """
+    for form in (NO_FORM,) if known is None else (known, NO_FORM):
+        found: list[Note] = []
+        said = write(form, found)
+        if said is not None:
+            notes += found
+            return said
+    raise ApiError("invalid_request", "messages: at least one message with content is required")
+
+
 def is_known(items: Sequence[Any]) -> bool:
-    """Whether there is a form in a list of items: it is first, or behind the system prompt."""
-    return any(isinstance(item, Raw) for item in items[:2])
+    """Whether there is a form in a list of items, which is not empty: it is first, or behind the system prompt."""
+    return isinstance(items[0], Raw) or (len(items) > 1 and isinstance(items[1], Raw))
 
 
 def written(first: dict[str, Any], rest: Struct) -> bytes:

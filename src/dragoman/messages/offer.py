@@ -151,7 +151,8 @@ def usual(json: bytes, *, inline: bool, strict: Strict) -> Usual | None:
 
 def _has_system_turn(body: Body) -> bool:
     """System turns can bring tools of their own."""
-    return any(isinstance(turn.content, list) for turn in system_turns(body.messages))
+    turns = system_turns(body.messages)
+    return bool(turns) and any(isinstance(turn.content, list) for turn in turns)
 
 
 def _offered(tool: Tool, notes: list[Note], place: str, *, inline: bool, strict: Strict) -> Offered | None:

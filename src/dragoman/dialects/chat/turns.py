@@ -20,7 +20,7 @@ from dragoman.messages import fields
 from dragoman.messages.body import NO_RAW, Block, Body, CacheControl, Source, Turn
 from dragoman.messages.conversation import Settled, Spot, is_plain, path, settle_on, system_text, thinking_owner
 from dragoman.messages.errors import ApiError
-from dragoman.messages.form import NO_FORM, Form, known_form
+from dragoman.messages.form import NO_FORM, Form, known_form, with_form
 from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import Names, tool_id
 from dragoman.messages.notes import Note
@@ -50,18 +50,11 @@ def write(body: Body, target: Target, names: Names, notes: list[Note], *, instru
 
     Raises ApiError("invalid_request") for what cannot be sent at all, naming the block.
     """
-    known = _known(body.messages, target, names)
-    found: list[Note] = []
-    written = None
-    if known is not None:
-        written = _written(body, target, names, found, instruction=instruction, known=known)
-    if written is None:
-        found = []
-        written = _written(body, target, names, found, instruction=instruction, known=NO_FORM)
-    if written is None:
-        raise ApiError("invalid_request", "messages: at least one message with content is required")
-    notes += found
-    return written
+    return with_form(
+        _known(body.messages, target, names),
+        notes,
+        lambda known, found: _written(body, target, names, found, instruction=instruction, known=known),
+    )
 
 
 def _written(
@@ -283,7 +276,7 @@ class _Turns:
             parts.append(self._other(block, path(spot)))
             return
         raw = block.input
-        arguments = "{}" if raw is NO_RAW else str(memoryview(raw), "utf-8")
+        arguments = "{}" if raw is NO_RAW else str(raw, "utf-8")
         if not arguments.startswith("{"):  # what weak models made of it; every server wants an object
             arguments = "{}" if arguments == "null" else f'{{"input":{arguments}}}'
             self._notes.append(Note("changed", "tool_use.input", path(spot)))

@@ -29,7 +29,7 @@ from dragoman.messages.conversation import (
     thinking_owner,
 )
 from dragoman.messages.errors import ApiError
-from dragoman.messages.form import NO_FORM, Form, known_form
+from dragoman.messages.form import NO_FORM, Form, known_form, with_form
 from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import Names, tool_id
 from dragoman.messages.notes import Note
@@ -58,16 +58,9 @@ def write(body: Body, target: Target, names: Names, notes: list[Note]) -> Writte
 
     Raises ApiError("invalid_request") for what cannot be sent at all, naming the block.
     """
-    known = _known(body.messages, target, names)
-    found: list[Note] = []
-    written = _written(body, target, names, found, known) if known is not None else None
-    if written is None:
-        found = []
-        written = _written(body, target, names, found, NO_FORM)
-    if written is None:
-        raise ApiError("invalid_request", "messages: at least one message with content is required")
-    notes += found
-    return written
+    return with_form(
+        _known(body.messages, target, names), notes, lambda known, found: _written(body, target, names, found, known)
+    )
 
 
 def _written(body: Body, target: Target, names: Names, notes: list[Note], known: Form) -> Written | None:

@@ -27,7 +27,7 @@ from dragoman.messages.conversation import (
     thinking_owner,
 )
 from dragoman.messages.errors import ApiError
-from dragoman.messages.form import NO_FORM, Form, known_form
+from dragoman.messages.form import NO_FORM, Form, known_form, with_form
 from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import LEGAL_ID, Names, tool_id
 from dragoman.messages.notes import Note
@@ -53,16 +53,9 @@ def write(body: Body, target: Target, names: Names, notes: list[Note]) -> Writte
 
     Raises ApiError("invalid_request") for what cannot be sent at all, naming the block.
     """
-    known = _known(body.messages, target, names)
-    found: list[Note] = []
-    written = _written(body, target, names, found, known) if known is not None else None
-    if written is None:
-        found = []
-        written = _written(body, target, names, found, NO_FORM)
-    if written is None:
-        raise ApiError("invalid_request", "messages: at least one message with content is required")
-    notes += found
-    return written
+    return with_form(
+        _known(body.messages, target, names), notes, lambda known, found: _written(body, target, names, found, known)
+    )
 
 
 def _written(body: Body, target: Target, names: Names, notes: list[Note], known: Form) -> Written | None:
@@ -261,7 +254,7 @@ class _Turns:
         id_ = block.id or ""
         self.ids.append(id_)
         raw = block.input
-        arguments = "{}" if raw is NO_RAW else str(memoryview(raw), "utf-8")
+        arguments = "{}" if raw is NO_RAW else str(raw, "utf-8")
         if not arguments.startswith("{"):  # what weak models made of it; every server wants an object
             arguments = "{}" if arguments == "null" else f'{{"input":{arguments}}}'
             self._notes.append(Note("changed", "tool_use.input", path(spot)))
