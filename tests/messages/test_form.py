@@ -1,9 +1,13 @@
 """The form of a beginning: JSON of all its items, with commas between them, however often it became longer."""
 
+from typing import Any
+
 import msgspec
+import pytest
+from msgspec import Raw
 
 from dragoman.messages.conversation import Open
-from dragoman.messages.form import NO_FORM
+from dragoman.messages.form import NO_FORM, written
 from dragoman.messages.notes import Note
 
 
@@ -20,3 +24,16 @@ def test_a_form_grows() -> None:
 
 def test_turns_that_say_nothing_add_no_item() -> None:
     assert NO_FORM.followed_by([], Open(2), [], [], ids=[]).items == ()
+
+
+class Rest(msgspec.Struct, omit_defaults=True):
+    stream: bool | None = None
+
+
+@pytest.mark.parametrize("rest", [Rest(), Rest(stream=True)])
+@pytest.mark.parametrize(
+    "items", [[Raw(b'"a","b"'), "c"], ["a", Raw(b'"b"'), "c"], [Raw(b'"a","b"'), Raw(b'"c"')], ["a", "b", "c"]]
+)
+def test_an_object_is_joined_of_what_is_known(rest: Rest, items: list[Any]) -> None:
+    said = written({"model": "m", "tools": None, "items": items}, rest)
+    assert said == msgspec.json.encode({"model": "m", "items": ["a", "b", "c"]} | msgspec.to_builtins(rest))

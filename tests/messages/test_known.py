@@ -238,10 +238,10 @@ def test_a_sign_of_the_callers_own_in_the_system_prompt() -> None:
     inside = b'{"model":"m","x":' + raw[start:-1].replace(b',"messages"', b',"system":[],"messages"') + b"}"
     other = raw.replace(b'"system":', b'"sistem":')
     for odd in (
-        moved,
-        inside,
-        other,
         other[:-1] + b',"system":[]}',
+        other,
+        inside,
+        moved,
         raw[:start] + b'"text"' + raw[end:],
         raw.replace(b'"max_tokens":5,', b""),
     ):
