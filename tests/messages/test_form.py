@@ -35,5 +35,7 @@ class Rest(msgspec.Struct, omit_defaults=True):
     "items", [[Raw(b'"a","b"'), "c"], ["a", Raw(b'"b"'), "c"], [Raw(b'"a","b"'), Raw(b'"c"')], ["a", "b", "c"]]
 )
 def test_an_object_is_joined_of_what_is_known(rest: Rest, items: list[Any]) -> None:
-    said = written({"model": "m", "tools": None, "items": items}, rest)
-    assert said == msgspec.json.encode({"model": "m", "items": ["a", "b", "c"]} | msgspec.to_builtins(rest))
+    said = written({"model": "m", "none": None, "items": items, "tools": []}, rest)
+    assert said == msgspec.json.encode(
+        {"model": "m", "items": ["a", "b", "c"], "tools": []} | msgspec.to_builtins(rest)
+    )

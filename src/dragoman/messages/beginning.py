@@ -172,7 +172,10 @@ def called(turns: Iterable[Turn]) -> frozenset[str]:
 def all_called(turns: list[Turn]) -> frozenset[str]:
     """The same for all turns of a body."""
     beginning = beginning_of(turns)
-    return called(turns) if beginning is None else beginning.decoded().names | called(turns[beginning.count :])
+    if beginning is None:
+        return called(turns)
+    known, new = beginning.decoded().names, called(turns[beginning.count :])
+    return known | new if new else known
 
 
 def system_turns(turns: list[Turn]) -> list[Turn]:

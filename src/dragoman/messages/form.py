@@ -90,7 +90,7 @@ def written(first: dict[str, Any], rest: Struct) -> bytes:
         if value is None:
             continue
         pieces.append(b'%b"%b":' % (b"," if pieces else b"{", name.encode()))
-        if isinstance(value, list):
+        if isinstance(value, list) and value:
             pieces += _list(value)
         else:
             pieces.append(json.encode(value))
