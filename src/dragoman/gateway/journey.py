@@ -157,6 +157,7 @@ class Journey:
         for task in (self._task, self._ping):
             if task is not None and not task.cancel() and not task.cancelled():
                 task.exception()  # looked at, so that asyncio does not report it
+        self._task = self._ping = None  # their ends hold this
         self._pursuit.close()
         if self.state != "over":
             record.caller_left = True
@@ -174,6 +175,8 @@ class Journey:
             self._failed_to_watch()
         if record.error is not None:
             record.error.forget()
+        if (crash := record.crash) is not None:  # its frames hold this
+            crash.__traceback__ = crash.__context__ = crash.__cause__ = None
 
     # The way of a stream
 

@@ -154,6 +154,7 @@ class Pursuit:
             chunk = await self._read()
         except ApiError as error:
             chunk, broken = b"", error
+            error.forget()  # it holds this frame: a circle
         try:
             if chunk:
                 return reader.feed(chunk)
@@ -273,7 +274,7 @@ class Pursuit:
     async def _send(self, call: Call) -> AnswerLike:
         collaborators = self._collaborators
         self.heard = self._clock()
-        task = self._sender = asyncio.current_task()
+        self._sender = asyncio.current_task()
         try:
             self._signed = await signed(collaborators.signer, call.target, self._caller)
             headers = [*call.headers, *self._signed]
@@ -282,7 +283,7 @@ class Pursuit:
             )
         except asyncio.CancelledError:
             # Taken back when it was only the idle limit, as asyncio.timeout does it.
-            if self._idle and task is not None and task.uncancel() == 0:
+            if self._idle and self._sender is not None and self._sender.uncancel() == 0:
                 raise self._silence() from None
             raise
         finally:

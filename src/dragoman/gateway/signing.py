@@ -67,7 +67,10 @@ class Signing:
         if task is None:
             task = self._fetches[owner] = asyncio.create_task(self._run(target))
             task.add_done_callback(lambda done: self._forget(owner, done))
-        await asyncio.shield(task)
+        try:
+            await asyncio.shield(task)
+        finally:
+            del task  # its failure holds this frame: a circle
         headers = self.headers(target)
         if headers is None:
             text = f"The token for {target.provider} is out of date already. Check the clock of this machine."
@@ -155,3 +158,4 @@ class _Line:
             return await self._ask(call)
         finally:
             self._asking.discard(task)
+            del task  # its end holds this frame: a circle

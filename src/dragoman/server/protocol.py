@@ -104,6 +104,18 @@ class Protocol(HttpToolsProtocol):
         self._unset_deadline()
         if self._patience is not None:
             self._patience.cancel()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Of what will never begin: an answer stands in a circle with what gathers it, a request that waits with this
+        connection. The garbage collector comes late where much is going on, and sockets are large.
+        """
+        for cycle in (self._running, self.cycle, *(waiting for waiting, _ in self.pipeline)):
+            if cycle is not None:
+                cycle.transport = self._open  # type: ignore[assignment]
+        self.pipeline.clear()
+        if self.cycle is not self._running:
+            self.cycle.on_response = lambda: None  # as uvicorn does behind an answer
 
     def data_received(self, data: bytes) -> None:
         if self._over:

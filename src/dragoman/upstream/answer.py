@@ -59,8 +59,10 @@ class Answer:
         try:
             while not self.status:
                 if self._error is not None:
-                    error, self._error = self._error, None  # raised, it holds this; held here, a circle
-                    raise error
+                    try:
+                        raise self._error
+                    finally:
+                        self._error = None  # raised, it holds this frame and with it this: held here, a circle
                 await self._wait()
         except asyncio.CancelledError:
             self._cut()
@@ -131,6 +133,7 @@ class Answer:
         self._error = error
         if self._sending is not None:
             self._sending.stop()
+            self._sending = None  # it holds this, to cut it off
         if self._timer is not None:
             self._timer.cancel()
         self.wake()

@@ -128,6 +128,8 @@ class Upstream:
             if sending.failure is not None and isinstance(error, Lost | OSError):
                 raise sending.failure from None
             raise
+        finally:
+            del sending  # what the pieces raised holds this frame: a circle
         return answer
 
     async def _dial(self, place: Place) -> Connection:

@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
         self.on_body = self.parts.append
         self._early = b""  # came before the first call
         self._listener: Listener | None = None
-        self._parser = self._new_parser()
+        self._parser = cast("HttpResponseParser", None)  # while it is connected: it holds this
         self._fields: list[tuple[bytes, bytes]] = []
         self._interim = 0
         self._drained: asyncio.Future[None] | None = None  # the other side is slow
@@ -149,6 +149,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+        self._parser = self._new_parser()
 
     def data_received(self, data: bytes) -> None:
         listener = self._listener
@@ -192,7 +193,7 @@ class Connection(asyncio.Protocol):
         self.gone = True
         self._lose(exc)
         self.resume_writing()
-        self._parser = cast("HttpResponseParser", None)  # which holds this connection
+        self._parser = cast("HttpResponseParser", None)
         if self.keeper is not None:
             self.keeper.lost(self)
 
