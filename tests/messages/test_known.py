@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dragoman.messages import known
 from dragoman.messages.beginning import odd_turns
 from dragoman.messages.body import Body
+from dragoman.messages.edit import Changes, changed
 from dragoman.messages.known import Known
 from dragoman.messages.outline import Outline
 from dragoman.messages.request import Request, decode
@@ -284,3 +285,19 @@ def test_what_was_passed_on_for_long_is_translated_then() -> None:
         assert found == wanted
         assert odd_turns(found.messages) == odd_turns(wanted.messages)
         assert odd_turns(wanted.messages) == [7, 9]
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_what_is_known_is_put_back_into_a_body_that_is_edited(place: str) -> None:
+    for turns in (20, 22, 24):
+        raw = conversation(turns, system=PROMPT, model="edited", metadata={"user_id": "é"})
+        if place == "last":
+            raw = b'{"temperature":1,' + raw[1:].replace(b'"temperature":0.5,', b"")
+        all_changes: list[Changes] = [
+            {"model": b'"other"'},
+            {"model": None, "version": b'"1"', "temperature": None},
+            {"model": b'"\x7ftools"'},
+            {"messages": {0: None}, "model": b'"x"'},
+        ]
+        for changes in all_changes:
+            assert Request(raw).edited(changes) == changed(raw, changes)

@@ -17,6 +17,7 @@ from msgspec import Raw, Struct
 from dragoman.messages.beginning import Beginning, KnownOutlines, KnownTurns
 from dragoman.messages.body import NO_RAW, Block, Body, KnownBlock, KnownTools, Tool, Turn
 from dragoman.messages.checks import check_tools, check_turns, check_utf8
+from dragoman.messages.edit import Changes, changed
 from dragoman.messages.memory import Memory
 from dragoman.messages.outline import Knobs, Outline, TurnOutline
 
@@ -75,6 +76,10 @@ _ROLE = msgspec.json.Decoder(_Role)
 _Places = list[tuple[int, KnownBlock]]  # blocks of a system prompt, in their order, and where each stands
 
 
+_Cut = tuple[int, int, bytes]  # where what is known stands in a body, from and to, and its sign
+_KNOWN_FIELDS = ("messages", "system", "tools")
+
+
 class _Met:
     """A conversation that was met, and where its parts stood."""
 
@@ -91,17 +96,22 @@ class _Met:
 class Parts:
     """A long body, whose known parts are known and whose other parts are decoded when somebody looks."""
 
-    __slots__ = ("_beginning", "_new", "_prompt", "_tools", "head")
+    __slots__ = ("_beginning", "_cuts", "_new", "_prompt", "_raw", "_rest", "_tools", "head")
 
     def __init__(
         self,
+        texts: "tuple[bytes, bytes, list[_Cut]]",
         head: Any,
         new: list[Raw],
         beginning: Beginning | None,
+        *,
         prompt: dict[bytes, KnownBlock],
         tools: bytes | None,
     ) -> None:
-        """`new`: the turns behind the beginning. `prompt`: the known blocks, by their signs. `tools`: if remembered."""
+        """`texts`: the body, the same without what is known, and what was cut out. `new`: the turns behind the
+        beginning. `prompt`: the known blocks, by their signs. `tools`: if remembered.
+        """
+        self._raw, self._rest, self._cuts = texts
         self.head = head
         """Model, stream, max_tokens and metadata are as in `outline.Head`."""
         self._new = new
@@ -133,6 +143,14 @@ class Parts:
         except msgspec.DecodeError:
             return None
         return Outline(*(*_knobs(self.head), turns))
+
+    def edited(self, changes: Changes) -> bytes:
+        """The body with changes, as `edit.changed` makes them. Raises what that raises."""
+        if changes.keys().isdisjoint(_KNOWN_FIELDS):
+            made = changed(self._rest, changes)
+            if _are_ours(self._cuts, made):
+                return _with(self._raw, self._cuts, made)
+        return changed(self._raw, changes)
 
     def _system(self, raw: Raw) -> Any:
         if self._prompt:
@@ -201,7 +219,7 @@ class Known:
             del new[0]
         text = tools[2] if tools is not None else self._new_tools(raw, head.tools)
         beginning = self._grown(raw, head, new, met, prompt)
-        return Parts(head, new, beginning, blocks, text)
+        return Parts((raw, rest, cuts), head, new, beginning, prompt=blocks, tools=text)
 
     def _find(self, raw: bytes) -> _Met | None:
         """The conversation that begins as this one does: where it stood, or else where the first turn seems to be."""
@@ -258,7 +276,7 @@ class Known:
         self._cost -= met.cost
 
 
-def _without(raw: bytes, cuts: list[tuple[int, int, bytes]]) -> bytes:
+def _without(raw: bytes, cuts: list[_Cut]) -> bytes:
     """`raw` with a sign in place of each cut, in their order. Cuts that overlap leave what is no JSON."""
     if not cuts:
         return raw
@@ -268,6 +286,18 @@ def _without(raw: bytes, cuts: list[tuple[int, int, bytes]]) -> bytes:
         pieces += raw[at:start], sign
         at = end
     return b"".join((*pieces, raw[at:]))
+
+
+def _with(raw: bytes, cuts: list[_Cut], rest: bytes) -> bytes:
+    """`rest` with what stands in `raw` in place of each sign."""
+    whole = memoryview(raw)
+    pieces: list[bytes | memoryview] = []
+    at = 0
+    for start, end, sign in cuts:
+        found = rest.index(sign, at)
+        pieces += rest[at:found], whole[start:end]
+        at = found + len(sign)
+    return b"".join((*pieces, rest[at:]))
 
 
 def _first_turn(raw: bytes) -> int:
@@ -341,7 +371,7 @@ def _sign_in(row: Raw) -> bytes:
     return bytes(row) if len(row) <= len(_BLOCK_SIGNS[0]) else b""
 
 
-def _are_ours(cuts: list[tuple[int, int, bytes]], rest: bytes) -> bool:
+def _are_ours(cuts: list[_Cut], rest: bytes) -> bool:
     """Whether each sign stands in `rest` once: none of them is the caller's."""
     at = -1
     for _ in cuts:

@@ -6,8 +6,9 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
-from dragoman.messages import decoding
+from dragoman.messages import decoding, edit
 from dragoman.messages.body import Body
+from dragoman.messages.edit import Changes
 from dragoman.messages.errors import ApiError
 from dragoman.messages.known import Parts
 from dragoman.messages.notes import Note
@@ -96,6 +97,10 @@ class Request(Struct, frozen=True, dict=True):
     def session(self) -> str | None:
         """A stable name of the conversation, when the client gives one: in a header, else in `metadata.user_id`."""
         return self.named_session or session_of(self._head.metadata)
+
+    def edited(self, changes: Changes) -> bytes:
+        """The raw body with changes. Raises msgspec.DecodeError for what is no JSON."""
+        return edit.changed(self.raw, changes) if self._parts is None else self._parts.edited(changes)
 
 
 def decode(

@@ -122,7 +122,7 @@ def _body(request: Request, target: Target, changes: Changes, notes: list[Note])
         changes = {**_fitted(request, request.outline, target, notes), **changes}
     try:
         if changes:
-            raw = edit.changed(raw, changes)
+            raw = request.edited(changes)
         if quirks.strip:
             raw = _without(raw, quirks.strip, "field.left_out", notes)
         if not quirks.cache_ttl and b'"ttl"' in raw:
