@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from dragoman.messages.body import Turn
 from dragoman.messages.checks import check_turns
+from dragoman.messages.lenient import check_utf8
 from dragoman.messages.outline import TurnOutline, odd
 
 Value = TypeVar("Value")
@@ -102,16 +103,22 @@ class Beginning:
         return None
 
     def decoded(self) -> "Decoded":
-        """Its turns. Raises msgspec.DecodeError when its text is something else, ApiError for what nests too deeply."""
+        """Its turns.
+
+        Raises msgspec.DecodeError when its text is something else, UnicodeDecodeError for what is no UTF-8, and ApiError
+        for what nests too deeply.
+        """
         return self.value("decoded", self._decoded)
 
     def outlined(self) -> "Outlined":
-        """The same for a body that is passed on. Raises msgspec.DecodeError."""
+        """The same for a body that is passed on. Raises msgspec.DecodeError and UnicodeDecodeError."""
         return self.value("outlined", self._outlined)
 
     def _decoded(self, before: "Decoded | None") -> "Decoded":
         known = before or Decoded()
-        new = self._read(_TURNS, before)
+        text = self._text(before)
+        check_utf8(text)
+        new = _TURNS.decode(text)[before is not None :]
         check_turns(new, len(known.turns))
         return Decoded(
             known.turns + new, known.names | called(new), known.system + [turn for turn in new if turn.role == "system"]
@@ -119,16 +126,16 @@ class Beginning:
 
     def _outlined(self, before: "Outlined | None") -> "Outlined":
         known = before or Outlined()
-        new = self._read(_OUTLINES, before)
+        new = _OUTLINES.decode(self._text(before))[before is not None :]
         return Outlined(known.turns + new, known.odd + odd(new, len(known.turns)))
 
-    def _read(self, decoder: msgspec.json.Decoder[list[Value]], before: object) -> list[Value]:
-        """The newest turns, if those `before` them are known, else all."""
+    def _text(self, before: object) -> bytes:
+        """JSON of all turns; of a turn without words and the newest ones, if those `before` them are known."""
         if before is not None:
-            return decoder.decode(self._newest)[1:]
+            return self._newest
         if len(self.pieces) > 1:
-            return decoder.decode(b"[%b]" % b"".join(self.pieces))
-        return decoder.decode(cast("bytes", self.pieces[0].obj))
+            return b"[%b]" % b"".join(self.pieces)
+        return cast("bytes", self.pieces[0].obj)
 
 
 class KnownTurns(list[Turn]):

@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct, field
 
+from dragoman.messages.lenient import check_utf8
 from dragoman.messages.outline import ABSENT, Metadata
 
 NO_RAW = ABSENT  # an absent raw field; an explicit null is Raw(b"null")
@@ -181,8 +182,9 @@ class KnownBlock:
 
     @property
     def block(self) -> Block:
-        """Raises msgspec.DecodeError when its text is something else."""
+        """Raises msgspec.DecodeError when its text is something else, UnicodeDecodeError when it is none."""
         if self._block is None:
+            check_utf8(self.text)
             self._block = _block(self.text)
         return self._block
 

@@ -1,8 +1,7 @@
-"""What decoding does not tell: JSON that nests too deeply, texts that are no strings, bytes that are no UTF-8."""
+"""What decoding does not tell: JSON that nests too deeply, texts that are no strings."""
 
 import re
 import struct
-from codecs import utf_8_decode
 
 import msgspec
 from msgspec import Raw
@@ -14,21 +13,9 @@ NESTING_LIMIT = 100  # levels of JSON that a tool schema or a tool input may hav
 
 _QUOTE = ord('"')
 _first = struct.Struct("B").unpack_from  # cheaper than a memoryview
-_PIECE = 16 * 1024  # bytes that are checked at once
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _SHALLOW = 2 * NESTING_LIMIT  # bytes of JSON that cannot nest deeper: each level takes two brackets
-
-
-def check_utf8(raw: bytes) -> None:
-    """Raises UnicodeDecodeError. The decoder of JSON checks only what it decodes, and raw parts go on as they are."""
-    if raw.isascii():
-        return
-    size = len(raw)
-    view = memoryview(raw)
-    done = 0
-    while done < size:  # in pieces that stay in the processor's cache
-        done += utf_8_decode(view[done : done + _PIECE], "strict", done + _PIECE >= size)[1]
 
 
 def depth(raw: bytes) -> int:

@@ -11,10 +11,10 @@ import msgspec
 from msgspec import Raw
 
 from dragoman.messages.body import TYPES, Block, Body
-from dragoman.messages.checks import check, check_blocks, check_utf8
+from dragoman.messages.checks import check, check_blocks
 from dragoman.messages.errors import ApiError
 from dragoman.messages.known import Known, Parts
-from dragoman.messages.lenient import repair_surrogates
+from dragoman.messages.lenient import check_utf8, repair_surrogates
 from dragoman.messages.notes import Note
 from dragoman.messages.outline import Head, Outline
 
@@ -37,7 +37,7 @@ def head(raw: bytes) -> Head:
     """The few fields that say where a request goes. Raises ApiError("invalid_request")."""
     try:
         return _HEAD.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _read_json(raw, lambda text: (_HEAD.decode(text), ()))[0]
 
 
@@ -53,7 +53,7 @@ def outline(raw: bytes, found: Parts | None = None) -> Outline:
         return known
     try:
         return _OUTLINE.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _read_json(raw, lambda text: (_OUTLINE.decode(text), ()))[0]
 
 

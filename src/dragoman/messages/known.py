@@ -16,8 +16,9 @@ from msgspec import Raw, Struct
 
 from dragoman.messages.beginning import Beginning, KnownOutlines, KnownTurns
 from dragoman.messages.body import NO_RAW, Block, Body, KnownBlock, KnownTools, Tool, Turn
-from dragoman.messages.checks import check_tools, check_turns, check_utf8
+from dragoman.messages.checks import check_tools, check_turns
 from dragoman.messages.edit import Changes, changed
+from dragoman.messages.lenient import check_utf8
 from dragoman.messages.memory import Memory
 from dragoman.messages.outline import Knobs, Outline, TurnOutline
 
@@ -122,8 +123,10 @@ class Parts:
     def body(self) -> Body | None:
         """The whole body; None where something is wrong, which decoding all of it tells better.
 
-        Raises ApiError for JSON that nests too deeply.
+        Raises ApiError for JSON that nests too deeply, and UnicodeDecodeError for what is no UTF-8: nobody looks for
+        that in a body that is passed on.
         """
+        check_utf8(self._rest)
         values = list(_all_fields(self.head))
         try:
             for index, decode, default in _DECODED_LATER:
@@ -140,7 +143,7 @@ class Parts:
         try:
             more = _OUTLINES.decode(b"[%b]" % b",".join(self._new))
             turns = more if self._beginning is None else KnownOutlines(self._beginning, more)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return None
         return Outline(*(*_knobs(self.head), turns))
 
@@ -205,7 +208,6 @@ class Known:
             cuts += [(at, at + len(block.text), sign) for (at, block), sign in zip(prompt, _BLOCK_SIGNS, strict=False)]
             cuts.sort()
         rest = _without(raw, cuts)
-        check_utf8(rest)
         head: Any = _APART.decode(rest)
         if not _are_ours(cuts, rest) or (tools is not None and head.tools != _TOOLS_ROW):
             return None
@@ -381,7 +383,11 @@ def _are_ours(cuts: list[_Cut], rest: bytes) -> bool:
 
 @lru_cache(maxsize=64)  # the same bytes give the same tools, so a memory of them changes nothing but the time it takes
 def known_tools(text: bytes) -> KnownTools | None:
-    """The tools in the JSON `text`. Raises msgspec.ValidationError, and ApiError for schemas that nest too deeply."""
+    """The tools in the JSON `text`.
+
+    Raises msgspec.ValidationError, UnicodeDecodeError for what is no UTF-8, ApiError for schemas that nest too deeply.
+    """
+    check_utf8(text)
     tools: list[Tool] | None = _TOOLS.decode(text)
     check_tools(tools)
     return None if tools is None else KnownTools(tools, text)

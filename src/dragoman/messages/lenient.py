@@ -5,11 +5,16 @@ One odd field must not cost a whole answer: what makes sense is kept, and what c
 
 import json
 import re
-from collections.abc import Hashable
-from typing import Any
+from codecs import utf_8_decode
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Raw
 
+Value = TypeVar("Value")
+
+_PIECE = 16 * 1024  # bytes that are checked at once
 _LONE = re.compile(
     rb"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
@@ -33,6 +38,28 @@ def parse(body: bytes) -> Any:
             raise ValueError("nested too deeply") from error
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+def sound(decode: Callable[[bytes | str], Value], raw: bytes | Raw) -> Value:
+    """What `decode` reads in `raw`, which was cut out of a body that nobody checked: U+FFFD for what is no UTF-8.
+
+    Raises what `decode` raises.
+    """
+    try:
+        return decode(raw)
+    except UnicodeDecodeError:
+        return decode(str(memoryview(raw), "utf-8", "replace"))
+
+
+def check_utf8(raw: bytes) -> None:
+    """Raises UnicodeDecodeError. The decoder of JSON checks only what it decodes, and raw parts go on as they are."""
+    if raw.isascii():
+        return
+    size = len(raw)
+    view = memoryview(raw)
+    done = 0
+    while done < size:  # in pieces that stay in the processor's cache
+        done += utf_8_decode(view[done : done + _PIECE], "strict", done + _PIECE >= size)[1]
 
 
 def repair_surrogates(raw: bytes) -> bytes:

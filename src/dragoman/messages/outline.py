@@ -8,6 +8,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from dragoman.messages.lenient import sound
+
 ABSENT = Raw()
 THINKING = frozenset({"thinking", "redacted_thinking"})
 _LOOKED_AT = THINKING | {"web_search_tool_result"}
@@ -71,13 +73,13 @@ class _Thinking(Struct, frozen=True, gc=False):
     type: str
 
 
-_THINKING = msgspec.json.Decoder(_Thinking)
+_thinking = msgspec.json.Decoder(_Thinking).decode
 
 
 def wants_thinking(raw: Raw) -> bool:
     """Whether `thinking` says that it is wanted. What cannot be read says nothing: its upstream tells what is wrong."""
     try:
-        return raw is not ABSENT and _THINKING.decode(raw).type in ("enabled", "adaptive")
+        return raw is not ABSENT and sound(_thinking, raw).type in ("enabled", "adaptive")
     except msgspec.DecodeError:
         return False
 

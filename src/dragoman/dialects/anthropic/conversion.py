@@ -16,6 +16,7 @@ from dragoman.dialects.contract import Target
 from dragoman.messages.edit import MORE, Changes
 from dragoman.messages.effort import BUDGETS, nearest
 from dragoman.messages.instructions import CONTINUE
+from dragoman.messages.lenient import sound
 from dragoman.messages.notes import Grade, Note
 from dragoman.messages.outline import ABSENT, Outline, TurnOutline
 
@@ -255,5 +256,5 @@ def _object(raw: bytes | Raw) -> dict[str, Any]:
     """An object that is one; {} for everything else."""
     if raw is ABSENT:
         return {}
-    found = msgspec.json.decode(raw)
+    found = sound(msgspec.json.decode, raw)
     return found if isinstance(found, dict) else {}

@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 from dragoman.messages import edit
 from dragoman.messages.edit import MORE, Changes
 from dragoman.messages.instructions import reminder
-from dragoman.messages.lenient import repair_surrogates
+from dragoman.messages.lenient import repair_surrogates, sound
 from dragoman.messages.notes import Note
 from dragoman.messages.outline import ABSENT, TurnOutline
 
@@ -32,6 +32,7 @@ class _Block(Struct, frozen=True):
 
 _TURNS = msgspec.json.Decoder(_Turns)
 _RAWS = msgspec.json.Decoder(list[Raw])
+_block = msgspec.json.Decoder(_Block).decode
 
 
 def fold(raw: bytes, turns: Sequence[TurnOutline], notes: list[Note]) -> Changes:
@@ -65,7 +66,7 @@ def _blocks(turn: TurnOutline, content: Raw) -> list[bytes]:
         return [_text(turn.content)] if turn.content.strip() else []
     found = []
     for raw in _RAWS.decode(content) if turn.blocks else ():
-        block = msgspec.json.decode(raw, type=_Block)
+        block = sound(_block, raw)
         if block.type == "text" and block.text.strip():
             found.append(edit.changed(bytes(raw), {"text": msgspec.json.encode(reminder(block.text))}))
     return found

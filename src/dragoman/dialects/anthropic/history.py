@@ -16,6 +16,7 @@ from dragoman.dialects.anthropic.quirks import Quirks
 from dragoman.dialects.anthropic.signatures import by_claude
 from dragoman.messages.beginning import odd_turns
 from dragoman.messages.edit import Changes
+from dragoman.messages.lenient import sound
 from dragoman.messages.notes import Note
 from dragoman.messages.outline import ABSENT, THINKING, BlockOutline, TurnOutline
 from dragoman.messages.state import ours
@@ -71,7 +72,7 @@ def _foreign(quirks: Quirks) -> Callable[[BlockOutline], bool]:
 
 
 def _is_blank(block: BlockOutline) -> bool:
-    text = msgspec.json.decode(block.text) if bytes(block.text) else ""
+    text = sound(msgspec.json.decode, block.text) if bytes(block.text) else ""
     return not isinstance(text, str) or not text.strip()
 
 
@@ -85,8 +86,8 @@ class _Citation(Struct, frozen=True):
     encrypted_index: str = ""
 
 
-_RESULTS = msgspec.json.Decoder(list[_Result])
-_CITATIONS = msgspec.json.Decoder(list[_Citation])
+_results = msgspec.json.Decoder(list[_Result]).decode
+_citations = msgspec.json.Decoder(list[_Citation]).decode
 
 
 def _searches(blocks: list[BlockOutline], out: set[int], inside: Changes, place: str, notes: list[Note]) -> None:
@@ -106,7 +107,7 @@ def _searches(blocks: list[BlockOutline], out: set[int], inside: Changes, place:
 def _unsealed(block: BlockOutline) -> bool:
     try:
         return any(
-            row.type == "web_search_result" and not row.encrypted_content for row in _RESULTS.decode(block.content)
+            row.type == "web_search_result" and not row.encrypted_content for row in sound(_results, block.content)
         )
     except msgspec.DecodeError:  # an error instead of results
         return False
@@ -116,7 +117,7 @@ def _cites_unsealed(block: BlockOutline) -> bool:
     if block.citations is ABSENT:
         return False
     try:
-        rows = _CITATIONS.decode(block.citations)
+        rows = sound(_citations, block.citations)
     except msgspec.DecodeError:  # none
         return False
     return any(row.type == "web_search_result_location" and not row.encrypted_index for row in rows)
