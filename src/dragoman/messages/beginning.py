@@ -105,7 +105,7 @@ class Beginning:
     def decoded(self) -> "Decoded":
         """Its turns.
 
-        Raises msgspec.DecodeError when its text is something else, UnicodeDecodeError for what is no UTF-8, and ApiError
+        Raises msgspec.DecodeError when its text is something else, UnicodeDecodeError when it is none, and ApiError
         for what nests too deeply.
         """
         return self.value("decoded", self._decoded)
