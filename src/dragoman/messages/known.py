@@ -17,7 +17,7 @@ from msgspec import Raw, Struct
 from dragoman.messages.beginning import Beginning, KnownOutlines, KnownTurns
 from dragoman.messages.body import NO_RAW, Block, Body, KnownBlock, KnownTools, Tool, Turn
 from dragoman.messages.checks import check_tools, check_turns
-from dragoman.messages.edit import Changes, changed
+from dragoman.messages.edit import Changes, changed_request
 from dragoman.messages.lenient import check_utf8
 from dragoman.messages.memory import Memory
 from dragoman.messages.outline import Knobs, Outline, TurnOutline
@@ -42,7 +42,8 @@ _ANSWER, _QUESTION = b'{"role":"assistant"', b'{"role":"user"'
 _FIELDS = {field.name: field for field in msgspec.structs.fields(Body)}
 # What is still JSON at first: most of it is known, or looked at by few, or passed on as it is.
 _LATER = ("thinking", "tool_choice", "output_config", "temperature", "top_p", "top_k")
-_STILL_JSON: dict[str, tuple[Any, Any]] = dict.fromkeys(("system", "tools", *_LATER), (Raw, NO_RAW))
+_STILL_JSON: dict[str, tuple[Any, Any]] = dict.fromkeys(("tools", *_LATER), (Raw, NO_RAW))
+_STILL_JSON["system"] = (str | list[Raw] | None, None)
 _STILL_JSON["messages"] = (list[Raw], msgspec.NODEFAULT)
 _APART = msgspec.json.Decoder(
     msgspec.defstruct(
@@ -59,11 +60,9 @@ _DECODED_LATER = [
     (list(_FIELDS).index(name), msgspec.json.Decoder(_FIELDS[name].type).decode, _FIELDS[name].default)
     for name in _LATER
 ]
-_SYSTEM = msgspec.json.Decoder(_FIELDS["system"].type)
 _TOOLS = msgspec.json.Decoder(list[Tool] | None)
 _TURNS = msgspec.json.Decoder(list[Turn])
 _OUTLINES = msgspec.json.Decoder(list[TurnOutline])
-_RAWS = msgspec.json.Decoder(list[Raw])
 _BLOCK = msgspec.json.Decoder(Block)
 
 
@@ -150,16 +149,17 @@ class Parts:
     def edited(self, changes: Changes) -> bytes:
         """The body with changes, as `edit.changed` makes them. Raises what that raises."""
         if changes.keys().isdisjoint(_KNOWN_FIELDS):
-            made = changed(self._rest, changes)
-            if _are_ours(self._cuts, made):
-                return _with(self._raw, self._cuts, made)
-        return changed(self._raw, changes)
+            made = changed_request(self._rest, changes)
+            spots = _spots(self._cuts, made)
+            if spots is not None:
+                return _with(self._raw, self._cuts, made, spots)
+        return changed_request(self._raw, changes)
 
-    def _system(self, raw: Raw) -> Any:
-        if self._prompt:
-            known = [(self._prompt.get(_sign_in(row)), row) for row in _RAWS.decode(raw)]
-            return [_BLOCK.decode(row) if found is None else found.block for found, row in known]
-        return None if raw is NO_RAW else _SYSTEM.decode(raw)
+    def _system(self, given: Any) -> Any:
+        if not isinstance(given, list):
+            return given
+        known = [(self._prompt.get(_sign_in(row)), row) for row in given]
+        return [_BLOCK.decode(row) if found is None else found.block for found, row in known]
 
     def _all_tools(self, raw: Raw) -> list[Tool] | None:
         if self._tools is not None:
@@ -209,10 +209,10 @@ class Known:
             cuts.sort()
         rest = _without(raw, cuts)
         head: Any = _APART.decode(rest)
-        if not _are_ours(cuts, rest) or (tools is not None and head.tools != _TOOLS_ROW):
+        if _spots(cuts, rest) is None or (tools is not None and head.tools != _TOOLS_ROW):
             return None
         blocks = {sign: block for (_, block), sign in zip(prompt, _BLOCK_SIGNS, strict=False)}
-        if blocks and not blocks.keys() <= {_sign_in(row) for row in _RAWS.decode(head.system)}:
+        if blocks and not (isinstance(head.system, list) and blocks.keys() <= set(map(_sign_in, head.system))):
             return None
         new: list[Raw] = head.messages
         if met is not None:
@@ -282,24 +282,24 @@ def _without(raw: bytes, cuts: list[_Cut]) -> bytes:
     """`raw` with a sign in place of each cut, in their order. Cuts that overlap leave what is no JSON."""
     if not cuts:
         return raw
-    pieces: list[bytes] = []
-    at = 0
-    for start, end, sign in cuts:
-        pieces += raw[at:start], sign
-        at = end
-    return b"".join((*pieces, raw[at:]))
-
-
-def _with(raw: bytes, cuts: list[_Cut], rest: bytes) -> bytes:
-    """`rest` with what stands in `raw` in place of each sign."""
     whole = memoryview(raw)
     pieces: list[bytes | memoryview] = []
     at = 0
     for start, end, sign in cuts:
-        found = rest.index(sign, at)
-        pieces += rest[at:found], whole[start:end]
-        at = found + len(sign)
-    return b"".join((*pieces, rest[at:]))
+        pieces += whole[at:start], sign
+        at = end
+    return b"".join((*pieces, whole[at:]))
+
+
+def _with(raw: bytes, cuts: list[_Cut], rest: bytes, spots: list[int]) -> bytes:
+    """`rest` with what stands in `raw` in place of each sign. `spots`: where the signs are."""
+    whole, other = memoryview(raw), memoryview(rest)
+    pieces: list[memoryview] = []
+    at = 0
+    for (start, end, sign), spot in zip(cuts, spots, strict=True):
+        pieces += other[at:spot], whole[start:end]
+        at = spot + len(sign)
+    return b"".join((*pieces, other[at:]))
 
 
 def _first_turn(raw: bytes) -> int:
@@ -352,19 +352,16 @@ def _text_of(turns: list[Raw], raw: bytes, begin: int) -> memoryview | None:
     return memoryview(raw)[begin:end]
 
 
-def _prompt(system: Raw, raw: bytes) -> _Places:
+def _prompt(system: list[Raw] | str | None, raw: bytes) -> _Places:
     """The long blocks of a system prompt, and where they stand in `raw`."""
-    text = bytes(system)
-    start = raw.find(text[:_START]) if text.startswith(b"[") else -1
-    if start < 0 or not raw.startswith(text, start):
-        return []
     places: _Places = []
-    at = start
-    for row in _RAWS.decode(text):
-        at = raw.find(bytes(memoryview(row)[:_START]), at)
-        if _WORTH <= len(row) <= LONGEST and raw.startswith(row, at):
-            places.append((at, KnownBlock(bytes(row))))
-        at += len(row)
+    at = 0
+    for row in system if isinstance(system, list) else ():
+        start = raw.find(memoryview(row)[:_START], at)
+        if start >= 0 and raw.startswith(row, start):
+            at = start + len(row)
+            if _WORTH <= len(row) <= LONGEST:
+                places.append((start, KnownBlock(bytes(row))))
     return places[: len(_BLOCK_SIGNS)]
 
 
@@ -373,12 +370,16 @@ def _sign_in(row: Raw) -> bytes:
     return bytes(row) if len(row) <= len(_BLOCK_SIGNS[0]) else b""
 
 
-def _are_ours(cuts: list[_Cut], rest: bytes) -> bool:
-    """Whether each sign stands in `rest` once: none of them is the caller's."""
+def _spots(cuts: list[_Cut], rest: bytes) -> list[int] | None:
+    """Where the signs stand in `rest`; None unless each stands there once: none of them is the caller's."""
+    spots: list[int] = []
     at = -1
-    for _ in cuts:
+    for _ in cuts:  # one character is found much faster than several
         at = rest.find(_MARK, at + 1)
-    return rest.find(_MARK, at + 1) < 0 or all(rest.count(sign) == 1 for _, _, sign in cuts)
+        spots.append(at - 1)
+    if rest.find(_MARK, at + 1) < 0:
+        return spots
+    return [rest.find(cut[2]) for cut in cuts] if all(rest.count(cut[2]) == 1 for cut in cuts) else None
 
 
 @lru_cache(maxsize=64)  # the same bytes give the same tools, so a memory of them changes nothing but the time it takes

@@ -100,7 +100,7 @@ class Request(Struct, frozen=True, dict=True):
 
     def edited(self, changes: Changes) -> bytes:
         """The raw body with changes. Raises msgspec.DecodeError for what is no JSON."""
-        return edit.changed(self.raw, changes) if self._parts is None else self._parts.edited(changes)
+        return edit.changed_request(self.raw, changes) if self._parts is None else self._parts.edited(changes)
 
 
 def decode(
