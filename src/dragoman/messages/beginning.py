@@ -50,7 +50,7 @@ class Outlined(Struct, frozen=True):
 class Beginning:
     """The first turns of a conversation. They end with a turn of the assistant."""
 
-    __slots__ = ("_newest", "_values", "before", "cost", "count", "end", "end_at", "pieces", "size")
+    __slots__ = ("_newest", "_values", "before", "cost", "count", "end", "end_at", "is_text", "pieces", "size")
 
     def __init__(self, text: bytes | memoryview, count: int, before: "Beginning | None" = None) -> None:
         """`text`: JSON of `count` turns, from the comma in front of them, if they come behind those of `before`."""
@@ -66,6 +66,7 @@ class Beginning:
         if len(pieces) > _PIECES:
             pieces = (memoryview(b"[%b]" % b"".join(pieces))[1:-1],)
         self._values: tuple[tuple[object, tuple[Any]], ...] = ()
+        self.is_text = False  # whether all of it is known to be UTF-8
         self.before: Beginning | None = before
         self.pieces: tuple[memoryview, ...] = pieces
         self.count: int = count  # turns
@@ -102,6 +103,10 @@ class Beginning:
                 return value
         return None
 
+    def has_new_text(self) -> None:
+        """Its newest turns were just found to be UTF-8."""
+        self.is_text = self.before is None or self.before.is_text
+
     def decoded(self) -> "Decoded":
         """Its turns.
 
@@ -117,7 +122,9 @@ class Beginning:
     def _decoded(self, before: "Decoded | None") -> "Decoded":
         known = before or Decoded()
         text = self._text(before)
-        check_utf8(text)
+        if not self.is_text:
+            check_utf8(text)
+            self.is_text = True
         new = _TURNS.decode(text)[before is not None :]
         check_turns(new, len(known.turns))
         return Decoded(

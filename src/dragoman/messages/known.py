@@ -96,7 +96,7 @@ class _Met:
 class Parts:
     """A long body, whose known parts are known and whose other parts are decoded when somebody looks."""
 
-    __slots__ = ("_beginning", "_cuts", "_new", "_prompt", "_raw", "_rest", "_tools", "head")
+    __slots__ = ("_beginning", "_cuts", "_has_grown", "_new", "_prompt", "_raw", "_rest", "_tools", "head")
 
     def __init__(
         self,
@@ -105,17 +105,20 @@ class Parts:
         new: list[Raw],
         beginning: Beginning | None,
         *,
+        has_grown: bool,
         prompt: dict[bytes, KnownBlock],
         tools: bytes | None,
     ) -> None:
         """`texts`: the body, the same without what is known, and what was cut out. `new`: the turns behind the
-        beginning. `prompt`: the known blocks, by their signs. `tools`: if remembered.
+        beginning. `has_grown`: its newest turns were not known. `prompt`: the known blocks, by their signs. `tools`: if
+        remembered.
         """
         self._raw, self._rest, self._cuts = texts
         self.head = head
         """Model, stream, max_tokens and metadata are as in `outline.Head`."""
         self._new = new
         self._beginning = beginning
+        self._has_grown = has_grown
         self._prompt = prompt
         self._tools = tools
 
@@ -126,6 +129,8 @@ class Parts:
         that in a body that is passed on.
         """
         check_utf8(self._rest)
+        if self._has_grown and self._beginning is not None:
+            self._beginning.has_new_text()
         values = list(_all_fields(self.head))
         try:
             for index, decode, default in _DECODED_LATER:
@@ -221,7 +226,8 @@ class Known:
             del new[0]
         text = tools[2] if tools is not None else self._new_tools(raw, head.tools)
         beginning = self._grown(raw, head, new, met, prompt)
-        return Parts((raw, rest, cuts), head, new, beginning, prompt=blocks, tools=text)
+        has_grown = beginning is not (met and met.beginning)
+        return Parts((raw, rest, cuts), head, new, beginning, has_grown=has_grown, prompt=blocks, tools=text)
 
     def _find(self, raw: bytes) -> _Met | None:
         """The conversation that begins as this one does: where it stood, or else where the first turn seems to be."""
