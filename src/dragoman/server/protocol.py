@@ -17,7 +17,6 @@ from urllib.parse import unquote
 
 import httptools
 import uvicorn
-from msgspec import Struct
 from starlette.types import ASGIApp
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
@@ -82,16 +81,20 @@ class _Refused(Exception):  # noqa: N818 it only carries the words out of the pa
         self.status = status
 
 
-class _Known(Struct):
+class _Known:
     """A head that came before: its bytes up to the digits of its length and behind them, and the scope it made, with
-    the place of the length among the headers. `facts` follow from all but the length.
+    the place of the length among the headers. `facts` follow from all but the length. No struct: it holds a token, and
+    must not show it.
     """
 
-    before: bytes
-    after: bytes
-    scope: dict[str, Any]
-    at: int
-    facts: dict[str, Any] = {}
+    __slots__ = ("after", "at", "before", "facts", "scope")
+
+    def __init__(self, before: bytes, after: bytes, scope: dict[str, Any], at: int) -> None:
+        self.before = before
+        self.after = after
+        self.scope = scope
+        self.at = at
+        self.facts: dict[str, Any] = {}
 
 
 class Protocol(asyncio.Protocol):
@@ -174,7 +177,7 @@ class Protocol(asyncio.Protocol):
         for timer in (self._idle, self._patience):
             if timer is not None:
                 timer.cancel()
-        self._newest = self._running = None  # a circle, as the parser is
+        self._newest = self._running = self._known = None  # a circle, as the parser is
         del self._parser
         self._waiting.clear()
 
