@@ -55,7 +55,7 @@ IDLE = Load("idle streams", "small_stream", 1000, pace=1000, per="event", second
 IDLE_KILOBYTES, IDLE_PERCENT = 30, 8  # of memory per stream; of a core, by all of them
 START_SECONDS, REST_MEGABYTES = 0.6, 60
 DIALECT_GOAL = 1.3  # times the cost of Chat Completions
-WORKERS = Load("234 KB request, 20 connections, by workers", "big", 20)
+WORKERS = Load("small request, 50 connections, by workers", "small", 50)  # the load itself costs the least with these
 WORKERS_ALONE, WORKERS_CROWDED = 1.8, 1.6  # where the load has CPUs of its own, and where not
 
 STREAMS = (1, 3, 10, 30, 100, 300, 1000)  # of the curve over streams, each 20 ms but the last ones

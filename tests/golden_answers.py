@@ -23,7 +23,7 @@ from dragoman.messages.events import Event
 from dragoman.messages.sse import encode
 from dragoman.messages.writer import MessageWriter
 from reading import writer_for
-from relayed import played
+from relayed import played, singly
 
 CASES = Path(__file__).parent / "cases"
 
@@ -60,7 +60,7 @@ class GoldenAnswers:
                 passed_on: bytes | None = getattr(reader, "body", None)
                 events += [] if passed_on is None else played(passed_on)
             else:
-                events += reader.feed(body)
+                events += singly(reader.feed(body))
                 events += reader.close()
         except ApiError as failure:
             events += writer.take()

@@ -7,6 +7,7 @@ from dragoman.messages.events import Event, Message
 from dragoman.messages.fold import fold
 from dragoman.messages.writer import MessageWriter
 from grammar import check
+from relayed import typed
 
 
 def writer_for(call: Call, message_id: str = "msg_1") -> MessageWriter:
@@ -40,7 +41,7 @@ class AnswerReading:
 
     def feed(self, *chunks: bytes) -> Self:
         for chunk in chunks:
-            self.events += self.reader.feed(chunk)
+            self.events += typed(self.reader.feed(chunk))
         return self
 
     def close(self) -> Message:

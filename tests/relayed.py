@@ -8,6 +8,7 @@ from dragoman.messages.events import (
     BlockDelta,
     BlockStart,
     BlockStop,
+    Deltas,
     ErrorEvent,
     Event,
     InputDelta,
@@ -42,10 +43,16 @@ def frames_of(events: Iterable[Event]) -> bytes:
     return b"".join(event.frames for event in events if isinstance(event, Relayed))
 
 
+def singly(events: Iterable[Event]) -> list[Event]:
+    """The same events, each as an object of its own."""
+    return [one for event in events for one in (event.each() if isinstance(event, Deltas) else [event])]
+
+
 def typed(events: Iterable[Event]) -> list[Event]:
-    """The same events with all that is passed on as an SDK sees it: by the names of frames, without what it skips."""
+    """The same events, singly, with all that is passed on as an SDK sees it: by the names of frames, without what it
+    skips."""
     found: list[Event] = []
-    for event in events:
+    for event in singly(events):
         if isinstance(event, Relayed):
             reader = FrameReader()
             frames = reader.feed(event.frames + b"\n")  # behind a carriage return it is no empty line

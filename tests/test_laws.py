@@ -27,10 +27,10 @@ from dialects.responses.view_responses import ResponsesView
 from dragoman.dialects import DIALECTS
 from dragoman.dialects.contract import Call
 from dragoman.messages import decoding
-from dragoman.messages.beginning import Beginnings
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import Event
 from dragoman.messages.fold import fold
+from dragoman.messages.known import Known
 from dragoman.messages.names import Names
 from dragoman.messages.request import decode
 from dragoman.messages.state import pack
@@ -196,10 +196,9 @@ def test_a_memory_changes_nothing(name: str, data: st.DataObject, talks: list[li
     bodies_ = [body for row in itertools.zip_longest(*talks) for body in row if body is not None]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoding, "_LARGE", 0)
-        patch.setattr(decoding, "_BEGINNINGS", Beginnings(0))
+        patch.setattr(decoding, "_KNOWN", Known(0))
         without = [answered(name, body, quirks) for body in bodies_]
-        patch.setattr(decoding, "_LEAST", 1)
-        patch.setattr(decoding, "_BEGINNINGS", Beginnings(data.draw(st.sampled_from([20_000, 2**20]))))
+        patch.setattr(decoding, "_KNOWN", Known(data.draw(st.sampled_from([20_000, 2**20])), least=1))
         assert [answered(name, body, quirks) for body in bodies_] == without
         again = data.draw(st.permutations(range(len(bodies_))))
         assert [answered(name, bodies_[index], quirks) for index in again] == [without[index] for index in again]
@@ -254,10 +253,9 @@ def test_a_memory_changes_nothing_where_much_depends_on_much(name: str, case: st
     bodies_ += same_thoughts(name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoding, "_LARGE", 0)
-        patch.setattr(decoding, "_BEGINNINGS", Beginnings(0))
+        patch.setattr(decoding, "_KNOWN", Known(0))
         without = [answered(name, body, {}) for body in bodies_]
-        patch.setattr(decoding, "_LEAST", 1)
-        patch.setattr(decoding, "_BEGINNINGS", Beginnings(2**20))
+        patch.setattr(decoding, "_KNOWN", Known(2**20, least=1))
         for _ in range(2):
             assert [answered(name, body, {}) for body in bodies_] == without
 

@@ -1,10 +1,11 @@
 """What the tests of chaos share: a certificate that nobody signed, and the table of what was seen."""
 
 import datetime as dt
+import gc
 import os
 import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -38,6 +39,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     return context
+
+
+@pytest.fixture(autouse=True)
+def no_collector() -> Iterator[None]:
+    """It comes when a test asks for it."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture

@@ -41,6 +41,17 @@ def test_by_language_and_by_model(tmp_path: Path, provider: str, missing: dict[s
     assert [line for line in found if line.partition(" ")[0].removeprefix("lab/") in missing] == wanted
 
 
+def test_where_conversations_go_that_are_too_long(tmp_path: Path) -> None:
+    text = (
+        "providers:\n"
+        "  lab: {preset: openai, api_key: k}\n"
+        "  large: {base_url: 'http://127.0.0.1:9/v1', facts: {y: {tools: false}}}\n"
+        "models: {sonnet: {targets: [lab/gpt-5.5], overflow: [large/y]}}\n"
+    )
+    found = lacks.lines(loaded(tmp_path, text))
+    assert "large/y has no tools, PDF, web search, web fetch, code execution" in found
+
+
 def test_nothing_where_nothing_can_be_asked(tmp_path: Path) -> None:
     assert lacks.lines(Config(demo=True)) == []
     assert lacks.lines(loaded(tmp_path, "providers: {deepseek: {}}\n")) == []

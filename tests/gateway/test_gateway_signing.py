@@ -1,6 +1,7 @@
 """Signing: keys at once, tokens fetched once for all who wait, and never a wait without end."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from dragoman.gateway import signing
 from dragoman.gateway.signing import Signing
 from dragoman.messages.errors import ApiError
 from dragoman.providers.tokens import Flow, Headers, Send, TokenAnswer, TokenCall, TokenTask
+from freed import all_freed
 
 TARGET = Target(
     provider="azure", dialect="chat", base_url="http://127.0.0.1:9", model="m", quirks=Quirks(), auth="entra"
@@ -110,6 +112,24 @@ async def test_a_fetch_that_everybody_left_fails_in_silence_and_the_next_begins_
     endpoint.answer = Answer(401, b"no")
     with pytest.raises(ApiError, match="No token for azure"):
         await signer.fetch(TARGET)
+
+
+@pytest.mark.failure(144)
+@pytest.mark.anyio
+async def test_a_fetch_that_failed_is_freed_at_once() -> None:
+    class UnreachableError(ApiError):
+        pass
+
+    class Nobody(Endpoint):
+        async def send(self, *_: object) -> Answer:
+            raise UnreachableError("unreachable", "nobody is there")
+
+    signer = Signing(Tokens(), Nobody(Answer(500)), lambda: 0.0)
+    async with all_freed(UnreachableError):
+        for _ in range(3):
+            with contextlib.suppress(UnreachableError):
+                await signer.fetch(TARGET)
+                raise AssertionError("a token came")
 
 
 @pytest.mark.failure(146)

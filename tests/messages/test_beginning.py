@@ -1,15 +1,15 @@
 """What a conversation began with is found by its text, grows with it, and is forgotten in time."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from dragoman.messages import decoding, estimate
-from dragoman.messages.beginning import Beginning, Beginnings, KnownTurns, beginning_of
-from dragoman.messages.body import Body, KnownTools, Turn
+from dragoman.messages.beginning import Beginning, KnownTurns, beginning_of
+from dragoman.messages.body import Body, KnownTools
 from dragoman.messages.errors import ApiError
+from dragoman.messages.known import Known
 from dragoman.messages.request import decode
 
 WORDS = "words that make it long enough " * 40
@@ -17,10 +17,10 @@ LIMIT = 2**20
 
 
 @pytest.fixture(autouse=True)
-def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Beginnings]:
-    beginnings = Beginnings(LIMIT)
-    monkeypatch.setattr(decoding, "_BEGINNINGS", beginnings)
-    return beginnings
+def memory(monkeypatch: pytest.MonkeyPatch) -> Known:
+    known = Known(LIMIT)
+    monkeypatch.setattr(decoding, "_KNOWN", known)
+    return known
 
 
 def asked(number: int, **more: Any) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def body_of(turns: list[Any], **more: Any) -> Body:
 def known(body: Body) -> int:
     """How many turns of it are a known beginning."""
     beginning = beginning_of(body.messages)
-    return len(beginning.turns) if beginning is not None else 0
+    return beginning.count if beginning is not None else 0
 
 
 def test_a_conversation_that_grows_is_known_up_to_its_last_answer() -> None:
@@ -139,23 +139,23 @@ def test_what_is_wrong_behind_a_beginning_is_told_by_its_place() -> None:
         assert told.value.message == said
 
 
-def test_the_memory_is_bounded(memory: Beginnings) -> None:
+def test_the_memory_is_bounded(memory: Known) -> None:
     first = [*talk(4), asked(4)]
     body_of(first)
     for number in range(100):
         body_of([asked(1000 + number), *talk(4), asked(4)])
     kept = body_of([asked(1099), *talk(4), asked(4)])
     assert kept.messages[0] is body_of([asked(1099), *talk(4), asked(4)]).messages[0]
-    assert len(list(memory)) < 100
-    assert sum(beginning.cost for beginning in memory) <= LIMIT
+    assert len(memory._conversations) < 100
+    assert sum(met.cost for met in memory._conversations) == memory._cost <= LIMIT
     long = [*talk(60), asked(60)]
     assert known(body_of(long)) == 0, "an eighth of the memory is the most for one"
 
 
-def test_what_grew_is_no_longer_kept_short(memory: Beginnings) -> None:
+def test_what_grew_is_no_longer_kept_short(memory: Known) -> None:
     for rounds in range(4, 12):
         body_of([*talk(rounds), asked(rounds)])
-    assert [len(beginning.turns) for beginning in memory] == [22]
+    assert [met.beginning.count for met in memory._conversations] == [22]
 
 
 def test_values_are_made_once_and_made_longer() -> None:
@@ -165,9 +165,9 @@ def test_values_are_made_once_and_made_longer() -> None:
         made.append(before)
         return (before or 0) + 1
 
-    first = Beginning.of(memoryview(b"a"), [Turn("assistant")])
+    first = Beginning(b"a", 1)
     assert [first.value("key", count), first.value("key", count)] == [1, 1]
-    second = first.followed_by(memoryview(b",b"), [Turn("user"), Turn("assistant")])
+    second = Beginning(b",b", 2, first)
     assert [second.value("key", count), second.value("other", count)] == [2, 1]
     assert made == [None, 1, None]
     for key in range(10):
@@ -175,9 +175,9 @@ def test_values_are_made_once_and_made_longer() -> None:
     assert second.kept("key") is None, "there are only so many"
 
 
-def test_tokens_do_not_depend_on_what_is_known(memory: Beginnings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokens_do_not_depend_on_what_is_known(memory: Known, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [estimate.tokens(body_of([*talk(rounds), asked(rounds)])) for rounds in range(4, 50)]
-    monkeypatch.setattr(decoding, "_BEGINNINGS", Beginnings(0))
+    monkeypatch.setattr(decoding, "_KNOWN", Known(0))
     bodies = [body_of([*talk(rounds), asked(rounds)]) for rounds in range(4, 50)]
     assert not any(map(known, bodies))
     assert found == [estimate.tokens(body) for body in bodies]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dragoman.messages.body import Block, Body, KnownTools, text_block
-from dragoman.messages.decoding import NESTING_LIMIT, depth
+from dragoman.messages.checks import NESTING_LIMIT, depth
 from dragoman.messages.errors import ApiError
 from dragoman.messages.lenient import repair_surrogates
 from dragoman.messages.notes import Note

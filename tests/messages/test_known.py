@@ -8,9 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dragoman.messages import decoding, known
+from dragoman.messages import known
+from dragoman.messages.beginning import odd_turns
+from dragoman.messages.body import Body
+from dragoman.messages.edit import Changes, changed
 from dragoman.messages.known import Known
 from dragoman.messages.outline import Outline
+from dragoman.messages.request import Request, decode
 
 WHOLE = msgspec.json.Decoder(Outline)
 
@@ -42,106 +46,118 @@ class Counted:
 
 
 @pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> list[Counted]:
-    counters = [Counted(known._APART), Counted(known._WHOLE)]
-    monkeypatch.setattr(known, "_APART", counters[0])
-    monkeypatch.setattr(known, "_WHOLE", counters[1])
-    return counters
+def read(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    counter = Counted(known._APART)
+    monkeypatch.setattr(known, "_APART", counter)
+    return counter
 
 
-def test_a_conversation_that_goes_on_is_not_read_again(read: list[Counted]) -> None:
+def outline(remembered: Known, raw: bytes) -> Outline:
+    parts = remembered.read(raw)
+    found = parts.outline() if parts is not None else None
+    return WHOLE.decode(raw) if found is None else found
+
+
+def test_a_conversation_that_goes_on_is_not_read_again(read: Counted) -> None:
     remembered = Known()
     for turns in range(20, 60, 2):
         raw = conversation(turns, metadata={"user_id": f"u{turns}"})
-        read[0].size = 0
-        assert remembered.outline(raw) == WHOLE.decode(raw)
+        read.size = 0
+        assert outline(remembered, raw) == WHOLE.decode(raw)
         if turns > 20:
-            assert read[0].size < len(raw) // 3
-    assert read[1].size == 0
+            assert read.size < len(raw) // 3
 
 
-def test_new_marks_in_the_newest_turns_change_nothing(read: list[Counted]) -> None:
+def test_new_marks_in_the_newest_turns_change_nothing(read: Counted) -> None:
     remembered = Known()
-    remembered.outline(conversation(20))
-    turns = [text(each) for each in range(20)]
-    turns[-known.NEWEST]["content"][0]["cache_control"] = {"type": "ephemeral"}
-    raw = conversation(0, messages=turns)
-    read[0].size = 0
-    assert remembered.outline(raw) == WHOLE.decode(raw)
-    assert read[0].size < len(raw) // 3
+    for number in (20, 22):
+        turns = [text(each) for each in range(number)]
+        for each in (-1, -3):
+            turns[each]["content"][0]["cache_control"] = {"type": "ephemeral"}
+        raw = conversation(0, messages=turns)
+        read.size = 0
+        assert outline(remembered, raw) == WHOLE.decode(raw)
+    assert read.size < len(raw) // 3
 
 
-def test_whoever_writes_blanks_behind_commas_is_known_too(read: list[Counted]) -> None:
+def test_whoever_writes_blanks_behind_commas_is_known_too(read: Counted) -> None:
     remembered = Known()
     for turns in (20, 40, 42):
         raw = conversation(turns).replace(b'},{"role"', b'}, {"role"')
         assert b"}, {" in raw
-        read[0].size = 0
-        assert remembered.outline(raw) == WHOLE.decode(raw)
-    assert read[0].size < len(raw) // 3
+        read.size = 0
+        assert outline(remembered, raw) == WHOLE.decode(raw)
+    assert read.size < len(raw) // 3
 
 
-def test_what_is_written_for_people_is_read_whole(read: list[Counted]) -> None:
+def test_what_is_written_for_people_is_known_too(read: Counted) -> None:
     remembered = Known()
     raw = msgspec.json.format(conversation(20), indent=1)
     for _ in range(2):
-        assert remembered.outline(raw) == WHOLE.decode(raw)
-    assert read[0].size > len(raw)
+        read.size = 0
+        assert outline(remembered, raw) == WHOLE.decode(raw)
+    assert read.size < len(raw) // 3
 
 
 def test_another_conversation_in_the_middle() -> None:
     remembered = Known()
     other = conversation(20, model="other").replace(b"xx", b"zz")
     for raw in (conversation(20), other, conversation(22), other, conversation(18)):
-        assert remembered.outline(raw) == WHOLE.decode(raw)
+        assert outline(remembered, raw) == WHOLE.decode(raw)
 
 
 def test_what_is_known_may_stand_elsewhere() -> None:
     """The same bytes at the same place, which are no turns, or not those of the body."""
     remembered = Known()
     raw = conversation(20)
-    remembered.outline(raw)
+    outline(remembered, raw)
     start = raw.index(b'{"role"')
     before = b'{"model":"m","metadata":{"messages":['
     inside = before.ljust(start) + raw[start : raw.index(b',"tools"')] + b'},"messages":[]}'
-    assert remembered.outline(inside) == WHOLE.decode(inside) == Outline("m", metadata=WHOLE.decode(inside).metadata)
-    forged = inside.replace(b'"messages":[]', b'"messages":[%b]' % known._PLACE)
-    assert remembered.outline(forged) == WHOLE.decode(forged)
+    assert outline(remembered, inside) == WHOLE.decode(inside) == Outline("m", metadata=WHOLE.decode(inside).metadata)
+    forged = inside.replace(b'"messages":[]', b'"messages":[%b]' % known._TURNS_SIGN)
+    assert remembered.read(forged) is None
     twice = raw[:-1] + b',"messages":[],"tools":[]}'
-    assert remembered.outline(twice) == WHOLE.decode(twice)
-    assert remembered.outline(twice).messages == []
+    assert outline(remembered, twice) == WHOLE.decode(twice)
+    assert outline(remembered, twice).messages == []
+    both = raw[:-1] + b',"x":%b}' % known._TOOLS_SIGN
+    assert outline(remembered, both) == WHOLE.decode(both)
+    assert remembered.read(both) is None
+    harmless = raw[:-1] + b',"x":"\x7f"}'
+    assert outline(remembered, harmless) == WHOLE.decode(harmless)
+    assert remembered.read(harmless) is not None
 
 
 def test_tools_of_another_shape() -> None:
     remembered = Known()
-    remembered.outline(conversation(20))
+    outline(remembered, conversation(20))
     for raw in (conversation(20, tools=None), conversation(20, tools=tools(600_000)), conversation(1)):
-        assert remembered.outline(raw) == WHOLE.decode(raw)
+        assert outline(remembered, raw) == WHOLE.decode(raw)
 
 
 def test_mistakes_are_told_as_if_nothing_was_known() -> None:
     remembered = Known()
     raw = conversation(20)
-    remembered.outline(raw)
+    outline(remembered, raw)
     for wrong in (raw[:-1], raw.replace(b'"max_tokens":5', b'"max_tokens":"'), raw.replace(b'"m"', b"777")):
         with pytest.raises(msgspec.DecodeError) as told:
-            remembered.outline(wrong)
+            outline(remembered, wrong)
         with pytest.raises(msgspec.DecodeError) as wanted:
             WHOLE.decode(wrong)
         assert str(told.value) == str(wanted.value)
 
 
 def test_it_is_bounded() -> None:
-    remembered = Known(limit=200_000)
+    remembered = Known(limit=500_000)
     for number in range(20):
-        remembered.outline(
-            conversation(20, system=f"{number:02d}", messages=[text(number + each) for each in range(20)])
+        outline(
+            remembered, conversation(20, system=f"{number:02d}", messages=[text(number + each) for each in range(20)])
         )
     assert 0 < len(remembered._conversations) < 5
-    assert remembered._size == sum(2 * len(each.text) for each in remembered._conversations) <= 200_000
-    huge = conversation(0, messages=[text(each, known.LONGEST // 8) for each in range(20)])
-    assert remembered.outline(huge) == WHOLE.decode(huge)
-    assert all(len(each.text) < known.LONGEST for each in remembered._conversations)
+    assert remembered._cost == sum(met.cost for met in remembered._conversations) <= 500_000
+    huge = conversation(0, messages=[text(each, 100_000) for each in range(20)])
+    assert outline(remembered, huge) == WHOLE.decode(huge)
+    assert all(met.beginning.size < 200_000 for met in remembered._conversations)
 
 
 def test_what_is_kept_does_not_keep_the_body() -> None:
@@ -150,7 +166,7 @@ def test_what_is_kept_does_not_keep_the_body() -> None:
     tracemalloc.start()
     try:
         for _ in range(2):
-            remembered.outline(conversation(0, messages=[*map(text, range(20)), text(20, 5_000_000)]))
+            outline(remembered, conversation(0, messages=[*map(text, range(20)), text(20, 5_000_000)]))
         assert remembered._conversations
         assert tracemalloc.get_traced_memory()[0] < 1_000_000
     finally:
@@ -175,10 +191,9 @@ TURNS = st.lists(
 @given(st.lists(st.tuples(TURNS, st.booleans(), st.integers(0, 3)), min_size=1, max_size=5), st.booleans())
 def test_it_finds_what_reading_all_finds(bodies: list[tuple[list[Any], bool, int]], first: bool) -> None:
     """Whatever came before: turns that are added, taken away or others, in any order of fields, with doubled ones."""
-    worth = known.WORTH
-    known.WORTH = 10
-    try:
-        remembered = Known(limit=4000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(known, "_WORTH", 10)
+        remembered = Known(limit=40_000, least=10)
         turns: list[Any] = []
         for more, grows, doubled in bodies:
             turns = [*turns, *more] if grows else more
@@ -187,14 +202,102 @@ def test_it_finds_what_reading_all_finds(bodies: list[tuple[list[Any], bool, int
             fields += fields[:doubled]
             raw = b"{" + b",".join(b'"%b":%b' % (n.encode(), msgspec.json.encode(v)) for n, v in fields) + b"}"
             for _ in range(2):
-                assert remembered.outline(raw) == WHOLE.decode(raw)
-    finally:
-        known.WORTH = worth
+                assert outline(remembered, raw) == WHOLE.decode(raw)
 
 
-def test_long_bodies_go_that_way(read: list[Counted]) -> None:
+def test_long_bodies_go_that_way(read: Counted) -> None:
     raw = conversation(30, model="goes that way")
     for _ in range(2):
-        read[0].size = 0
-        assert decoding.outline(raw) == WHOLE.decode(raw)
-    assert read[0].size < len(raw) // 3
+        read.size = 0
+        assert Request(raw).outline == WHOLE.decode(raw)
+    assert read.size < len(raw) // 3
+
+
+PROMPT = [{"type": "text", "text": f"{number} é " + "p" * 3000} for number in range(10)]
+
+
+@pytest.mark.parametrize("changed", [0, 4, 9])
+def test_the_long_blocks_of_a_system_prompt_are_known_each_by_itself(read: Counted, changed: int) -> None:
+    raws = []
+    for turns in (20, 22, 24):
+        prompt = [{"type": "text", "text": f"{turns}"}, *PROMPT]
+        prompt[changed] = {"type": "text", "text": f"{turns}" + "z" * 3000}
+        raws.append(conversation(turns, system=prompt))
+        read.size = 0
+        body = decode(raws[-1]).body
+        assert body == msgspec.json.decode(raws[-1], type=Body)
+    assert read.size < 24_000
+
+
+def test_a_sign_of_the_callers_own_in_the_system_prompt() -> None:
+    remembered = Known()
+    outline(remembered, conversation(20, system=PROMPT))
+    raw = conversation(20, system=PROMPT)
+    start = raw.index(b'"system":') + 9
+    end = raw.index(b',"messages":')
+    moved = raw[:start] + b"[]" + raw[end:-1] + b',"x":' + raw[start:end] + b"}"
+    inside = b'{"model":"m","x":' + raw[start:-1].replace(b',"messages"', b',"system":[],"messages"') + b"}"
+    other = raw.replace(b'"system":', b'"sistem":')
+    for odd in (
+        other[:-1] + b',"system":[]}',
+        other,
+        inside,
+        moved,
+        raw[:start] + b'"text"' + raw[end:],
+        raw.replace(b'"max_tokens":5,', b""),
+    ):
+        assert outline(remembered, odd) == WHOLE.decode(odd)
+        assert decode(odd, counting=True).body == msgspec.json.decode(odd, type=Body)
+
+
+def test_turns_that_only_an_upstream_understands_are_passed_on() -> None:
+    remembered = Known()
+    odd = [{"role": "user", "content": 7}, *[text(each) for each in range(1, 21)]]
+    for _ in range(2):
+        parts = remembered.read(conversation(0, messages=odd))
+        assert parts is not None
+        assert parts.outline() is None
+        assert parts.body() is None
+
+
+def test_messages_of_another_kind_come_first(read: Counted) -> None:
+    remembered = Known()
+    for turns in (20, 22):
+        raw = conversation(turns, tools=None).replace(b'"system":"s"', b'"metadata":{"messages":5},"system":"s"')
+        read.size = 0
+        assert outline(remembered, raw) == WHOLE.decode(raw)
+    assert read.size < len(raw) // 3
+
+
+def test_what_was_passed_on_for_long_is_translated_then() -> None:
+    """And the other way round: each finds what reading all finds."""
+    remembered = Known()
+    cited = {"role": "assistant", "content": [{"type": "text", "text": "c", "citations": []}]}
+    told = {"role": "system", "content": "remember"}
+    all_turns = [*[text(each) for each in range(7)], cited, text(8), told, *[text(each) for each in range(9, 200)]]
+    for turns in range(20, 120, 2):
+        raw = conversation(0, messages=all_turns[:turns])
+        parts = remembered.read(raw)
+        assert parts is not None
+        if turns % 20 == 0:
+            assert parts.body() == msgspec.json.decode(raw, type=Body)
+        found, wanted = parts.outline(), WHOLE.decode(raw)
+        assert found == wanted
+        assert odd_turns(found.messages) == odd_turns(wanted.messages)
+        assert odd_turns(wanted.messages) == [7, 9]
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_what_is_known_is_put_back_into_a_body_that_is_edited(place: str) -> None:
+    for turns in (20, 22, 24):
+        raw = conversation(turns, system=PROMPT, model="edited", metadata={"user_id": "é"})
+        if place == "last":
+            raw = b'{"temperature":1,' + raw[1:].replace(b'"temperature":0.5,', b"")
+        all_changes: list[Changes] = [
+            {"model": b'"other"'},
+            {"model": None, "version": b'"1"', "temperature": None},
+            {"model": b'"\x7ftools"'},
+            {"messages": {0: None}, "model": b'"x"'},
+        ]
+        for changes in all_changes:
+            assert Request(raw).edited(changes) == changed(raw, changes)

@@ -5,8 +5,9 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import get_args
+from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -210,7 +211,7 @@ EVENTS: list[events.Event] = [
 
 @pytest.mark.failure(86)
 def test_every_event_has_its_name_and_its_json() -> None:
-    assert {type(event) for event in EVENTS} == set(get_args(events.Event)) - {events.Relayed}
+    assert {type(event) for event in EVENTS} == set(get_args(events.Event)) - {events.Relayed, events.Deltas}
     for event in EVENTS:
         raw = encode(event)
         assert raw.endswith(b"\n\n")
@@ -226,6 +227,15 @@ def test_deltas_alone_and_single_events_are_written_as_all_others() -> None:
     assert encode_all(deltas) == b"".join(map(encode, deltas))
     for event in EVENTS:
         assert encode_all([event]) == encode(event)
+
+
+@pytest.mark.parametrize("index", [0, 63, 64, 9_999])
+@pytest.mark.parametrize("kind", [events.TextDelta, events.ThinkingDelta, events.InputDelta])
+def test_several_deltas_are_written_as_events_of_their_own(index: int, kind: Any) -> None:
+    run = events.Deltas(index, kind, ["a", "b\n\n", '\u2028 "}}', "\N{GRINNING FACE}"])
+    assert encode(run) == encode_all([run]) == encode_all(run.each())
+    for event in run.each():
+        assert encode(event) == b"event: content_block_delta\ndata: %b\n\n" % msgspec.json.encode(event)
 
 
 def test_what_is_passed_on_keeps_its_bytes() -> None:

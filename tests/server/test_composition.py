@@ -24,6 +24,7 @@ from dragoman.gateway.journey import Journey
 from dragoman.gateway.pursuit import Pursuit
 from dragoman.server.application import build
 from dragoman.server.exchange import Exchange
+from freed import all_freed
 from server_fixture import BODY, ask, listening
 
 pytestmark = pytest.mark.anyio
@@ -196,6 +197,20 @@ async def test_a_failure_of_ours_keeps_keys_too(monkeypatch: pytest.MonkeyPatch)
     assert line["status"] == 500
     assert failure["request_id"] == line["request_id"] == reply.headers["request-id"]
     assert "ValueError: with [redacted]" in failure["traceback"]
+
+
+@pytest.mark.failure(144)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_failure_of_ours_is_freed_at_once(monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError
+
+    monkeypatch.setattr("dragoman.providers.credentials.headers", broken)
+    application = build(configuration(1), Secrets({"LAB_KEY": UPSTREAM_KEY}), write=lambda _: None)
+    async with listening(application) as (port, _, _), all_freed(Exchange, Journey, Pursuit):
+        for _ in range(3):
+            reply = await ask(port, "POST", "/v1/messages", BODY | {"stream": stream})
+            assert reply.status == 500
 
 
 @pytest.mark.failure(101)

@@ -18,7 +18,9 @@ from dragoman.dialects.anthropic import ANTHROPIC
 from dragoman.dialects.anthropic.quirks import Quirks
 from dragoman.dialects.contract import Target
 from dragoman.server import application, forwarding, protocol
+from dragoman.server.exchange import Exchange
 from dragoman.server.forwarding import covers, rewritten
+from freed import all_freed
 from server_fixture import Reply, ask, connect, listening, read_chunk, read_head, read_reply
 from upstream.wire import Connection, Received, Script
 from upstream.wire import Server as Upstream
@@ -535,6 +537,7 @@ async def test_a_caller_who_stops_sending_is_told(gateway: Gateway, monkeypatch:
         await asyncio.wait_for(gone.wait(), 5)
 
 
+@pytest.mark.failure(144)
 @pytest.mark.parametrize("length", [b"transfer-encoding: chunked\r\n", b"content-length: 100\r\n"])
 async def test_an_upstream_that_dies_in_the_middle(gateway: Gateway, length: bytes) -> None:
     """Never a clean end: a part of a file must not be taken for the file."""
@@ -546,7 +549,7 @@ async def test_an_upstream_that_dies_in_the_middle(gateway: Gateway, length: byt
         await connection.request()  # until the test is done with it
         connection.cut()
 
-    async with gateway(script) as house:
+    async with all_freed(Exchange), gateway(script) as house:
         reader, writer = await connect(house.port)
         writer.write(b"GET /v1/files/f/content HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
         assert (await read_head(reader))[0] == 200

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from dragoman.config.settings import Config, Server
 from dragoman.server import protocol
+from freed import all_freed
 from server_fixture import BODY, House, ask, connect, head, listening, read_reply, running
 
 pytestmark = pytest.mark.anyio
@@ -353,6 +355,20 @@ class TestPipelining:
         async with running() as house:
             found = await said(house.port, GET * 500)
             assert found.count(b"HTTP/1.1 200") == protocol.PIPELINED + 1
+
+    @pytest.mark.failure(144)
+    @pytest.mark.parametrize("requests", [1, 3])
+    async def test_a_caller_who_leaves_before_an_answer_begins_is_freed_at_once(self, requests: int) -> None:
+        async with running() as house, all_freed(protocol.Protocol, RequestResponseCycle):
+            house.script.hold = asyncio.Event().wait  # type: ignore[method-assign]
+            raw = json.dumps(BODY | {"stream": True}).encode()
+            for _ in range(3):
+                _, writer = await connect(house.port)
+                writer.write((POST + b"content-length: %d\r\n\r\n" % len(raw) + raw) * requests)
+                await house.script.entered.wait()
+                house.script.entered.clear()
+                writer.close()
+                await house.script.journeys.pop().closed.wait()
 
     @pytest.mark.parametrize("behind", [b"nonsense\r\n\r\n", CHUNKED + b"zzz\r\n", b"GET x HTTP/1.1\r\n\r\n"])
     async def test_nonsense_behind_requests(self, behind: bytes) -> None:

@@ -68,3 +68,100 @@ async def test_an_answer_that_broke_unseen_is_left_at_once(leave: str) -> None:
             await answer.whole(100)
         assert caught.value.kind == "unreachable"
         await client.close()
+
+
+async def test_an_answer_pours_until_it_is_told_to_stop_and_the_rest_is_read() -> None:
+    step = asyncio.Event()
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.open_stream()
+        for piece in (b"a", b"b", b"c", b"d", b""):
+            await connection.chunk(piece)
+            await step.wait()
+            step.clear()
+        await connection.gone()
+
+    client = upstream()
+    async with Server(script) as server:
+        answer = await client.send("POST", server.url, (), b"{}")
+        taken: list[bytes] = []
+
+        def take(chunk: bytes) -> bool:
+            taken.append(chunk)
+            step.set()
+            return len(taken) % 3 != 0
+
+        async with asyncio.timeout(5):
+            await answer.pour(take)
+            assert taken == [b"a", b"b", b"c"]
+            while not answer._connection.parts:  # it waits for who comes next
+                await asyncio.sleep(0)
+            await answer.pour(take)
+            assert taken[3:] == [b"d"]
+            assert answer.ended
+            await answer.pour(take)
+            assert await answer.read() == b""
+        assert len(client._pool._homes) == 1
+        await client.close()
+
+
+async def test_what_waits_already_is_poured_first_and_may_be_enough() -> None:
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.open_stream()
+        await connection.chunk(b"a")
+        await connection.gone()
+
+    client = upstream()
+    async with Server(script) as server:
+        answer = await client.send("POST", server.url, (), b"{}")
+        while not answer._connection.parts:
+            await asyncio.sleep(0)
+        await answer.pour(lambda _chunk: False)
+        answer.close()
+        await client.close()
+
+
+async def test_an_answer_that_breaks_while_it_pours() -> None:
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.open_stream()
+        await connection.send(b"1\r\na\r\n1")  # the last byte is the size of a chunk
+        await asyncio.sleep(0)
+        connection.cut()
+
+    client = upstream()
+    async with Server(script) as server:
+        answer = await client.send("POST", server.url, (), b"{}")
+        taken: list[bytes] = []
+        async with asyncio.timeout(5):
+            await answer.pour(lambda chunk: taken.append(chunk) is None)
+        with pytest.raises(ApiError) as caught:
+            await answer.whole(100)
+        assert taken in ([], [b"a"])  # a reset may overtake what was sent before
+        assert caught.value.kind == "truncated"
+        await client.close()
+
+
+@pytest.mark.failure(101)
+async def test_leaving_while_an_answer_pours_closes_its_connection() -> None:
+    gone = asyncio.Event()
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.open_stream()
+        await connection.gone()
+        gone.set()
+
+    client = upstream()
+    async with Server(script) as server:
+        answer = await client.send("POST", server.url, (), b"{}")
+        pouring = asyncio.create_task(answer.pour(lambda _chunk: True))
+        await asyncio.sleep(0)
+        pouring.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await pouring
+        async with asyncio.timeout(5):
+            await gone.wait()
+        await client.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -15,6 +15,7 @@ from dragoman.upstream.connection import READ_BUFFER
 from dragoman.upstream.connection import Connection as Connection_
 from dragoman.upstream.place import Place
 from dragoman.upstream.pool import Pool
+from freed import all_freed
 from upstream.wire import Connection, Server
 
 pytestmark = pytest.mark.anyio  # synchronous tests ignore it
@@ -242,6 +243,30 @@ async def test_a_call_is_sent_again_once_only() -> None:
             await client_.send("POST", server.url, (), b"two")
         assert caught.value.kind == "unreachable"
         assert server.connections == 2
+
+
+@pytest.mark.failure(144)
+async def test_what_died_is_freed_at_once() -> None:
+    """The call that is sent again, the one that is not, and the one that met nobody."""
+
+    async def rude(connection: Connection) -> None:
+        received = await connection.request()
+        await connection.answer(received.body)
+        await connection.request()
+        connection.cut()
+
+    async with all_freed(Connection_, answer_.Answer):
+        async with Server(rude, rude) as server, upstream() as client_:
+            for _ in range(3):
+                answer = await client_.send("POST", server.url, (), b"one")
+                assert await answer.whole(10) == b"one"
+            url = server.url
+            del answer
+        async with upstream() as client_:
+            for _ in range(3):
+                with suppress(ApiError):
+                    await client_.send("POST", url, (), b"one")
+                    raise AssertionError("nobody listens there")
 
 
 async def test_half_a_head_is_not_asked_for_again() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import datetime as dt
 import socket
 import ssl
@@ -13,8 +14,10 @@ import trustme
 from dragoman.messages.errors import ApiError
 from dragoman.upstream import dialling
 from dragoman.upstream.client import Upstream
+from dragoman.upstream.connection import Connection as Connection_
 from dragoman.upstream.dialling import Dialler, resolve
 from dragoman.upstream.place import place_of
+from freed import all_freed
 from upstream.test_upstream_client import echo, upstream
 from upstream.wire import Connection, Script, Server
 
@@ -200,6 +203,46 @@ async def test_a_name_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None
         error = await refusal(client, "http://host.test:81/v1")
     assert error.kind == "unreachable"
     assert error.message == "The name of host.test:81 cannot be resolved. Check base_url and the network."
+
+
+@pytest.mark.failure(144)
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_call_that_reached_nobody_is_freed_at_once(monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+    class NobodyError(OSError):
+        pass
+
+    async def found(_host: str, _port: int) -> list[dialling.Address]:
+        if not known:
+            raise NobodyError
+        return [(socket.AF_INET, socket.IPPROTO_TCP, ("127.0.0.1", number)) for number in (1, 2)]
+
+    async def refused(_address: dialling.Address) -> socket.socket:
+        raise NobodyError
+
+    monkeypatch.setattr(dialling, "resolve", found)
+    monkeypatch.setattr(dialling, "_attempt", refused)
+    async with all_freed(Connection_, NobodyError), upstream() as client:
+        with contextlib.suppress(ApiError):
+            await client.send("POST", "http://model.test/", (), b"{}")
+            raise AssertionError("nobody is there")
+
+
+@pytest.mark.failure(144)
+async def test_a_call_that_left_while_its_name_is_looked_up_is_freed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = asyncio.Event()
+
+    async def silent(_host: str, _port: int) -> list[dialling.Address]:
+        asked.set()
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(dialling, "resolve", silent)
+    async with upstream() as client, all_freed(Connection_):
+        call = asyncio.create_task(client.send("POST", "http://model.test/", (), b"{}"))
+        await asked.wait()
+        call.cancel()
+        await asyncio.wait([call])
+        assert call.cancelled()
+        del call
 
 
 async def test_a_name_is_looked_up_once_for_all(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import resource
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Self
 
 import pytest
@@ -12,6 +13,7 @@ from dragoman.messages.errors import ApiError
 from dragoman.upstream.answer import Answer
 from dragoman.upstream.client import Upstream
 from dragoman.upstream.sending import Sending
+from freed import all_freed
 from upstream.test_upstream_client import upstream
 from upstream.wire import Connection, Server
 
@@ -119,6 +121,31 @@ async def test_what_the_pieces_raise_breaks_the_call_off() -> None:
             await client.send("POST", server.url, [("content-length", "9")], Pieces(b"abc", last=failure))
         assert raised.value is failure
         await asyncio.wait_for(broken.wait(), 5)
+
+
+@pytest.mark.failure(144)
+async def test_it_is_freed_at_once() -> None:
+    """After its end, after a failure of its own, and when its answer came before its end."""
+
+    async def early(connection: Connection) -> None:
+        await connection.until(b"\r\n\r\n")
+        await connection.answer(b"too much")
+
+    class StoppedError(ApiError):
+        pass
+
+    async def stopped() -> AsyncIterator[bytes]:
+        yield b"ab"
+        raise StoppedError("invalid_request", "the caller stopped")
+
+    async with all_freed(Sending, Answer, StoppedError), Server(echo, echo, early) as server, upstream() as client:
+        for pieces in (Pieces(b"abc"), stopped(), Pieces(more=True)):
+            with suppress(StoppedError):
+                answer = await client.send("POST", server.url, [("content-length", "3")], pieces)
+                await answer.whole(100)
+                answer.close()
+                del answer
+            del pieces
 
 
 async def test_a_failure_while_the_answer_is_read_ends_the_answer_too() -> None:

@@ -60,10 +60,11 @@ def lines(config: Config) -> list[str]:
     found: dict[str, list[str]] = {}
     for family in FAMILIES:
         try:
-            targets = router.route(family).targets
+            route = router.route(family)
         except ApiError:
             continue  # the table of models says why
-        for target in targets:
+        longer = [choice.slots[0] for group in route.overflow for choice in group]
+        for target in (*route.targets, *longer):
             place = f"{target.provider}/{target.model}"
             if place not in found:
                 found[place] = lacks(target)

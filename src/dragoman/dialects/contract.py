@@ -219,6 +219,15 @@ class Relays(Protocol):
     relays: Literal[True]
 
 
+class AnswersOnce(Protocol):
+    """Optional: a dialect whose readers offer no `Continues`.
+
+    They get their call without its body, which would be kept in memory for as long as the answer streams.
+    """
+
+    answers_once: Literal[True]
+
+
 class Repairs(Protocol):
     """Optional: a dialect that can mend a refused call."""
 

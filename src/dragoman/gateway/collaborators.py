@@ -1,7 +1,7 @@
 """Whom the gateway works with. The rooms themselves are chosen where the application is put together."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from time import monotonic
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from dragoman.config.settings import Server
 from dragoman.dialects.contract import Dialect, Target
 from dragoman.gateway.health import Change, Health
 from dragoman.gateway.record import Record
+from dragoman.gateway.rounds import Rounds
 from dragoman.routing.route import Route
 
 
@@ -41,6 +42,17 @@ class AnswerLike(Protocol):
 
     def release(self) -> None:
         """Nothing more is wanted, and the end is near: keep the connection if it comes soon."""
+        ...
+
+
+class Pours(Protocol):
+    """Optional: an answer whose bytes nobody has to wait for, piece by piece."""
+
+    def pour(self, take: Callable[[bytes], bool]) -> Awaitable[None]:
+        """Give the next bytes to `take` when they come, until it says False, or there are no more: then `read`.
+
+        `take` raises nothing.
+        """
         ...
 
 
@@ -95,6 +107,7 @@ class Collaborators(Struct, frozen=True, kw_only=True):
     new_id: Callable[[], str]
     clock: Callable[[], float]
     health: Health
+    rounds: Rounds
     tell: Callable[[Change], None]  # what people should know about targets and keys
     mended: dict[tuple[str, str, str], Mended]  # by provider, base URL and model; bounded by whoever fills it
 

@@ -9,9 +9,10 @@ from dragoman.config.settings import Server
 from dragoman.dialects.contract import Dialect
 from dragoman.gateway.collaborators import Collaborators, RouterLike, SignerLike, UpstreamLike
 from dragoman.gateway.health import Change, Health
-from dragoman.gateway.journey import Journey
+from dragoman.gateway.journey import OFTEN, Journey
 from dragoman.gateway.pursuit import relays
 from dragoman.gateway.record import Record
+from dragoman.gateway.rounds import Rounds
 from dragoman.messages.request import Request
 from dragoman.routing.route import Route
 
@@ -53,6 +54,7 @@ class Gateway:
             new_id=new_id,
             clock=clock,
             health=Health(),
+            rounds=Rounds(min(settings.open_after, settings.ping_every, settings.read_idle, OFTEN)),
             tell=tell,
             mended={},
         )

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from dragoman.gateway.collaborators import Collaborators
-from dragoman.gateway.pursuit import Pursuit
+from dragoman.gateway.pursuit import Pour, Pursuit
 from dragoman.gateway.record import Record
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import Event, MessageDelta
@@ -22,8 +22,7 @@ from dragoman.messages.writer import MessageWriter
 from dragoman.routing.route import Route
 
 CALLER_LEFT = 499  # in the record only: nginx's number for a caller that left before it was told anything
-OFTEN = 10.0  # seconds after which the timer looks again, whatever it waits for
-SHORTEST_TIMER = 0.001  # seconds: timers may fire a little early
+OFTEN = 10.0  # seconds after which a journey is looked at, whatever it waits for
 
 Send = Callable[[bytes], Awaitable[None] | None]
 """Writes whole frames. None: they are written, and there is room for more; else wait for what it returns."""
@@ -46,12 +45,11 @@ class Journey:
         "_loop",
         "_ping",
         "_pursuit",
-        "_request",
-        "_route",
         "_send",
         "_sent",
+        "_slow",
         "_task",
-        "_timer",
+        "_thrown",
         "_woken",
         "record",
         "state",
@@ -69,17 +67,16 @@ class Journey:
     ) -> None:
         """`failed_to_watch` is told when `watch` raises."""
         self._collaborators = collaborators
-        self._request = request
-        self._route = route
+        self._loop = asyncio.get_running_loop()
         self._pursuit = Pursuit(collaborators, request, route, record, caller)
         self._failed_to_watch = failed_to_watch
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None  # the pursuit, for a caller that streams
         self._woken: asyncio.Future[None] | None = None
         self._send: Send | None = None
         self._sent = record.started  # when the caller last heard something
         self._ping: asyncio.Task[None] | None = None
+        self._slow: asyncio.Future[None] | None = None  # the caller has no room for what was sent last
+        self._thrown: Exception | None = None  # what ended the pouring
         self._closed = False
         self.record = record
         self.state: State = "held"
@@ -91,7 +88,7 @@ class Journey:
 
     async def message(self) -> bytes:
         """The whole Message as JSON. Raises ApiError."""
-        self._arm()
+        self._collaborators.rounds.begin(self)
         pursuit = self._pursuit
         try:
             await pursuit.run()
@@ -105,7 +102,6 @@ class Journey:
         record = self.record
         if message is not None:
             record.usage, record.stop_reason = message.usage, message.stop_reason
-        self._collect_notes()
         record.status, record.answer_bytes = 200, len(body)
         self._over()
         return body
@@ -115,7 +111,7 @@ class Journey:
 
         Raises ApiError: there is still time for a real HTTP status.
         """
-        self._arm()
+        self._collaborators.rounds.begin(self)
         task = self._task = self._loop.create_task(self._pursuit.run())
         woken = self._woken = self._loop.create_future()
         task.add_done_callback(self._wake)
@@ -135,7 +131,7 @@ class Journey:
     async def stream(self, send: Send) -> None:
         """Send the whole answer: what waits, and then everything as it comes. After `hold`.
 
-        `send` takes whole frames, and is awaited before more is read. A failure is told as one error event, and raises
+        No more is read while a caller has no room for what was sent. A failure is told as one error event, and raises
         nothing; what `send` raises comes through.
         """
         self._send = send
@@ -153,17 +149,16 @@ class Journey:
             return
         self._closed = True
         record = self.record
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        for task in (self._task, self._ping):
+        self._collaborators.rounds.end(self)
+        for task in (self._task, self._ping, self._slow):
             if task is not None and not task.cancel() and not task.cancelled():
                 task.exception()  # looked at, so that asyncio does not report it
+        self._task = self._ping = self._slow = None  # their ends hold this
         self._pursuit.close()
         if self.state != "over":
             record.caller_left = True
             record.status = record.status or CALLER_LEFT
-        self._collect_notes()
+            self._collect_notes()
         writer = self._pursuit.writer
         if record.usage is None and writer is not None:
             record.usage = writer.usage_seen
@@ -176,6 +171,8 @@ class Journey:
             self._failed_to_watch()
         if record.error is not None:
             record.error.forget()
+        if (crash := record.crash) is not None:  # its frames hold this
+            crash.__traceback__ = crash.__context__ = crash.__cause__ = None
 
     # The way of a stream
 
@@ -183,13 +180,15 @@ class Journey:
         """Opened, and nothing to tell yet."""
         if not task.done():
             self._begin_ping(send)
-            self._arm()
+            self._collaborators.rounds.begin(self)
             await task
         task.result()
         self._commit()
 
     def _commit(self) -> None:
         self.state = "committed"
+        self._task = None
+        self._pursuit.settle()
         self.record.first_token_ms = (self._collaborators.clock() - self.record.started) * 1000
         self._collect_notes()
 
@@ -198,8 +197,8 @@ class Journey:
         record = self.record
         clock = self._collaborators.clock
         writer = pursuit.writer
-        events, pursuit.events = pursuit.events, []
         while True:
+            events, pursuit.events = pursuit.events, []
             if events:
                 try:
                     frames = encode_all(events)
@@ -209,16 +208,77 @@ class Journey:
                     await self._ping
                 waiting = send(frames)
                 if waiting is not None:
-                    await waiting
+                    try:
+                        await waiting
+                    finally:
+                        del waiting  # its failure holds this frame: a circle
                 record.answer_bytes += len(frames)
                 self._sent = clock()
             if writer is None or writer.ended:
                 break
-            events = await pursuit.more()
+            if pursuit.pour is not None:
+                await self._flow(pursuit.pour)
+            if not pursuit.events and not writer.ended:
+                pursuit.events = await pursuit.more()
         for event in events:
             if isinstance(event, MessageDelta):
                 record.usage, record.stop_reason = event.usage, event.delta.stop_reason
         self._over()
+
+    async def _flow(self, pour: Pour) -> None:
+        """Let the answer's bytes go through as they come, for as long as nothing is in the way."""
+        pursuit = self._pursuit
+        pursuit.heard = self._collaborators.clock()
+        pursuit.listening = True
+        try:
+            await pour(self._take)
+        finally:
+            pursuit.listening = False
+        if self._thrown is not None:
+            try:
+                raise self._thrown
+            finally:
+                self._thrown = None  # raised, it holds this frame and with it this: held here, a circle
+        if self._slow is not None:
+            try:
+                await self._slow
+            finally:
+                self._slow = None  # likewise
+
+    def _take(self, chunk: bytes) -> bool:
+        """Bytes in the middle of a stream go on in the very call that they came in: no task wakes up for them.
+
+        False: `_deliver` goes on, at the end, after a failure, and where the caller or a ping is waited for.
+        """
+        pursuit = self._pursuit
+        reader, writer, send = pursuit.reader, pursuit.writer, self._send
+        assert reader is not None and writer is not None and send is not None  # noqa: PT018, S101 of a stream
+        pursuit.heard = now = self._collaborators.clock()
+        try:
+            events = reader.feed(chunk)
+            if self._ping is not None or writer.ended:
+                pursuit.events = events
+                return False
+            if not events:
+                return True
+            frames = encode_all(events)
+        except ApiError as error:
+            self._thrown = error
+            return False
+        except Exception as crash:  # noqa: BLE001 a bug of ours must reach the caller in its own language
+            self._thrown = pursuit.crashed(crash)
+            return False
+        try:
+            waiting = send(frames)
+        except Exception as error:  # noqa: BLE001 raised where the stream is awaited
+            self._thrown = error
+            return False
+        self.record.answer_bytes += len(frames)
+        self._sent = now
+        if waiting is None:
+            return True
+        self._slow = asyncio.ensure_future(waiting)  # closed, too, when the caller leaves before `_flow` comes to it
+        return False
 
     async def _fail(self, send: Send, error: ApiError) -> None:
         pursuit = self._pursuit
@@ -253,27 +313,21 @@ class Journey:
     def _over(self) -> None:
         """Over, with a whole answer."""
         self.state = "over"
+        self._collect_notes()
         # After a stop sequence of ours the upstream would go on and on; else its end is a moment away.
         self._pursuit.finish(soon=self.record.stop_reason != "stop_sequence")
 
     def _collect_notes(self) -> None:
         pursuit = self._pursuit
-        notes = [*self._request.notes, *self._route.notes, *pursuit.notes]
+        notes = pursuit.known_notes()
         if pursuit.writer is not None:
             notes += pursuit.writer.notes
         self.record.notes = notes
 
     # Time
 
-    def _arm(self) -> None:
-        """Set the journey's one timer. It is set again only when it fires, so that a read costs none."""
-        if self._timer is not None:
-            self._timer.cancel()
-        settings = self._collaborators.settings
-        soonest = min(settings.open_after, settings.ping_every, settings.read_idle, OFTEN)
-        self._timer = self._loop.call_later(soonest, self._tick)
-
-    def _tick(self) -> None:
+    def look(self) -> float:
+        """What is due by the clock. Returns the seconds after which to look again."""
         now = self._collaborators.clock()
         settings = self._collaborators.settings
         after = self._pursuit.overdue(now)
@@ -291,7 +345,7 @@ class Journey:
             if left <= 0:
                 left = settings.ping_every
             after = min(after, left)
-        self._timer = self._loop.call_later(max(after, SHORTEST_TIMER), self._tick)
+        return after
 
     def _wake(self, _task: asyncio.Task[None] | None = None) -> None:
         if self._woken is not None and not self._woken.done():

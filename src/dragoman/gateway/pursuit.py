@@ -4,19 +4,20 @@ Nothing in here was shown to the caller yet, so every failure may still be mende
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 from msgspec import structs
 
-from dragoman.dialects.contract import Call, Dialect, Reader, Recall, Repair, Target
+from dragoman.dialects.contract import Call, Dialect, Reader, Repair, Target
 from dragoman.gateway.collaborators import AnswerLike, Collaborators, Mended
 from dragoman.gateway.decision import Again, Mend, Next, decide, most_telling
 from dragoman.gateway.health import OF_KEY, OF_TARGET, Change, same_target
 from dragoman.gateway.record import Attempt, Record
-from dragoman.gateway.signing import signed
+from dragoman.gateway.signing import signed_at_once
+from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
 from dragoman.messages.estimate import tokens
 from dragoman.messages.events import Event
@@ -32,6 +33,9 @@ ERROR_LIMIT = 256 * 1024  # bytes of an error's body that are read
 FINISHED_IDLE = 10.0  # seconds that an answer which said its finish mark may take to end
 MENDED_LIMIT = 256  # targets whose repairs are remembered
 HOP_LIMIT = 20  # calls that one answer may be continued by
+
+Pour = Callable[[Callable[[bytes], bool]], Awaitable[None]]
+"""As `collaborators.Pours` says."""
 
 _JSON_BEGINS = (b"{", b"[", b"")
 
@@ -49,6 +53,7 @@ class Pursuit:
         "_hops",
         "_idle",
         "_left",
+        "_loop",
         "_message_id",
         "_overflowed",
         "_passing",
@@ -71,6 +76,7 @@ class Pursuit:
         "heard",
         "listening",
         "notes",
+        "pour",
         "reader",
         "writer",
     )
@@ -83,11 +89,14 @@ class Pursuit:
         record: Record,
         caller: Sequence[tuple[str, str]] = (),
     ) -> None:
-        """`caller`: the headers with the caller's own credentials; only targets with `auth` "caller" see them."""
+        """Inside a running loop. `caller`: the headers with the caller's own credentials, which only targets with
+        `auth` "caller" see.
+        """
         self._collaborators = collaborators
+        self._loop = asyncio.get_running_loop()
         self._clock = collaborators.clock
         self._caller = caller
-        self._request = request
+        self._request: Request | None = request  # until an answer is committed
         self._route = route
         self._record = record
         self._message_id = "msg_" + collaborators.new_id()
@@ -116,6 +125,7 @@ class Pursuit:
         self.events: list[Event] = []
         self.headers: tuple[tuple[str, str], ...] = ()  # of an answer that is passed on
         self.notes: tuple[Note, ...] = ()
+        self.pour: Pour | None = None  # of an answer that offers it
         self.writer: MessageWriter | None = None
         self.reader: Reader | None = None
 
@@ -124,36 +134,59 @@ class Pursuit:
 
         Raises ApiError: the most telling one of all attempts.
         """
+        request = self._request
+        assert request is not None  # noqa: S101 nothing is committed yet
         self._take_target()
         while True:
-            if self._request.max_tokens == 0 and not relays(self._collaborators.dialects, self._target):
-                self._warm_up()
+            if request.max_tokens == 0 and not relays(self._collaborators.dialects, self._target):
+                self._warm_up(request.body)
                 return
             began = self._clock()
             try:
-                await self._attempt()
+                await self._attempt(request)
             except ApiError as error:
                 failure = error
             except Exception as crash:  # noqa: BLE001 a bug of ours must reach the caller in its own language
                 failure = self.crashed(crash)
             else:
                 self._account(began)
-                self._remember()
+                if self._used and not self._passing:
+                    self._remember()
                 self._trial = False
-                self._tell(self._collaborators.health.succeeded(self._slot, whole=False))
+                self._well(whole=False)
                 return
             self._account(began, failure)
             await self._after(failure)
+
+    def settle(self) -> None:
+        """The answer is committed: no other one will follow, and what was asked need not be kept while it streams."""
+        self.notes = tuple(self.known_notes())
+        self._request = self._call = None
+        self._left = []
+
+    def known_notes(self) -> list[Note]:
+        """Of what was asked, where it went, and what it became there."""
+        request = self._request
+        if request is None:
+            return list(self.notes)
+        return [*request.notes, *self._route.notes, *self.notes]
 
     async def more(self) -> list[Event]:
         """The events of the next bytes. Raises ApiError."""
         reader, writer = self.reader, self.writer
         assert reader is not None and writer is not None  # noqa: PT018, S101 only called for an answer that is taken
+        answer = self._answer
+        assert answer is not None  # noqa: S101 likewise
         broken = None
+        self.heard = self._clock()
+        self.listening = True
         try:
-            chunk = await self._read()
+            chunk = await answer.read()
         except ApiError as error:
-            chunk, broken = b"", error
+            chunk, broken = b"", self._silence() if self._idle else error
+            error.forget()  # it holds this frame: a circle
+        finally:
+            self.listening = False
         try:
             if chunk:
                 return reader.feed(chunk)
@@ -201,7 +234,7 @@ class Pursuit:
 
     def finish(self, *, soon: bool) -> None:
         """The answer is taken. `soon`: the upstream said its last word, too."""
-        self._tell(self._collaborators.health.succeeded(self._slot, whole=True))
+        self._well(whole=True)
         if self._answer is not None:
             if soon:
                 self._answer.release()
@@ -218,41 +251,77 @@ class Pursuit:
 
     # One attempt
 
-    async def _attempt(self) -> None:
+    async def _attempt(self, request: Request) -> None:
         target = self._target
         dialect = self._collaborators.dialects[target.dialect]
         call = self._call
         if call is None:
-            call = self._call = translated(dialect, self._request, target)
+            call = self._call = translated(dialect, request, target)
             self._record.endpoint = _endpoint(call.url)
         self.notes = call.notes
-        if not same_target(self._slot, self._preferred):
+        slot, preferred = self._slot, self._preferred
+        if slot is not preferred and not same_target(slot, preferred):
             self.notes = (*call.notes, Note("changed", "target.fallback", "model"))
-        answer = await self._ask(call)
-        writer = self.writer = self._writer(call.recall)
-        self.events = await self._begin(call, answer, writer)
+        recall = call.recall
+        writer = self.writer = MessageWriter(
+            message_id=self._message_id,
+            model=recall.model,
+            input_tokens=recall.input_tokens,
+            stop_sequences=recall.stop_sequences,
+            names=recall.names,
+            ids=recall.ids,
+            show_thinking=recall.show_thinking,
+            omit_thinking=recall.omit_thinking,
+            asked_thinking=recall.asked_thinking,
+            output_tool=recall.output_tool,
+        )
+        self.events = await self._begin(call, writer)
         streams = self._record.stream
         while not writer.ended and not (streams and writer.committed):
             self.events += await self.more()
 
-    async def _ask(self, call: Call) -> AnswerLike:
-        """The head of the answer to `call`. Raises ApiError for an error status, too."""
-        answer = self._answer = await self._send(call)
+    async def _begin(self, call: Call, writer: MessageWriter) -> list[Event]:
+        """Send the call. The first events of its answer: none yet of one that streams, all of another.
+
+        Raises ApiError for an error status, too.
+        """
+        collaborators = self._collaborators
+        target = call.target
+        self.heard = self._clock()
+        self._sender = asyncio.current_task(self._loop)
+        try:
+            headers = signed_at_once(collaborators.signer, target, self._caller)
+            if headers is None:
+                headers = await collaborators.signer.fetch(target)
+            self._signed = headers
+            answer = self._answer = await collaborators.upstream.send(
+                call.method, call.url, [*call.headers, *headers], call.body, public=target.public
+            )
+        except asyncio.CancelledError:
+            # Taken back when it was only the idle limit, as asyncio.timeout does it.
+            if self._idle and self._sender is not None and self._sender.uncancel() == 0:
+                raise self._silence() from None
+            raise
+        finally:
+            self._sender = None
         if not 200 <= answer.status < 300:
-            raise await self._refusal(self._collaborators.dialects[call.target.dialect], call, answer)
+            raise await self._refusal(collaborators.dialects[target.dialect], call, answer)
+        self.pour = getattr(answer, "pour", None)
         if call.relays:
             self.headers = passed_on(answer.headers)
-        return answer
-
-    async def _begin(self, call: Call, answer: AnswerLike, writer: MessageWriter) -> list[Event]:
-        """The first events of an answer: none yet of one that streams, all of another."""
-        reader = self.reader = self._collaborators.dialects[call.target.dialect].reader(call, writer)
+        dialect = collaborators.dialects[target.dialect]
+        told = call
+        if call.stream and getattr(dialect, "answers_once", False):
+            told = structs.replace(call, body=b"")
+        reader = self.reader = dialect.reader(told, writer)
         if _is_stream(answer, call):
             return []
-        first = await self._read()
-        if call.stream and first.lstrip()[:1] not in _JSON_BEGINS:
-            return reader.feed(first)  # a stream under a wrong name
-        events = reader.whole(await self._body(first))
+        first = b""
+        if call.stream:
+            first = await self._read()
+            if first.lstrip()[:1] not in _JSON_BEGINS:
+                return reader.feed(first)  # a stream under a wrong name
+        events = reader.whole(await self._body(answer, first))
         if not writer.ended:
             following = _next_call(reader)
             if following is None:
@@ -268,25 +337,7 @@ class Pursuit:
         self._hops += 1
         if self._hops > HOP_LIMIT:
             raise ApiError("truncated", f"The upstream stopped {self._hops} times in the middle of its answer.")
-        return await self._begin(call, await self._ask(call), writer)
-
-    async def _send(self, call: Call) -> AnswerLike:
-        collaborators = self._collaborators
-        self.heard = self._clock()
-        task = self._sender = asyncio.current_task()
-        try:
-            self._signed = await signed(collaborators.signer, call.target, self._caller)
-            headers = [*call.headers, *self._signed]
-            return await collaborators.upstream.send(
-                call.method, call.url, headers, call.body, public=call.target.public
-            )
-        except asyncio.CancelledError:
-            # Taken back when it was only the idle limit, as asyncio.timeout does it.
-            if self._idle and task is not None and task.uncancel() == 0:
-                raise self._silence() from None
-            raise
-        finally:
-            self._sender = None
+        return await self._begin(call, writer)
 
     async def _read(self) -> bytes:
         answer = self._answer
@@ -302,13 +353,25 @@ class Pursuit:
         finally:
             self.listening = False
 
-    async def _body(self, first: bytes) -> bytes:
+    async def _body(self, answer: AnswerLike, first: bytes) -> bytes:
         """The whole body that begins with `first`."""
-        parts = [first]
+        parts = [first] if first else []
         size = len(first)
-        while size <= ANSWER_LIMIT and (chunk := await self._read()):
-            parts.append(chunk)
-            size += len(chunk)
+        self.listening = True
+        try:
+            while size <= ANSWER_LIMIT:
+                self.heard = self._clock()
+                chunk = await answer.read()
+                if not chunk:
+                    break
+                parts.append(chunk)
+                size += len(chunk)
+        except ApiError:
+            if self._idle:
+                raise self._silence() from None
+            raise
+        finally:
+            self.listening = False
         if size > ANSWER_LIMIT:
             raise ApiError("bad_answer", f"The upstream sent an answer of more than {ANSWER_LIMIT} bytes.")
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -330,29 +393,15 @@ class Pursuit:
             error.upstream_status = status
         return error
 
-    def _writer(self, recall: Recall) -> MessageWriter:
-        return MessageWriter(
-            message_id=self._message_id,
-            model=recall.model,
-            input_tokens=recall.input_tokens,
-            stop_sequences=recall.stop_sequences,
-            names=recall.names,
-            ids=recall.ids,
-            show_thinking=recall.show_thinking,
-            omit_thinking=recall.omit_thinking,
-            asked_thinking=recall.asked_thinking,
-            output_tool=recall.output_tool,
-        )
-
     def _silence(self) -> ApiError:
         seconds = self._collaborators.settings.read_idle
         return ApiError("timeout", f"The upstream was silent for {seconds:g} s. server.read_idle sets this limit.")
 
-    def _warm_up(self) -> None:
+    def _warm_up(self, body: Body) -> None:
         """`max_tokens: 0` only warms a prompt cache, and asks for no answer. Only upstreams of Messages know it."""
         self.notes = (Note("changed", "cache.not_warmed", "max_tokens"),)
         self._record.provider = self._record.upstream_model = None  # nobody was asked
-        self.writer = self._writer(Recall(model=self._record.model, input_tokens=tokens(self._request.body)))
+        self.writer = MessageWriter(message_id=self._message_id, model=self._record.model, input_tokens=tokens(body))
         self.writer.finish("max_tokens")
         self.writer.end()
         self.events = self.writer.take()
@@ -366,7 +415,7 @@ class Pursuit:
         if self._answer is not None:
             status = self._answer.status
             self._answer.close()
-        self._answer = self.reader = self.writer = None
+        self._answer = self.pour = self.reader = self.writer = None
         self._idle = False
         self._hops = 0
         self.events = []
@@ -430,6 +479,10 @@ class Pursuit:
             error.retry_after = self._collaborators.health.soonest(affinity.slots(self._route, self._who), now)
         return error
 
+    def _well(self, *, whole: bool) -> None:
+        for change in self._collaborators.health.succeeded(self._slot, whole=whole):
+            self._collaborators.tell(change)
+
     def _tell(self, changes: Sequence[Change]) -> None:
         for change in changes:
             self._collaborators.tell(change)
@@ -453,20 +506,17 @@ class Pursuit:
         self._call = None
         self._record.provider = slot.provider
         self._record.upstream_model = slot.model
-        mended = self._collaborators.mended.get((slot.provider, slot.base_url, slot.model))
         self._target = slot
-        if mended is not None:
-            self._target = (
-                mended.target if mended.target.key == slot.key else structs.replace(mended.target, key=slot.key)
-            )
-        self._used = list(mended.repairs) if mended else []
+        self._used = []
         self._passing = False
+        mended = self._collaborators.mended
+        if mended and (known := mended.get((slot.provider, slot.base_url, slot.model))) is not None:
+            self._target = known.target if known.target.key == slot.key else structs.replace(known.target, key=slot.key)
+            self._used += known.repairs
         self._record.repairs = list(self._used)
 
     def _remember(self) -> None:
-        """Repairs that worked are used at once next time, unless one was about this conversation."""
-        if not self._used or self._passing:
-            return
+        """Repairs that worked are used at once next time. Not called when one was about this conversation."""
         mended = self._collaborators.mended
         key = (self._slot.provider, self._slot.base_url, self._slot.model)  # a repair may have changed the target's
         known = mended.get(key)
@@ -514,7 +564,10 @@ def relays(dialects: Mapping[str, Dialect], target: Target) -> bool:
 
 def _is_stream(answer: AnswerLike, call: Call) -> bool:
     """What the answer is, by its own word; else what was asked for."""
-    content_type = answer.headers.get("content-type", "").lower()
+    content_type = answer.headers.get("content-type", "")
+    if content_type == "application/json":  # most
+        return False
+    content_type = content_type.lower()
     if content_type.startswith("text/event-stream"):
         return True
     if content_type.startswith("application/json"):

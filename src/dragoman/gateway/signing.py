@@ -32,15 +32,25 @@ class CredentialsLike(Protocol):
     def owner(self, target: Target) -> Hashable: ...
 
 
-async def signed(
+def signed_at_once(
     signer: SignerLike, target: Target, caller: Sequence[tuple[str, str]] = ()
-) -> Sequence[tuple[str, str]]:
-    """The headers that carry a key or a token: ours, or those of the `caller`, never both. Raises ApiError."""
+) -> Sequence[tuple[str, str]] | None:
+    """The headers that carry a key or a token: ours, or those of the `caller`, never both. Raises ApiError.
+
+    None when a token must be fetched first.
+    """
     if target.auth == "caller":
         if not caller:
             raise ApiError("authentication", NO_CREDENTIALS.format(target.provider), should_retry=False)
         return presented(target, tuple(caller))
-    headers = signer.headers(target)
+    return signer.headers(target)
+
+
+async def signed(
+    signer: SignerLike, target: Target, caller: Sequence[tuple[str, str]] = ()
+) -> Sequence[tuple[str, str]]:
+    """The same, after a token was fetched where one must be. Raises ApiError."""
+    headers = signed_at_once(signer, target, caller)
     return await signer.fetch(target) if headers is None else headers
 
 
@@ -67,7 +77,10 @@ class Signing:
         if task is None:
             task = self._fetches[owner] = asyncio.create_task(self._run(target))
             task.add_done_callback(lambda done: self._forget(owner, done))
-        await asyncio.shield(task)
+        try:
+            await asyncio.shield(task)
+        finally:
+            del task  # its failure holds this frame: a circle
         headers = self.headers(target)
         if headers is None:
             text = f"The token for {target.provider} is out of date already. Check the clock of this machine."
@@ -155,3 +168,4 @@ class _Line:
             return await self._ask(call)
         finally:
             self._asking.discard(task)
+            del task  # its end holds this frame: a circle

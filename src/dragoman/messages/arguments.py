@@ -20,45 +20,51 @@ _LITERAL_LIMIT = 100_000  # characters that are parsed as a Python literal
 class Arguments:
     """Collects the fragments of one call's input. Nobody may send a fragment before `ready` gives it."""
 
-    __slots__ = ("_mode", "_parts", "_sent")
+    __slots__ = ("_mode", "_unsent", "_whole", "flows", "parts")
 
     def __init__(self) -> None:
-        self._parts: list[str] = []
-        self._sent = 0  # parts that `ready` gave
+        self.parts: list[str] = []
+        self.flows = False
+        """Whether the next fragment may be sent at once, which is usual; who does so adds it to `parts`."""
+        self._unsent: list[str] = []  # parts that may be sent and were not given yet
         # head: too early to tell; stream: looks like an object; hold: must be mended when it is whole
         self._mode: Literal["head", "stream", "hold"] = "head"
+        self._whole = 0  # so many parts are known to be a whole object
 
     def add(self, fragment: str) -> None:
-        self._parts.append(fragment)
+        self.parts.append(fragment)
         if self._mode == "head":
             self._decide()
-
-    def passes(self, fragment: str) -> bool:
-        """Whether the fragment may be sent at once, which is usual; then it is added, and counts as sent."""
-        if self._mode != "stream" or self._sent != len(self._parts):
-            return False
-        self._parts.append(fragment)
-        self._sent += 1
-        return True
+        elif self._mode == "stream":
+            self.flows = False
+            self._unsent.append(fragment)
 
     def ready(self) -> str:
         """All that may be sent and was not given yet."""
         if self._mode != "stream":
             return ""
-        parts = self._parts
-        rest = parts[-1] if self._sent == len(parts) - 1 else "".join(parts[self._sent :])
-        self._sent = len(parts)
-        return rest
+        rest, self._unsent = self._unsent, []
+        self.flows = True
+        return rest[0] if len(rest) == 1 else "".join(rest)
 
     def complete(self) -> bool:
         """Whether the JSON is a whole object."""
-        return bool(self._parts) and self._parts[-1].rstrip().endswith("}") and _is_object("".join(self._parts))
+        parts = self.parts
+        if not parts or not parts[-1].rstrip().endswith("}"):
+            return False
+        if self._whole == len(parts):
+            return True
+        if is_object("".join(parts)):
+            self._whole = len(parts)
+            return True
+        return False
 
     def close(self, *, cut: bool) -> tuple[str, str | None]:
         """What is left to send, and the code of a note. `cut`: the output limit ended the call; it stays as it is."""
-        text = "".join(self._parts)
         if self._mode == "stream":
-            return self.ready(), None if cut or _is_object(text) else "arguments.invalid"
+            known = cut or self._whole == len(self.parts) or is_object("".join(self.parts))
+            return self.ready() if self._unsent else "", None if known else "arguments.invalid"
+        text = "".join(self.parts)
         if text.strip() in ("", "{}", "null"):
             return "", None
         if cut:
@@ -66,20 +72,28 @@ class Arguments:
         return mend(text)
 
     def _decide(self) -> None:
-        text = "".join(self._parts).lstrip()
+        text = self.parts[0] if len(self.parts) == 1 else "".join(self.parts)
+        if text.startswith('{"') and (self.complete() or not text.rstrip().endswith("}")):
+            self._stream()  # nearly all of them
+            return
+        text = text.lstrip()
         rest = text[1:].lstrip()
         if text and text[0] != "{":
             self._mode = "hold"
         elif rest.startswith("}") and rest[1:].strip():
             # Some servers announce a call with "{}" and send its arguments afterwards.
-            self._parts = [rest[1:].lstrip()]
+            self.parts = [rest[1:].lstrip()]
             self._decide()
         elif rest.startswith('"'):
             # A first fragment that ends like an object and is none may be a whole call that needs mending.
-            if len(self._parts) > 1 or not text.rstrip().endswith("}") or _is_object(text):
-                self._mode = "stream"
+            if len(self.parts) > 1 or not text.rstrip().endswith("}") or self.complete():
+                self._stream()
         elif rest and rest[0] != "}":
             self._mode = "hold"
+
+    def _stream(self) -> None:
+        self._mode = "stream"
+        self._unsent = self.parts.copy()
 
 
 def mend(text: str) -> tuple[str, str | None]:
@@ -98,7 +112,8 @@ def mend(text: str) -> tuple[str, str | None]:
     return _dump({"_raw": text}), "arguments.invalid"
 
 
-def _is_object(text: str) -> bool:
+def is_object(text: str) -> bool:
+    """Whether a text is the JSON of one object."""
     try:
         _OBJECT.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):

@@ -6,55 +6,76 @@ their text, and made longer as the conversation grows. The same text gives the s
 but time changes.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
+
+import msgspec
+from msgspec import Struct
 
 from dragoman.messages.body import Turn
+from dragoman.messages.checks import check_turns
+from dragoman.messages.outline import TurnOutline, odd
 
 Value = TypeVar("Value")
 
 _END = 64  # bytes at the end of a beginning that are compared before all others
 _PIECES = 32  # texts that a beginning is made of, before they become one
-_VALUES = 6  # values of one beginning that are kept
+_VALUES = 8  # values of one beginning that are kept
 _COPIES = 3  # of a text: itself, and what two upstreams are sent of it
 _TURN = 1024  # bytes that a decoded turn takes beside its text, about
+_BEFORE = b'[{"role":""}'  # in place of the turns before
+_TURNS = msgspec.json.Decoder(list[Turn])
+_OUTLINES = msgspec.json.Decoder(list[TurnOutline])
+
+
+class Decoded(Struct, frozen=True):
+    """The turns of a beginning, and what is asked of them often."""
+
+    turns: list[Turn] = []
+    names: frozenset[str] = frozenset()
+    """Of the tools that were called."""
+    system: list[Turn] = []
+    """The system turns among them."""
+
+
+class Outlined(Struct, frozen=True):
+    """The same of a body that is passed on."""
+
+    turns: list[TurnOutline] = []
+    odd: list[int] = []
+    """Numbers of those that a server could refuse; see `outline.odd`."""
 
 
 class Beginning:
     """The first turns of a conversation. They end with a turn of the assistant."""
 
-    __slots__ = ("_before", "_pieces", "_values", "cost", "end", "end_at", "names", "size", "turns")
+    __slots__ = ("_newest", "_values", "before", "cost", "count", "end", "end_at", "pieces", "size")
 
-    def __init__(
-        self, pieces: tuple[memoryview, ...], turns: list[Turn], names: frozenset[str], before: "Beginning | None"
-    ) -> None:
-        """`pieces`: the JSON of `turns`, with what stands between them. `names`: of the tools that they call.
-        `before`: a shorter beginning of the same conversation.
-        """
-        self._before = before
-        self._pieces = pieces if len(pieces) <= _PIECES else (memoryview(b"".join(pieces)),)
+    def __init__(self, text: bytes | memoryview, count: int, before: "Beginning | None" = None) -> None:
+        """`text`: JSON of `count` turns, from the comma in front of them, if they come behind those of `before`."""
+        # Decoded blocks keep the text alive that they were decoded from, so it is that of these turns alone.
+        head = b"[" if before is None else _BEFORE
+        self._newest = b"".join((head, text, b"]"))
+        piece = memoryview(self._newest)[len(head) : -1]
+        pieces: tuple[memoryview, ...] = (piece,)
+        if before is not None:
+            pieces = (*before.pieces, piece)
+            count += before.count
+            before.before = None  # one step back is enough to go on from
+        if len(pieces) > _PIECES:
+            pieces = (memoryview(b"[%b]" % b"".join(pieces))[1:-1],)
         self._values: tuple[tuple[object, tuple[Any]], ...] = ()
-        self.turns = turns
-        self.names = names
+        self.before: Beginning | None = before
+        self.pieces: tuple[memoryview, ...] = pieces
+        self.count: int = count  # turns
         self.size: int = sum(map(len, pieces))  # bytes of JSON
-        self.end = bytes(pieces[-1][-_END:])  # of its text
+        self.end = bytes(piece[-_END:])  # of its text
         self.end_at: int = self.size - len(self.end)
-        self.cost: int = self.size * _COPIES + len(turns) * _TURN  # bytes of memory, about
-
-    @classmethod
-    def of(cls, text: memoryview, turns: list[Turn]) -> "Beginning":
-        """`text`: the JSON of `turns`, with what stands between them."""
-        return cls((text,), turns, called(turns), None)
-
-    def followed_by(self, text: memoryview, turns: list[Turn]) -> "Beginning":
-        """The same with more turns. `text`: their JSON, from the comma before them."""
-        self._before = None  # one step back is enough to go on from
-        return Beginning((*self._pieces, text), self.turns + turns, self.names | called(turns), self)
+        self.cost: int = self.size * _COPIES + count * _TURN  # bytes of memory, about
 
     def begins(self, raw: bytes, start: int) -> bool:
         """Whether its text stands at `start`."""
-        for piece in self._pieces:
+        for piece in self.pieces:
             if not raw.startswith(piece, start):
                 return False
             start += len(piece)
@@ -67,7 +88,7 @@ class Beginning:
         """
         kept = self.kept(key)
         if kept is None:
-            shorter = self._before.kept(key) if self._before is not None else None
+            shorter = self.before.kept(key) if self.before is not None else None
             kept = (made(None if shorter is None else shorter[0]),)
             self._values = (*self._values[1 - _VALUES :], (key, kept))
         value: Value = kept[0]
@@ -80,6 +101,35 @@ class Beginning:
                 return value
         return None
 
+    def decoded(self) -> "Decoded":
+        """Its turns. Raises msgspec.DecodeError when its text is something else, ApiError for what nests too deeply."""
+        return self.value("decoded", self._decoded)
+
+    def outlined(self) -> "Outlined":
+        """The same for a body that is passed on. Raises msgspec.DecodeError."""
+        return self.value("outlined", self._outlined)
+
+    def _decoded(self, before: "Decoded | None") -> "Decoded":
+        known = before or Decoded()
+        new = self._read(_TURNS, before)
+        check_turns(new, len(known.turns))
+        return Decoded(
+            known.turns + new, known.names | called(new), known.system + [turn for turn in new if turn.role == "system"]
+        )
+
+    def _outlined(self, before: "Outlined | None") -> "Outlined":
+        known = before or Outlined()
+        new = self._read(_OUTLINES, before)
+        return Outlined(known.turns + new, known.odd + odd(new, len(known.turns)))
+
+    def _read(self, decoder: msgspec.json.Decoder[list[Value]], before: object) -> list[Value]:
+        """The newest turns, if those `before` them are known, else all."""
+        if before is not None:
+            return decoder.decode(self._newest)[1:]
+        if len(self.pieces) > 1:
+            return decoder.decode(b"[%b]" % b"".join(self.pieces))
+        return decoder.decode(cast("bytes", self.pieces[0].obj))
+
 
 class KnownTurns(list[Turn]):
     """The turns of a body, the first of which are a known beginning. No turn of the assistant comes right behind it."""
@@ -87,7 +137,17 @@ class KnownTurns(list[Turn]):
     __slots__ = ("beginning",)
 
     def __init__(self, beginning: Beginning, more: list[Turn]) -> None:
-        super().__init__(chain(beginning.turns, more))
+        super().__init__(beginning.decoded().turns + more)
+        self.beginning = beginning
+
+
+class KnownOutlines(list[TurnOutline]):
+    """The same of a body that is passed on."""
+
+    __slots__ = ("beginning",)
+
+    def __init__(self, beginning: Beginning, more: list[TurnOutline]) -> None:
+        super().__init__(beginning.outlined().turns + more)
         self.beginning = beginning
 
 
@@ -109,36 +169,26 @@ def called(turns: Iterable[Turn]) -> frozenset[str]:
     )
 
 
-class Beginnings:
-    """The beginnings that were met last, within a limit of memory."""
+def all_called(turns: list[Turn]) -> frozenset[str]:
+    """The same for all turns of a body."""
+    beginning = beginning_of(turns)
+    if beginning is None:
+        return called(turns)
+    known, new = beginning.decoded().names, called(turns[beginning.count :])
+    return known | new if new else known
 
-    def __init__(self, limit: int) -> None:
-        """`limit`: bytes of memory, about."""
-        self.limit = limit
-        self._kept: dict[Beginning, None] = {}
-        self._cost = 0
 
-    def __iter__(self) -> Iterator[Beginning]:
-        """The one that was met last is the last."""
-        return iter(self._kept)
+def system_turns(turns: list[Turn]) -> list[Turn]:
+    """The system turns inside the conversation of a body."""
+    beginning = beginning_of(turns)
+    if beginning is None:
+        return [turn for turn in turns if turn.role == "system"]
+    return beginning.decoded().system + [turn for turn in turns[beginning.count :] if turn.role == "system"]
 
-    def find(self, raw: bytes, start: int) -> Beginning | None:
-        """The beginning whose text stands at `start`; the one that was met last is tried first."""
-        for beginning in reversed(list(self._kept)):
-            if raw.startswith(beginning.end, start + beginning.end_at) and beginning.begins(raw, start):
-                self._kept[beginning] = self._kept.pop(beginning)
-                return beginning
-        return None
 
-    def keep(self, beginning: Beginning, instead_of: Beginning | None) -> None:
-        """Remember a new beginning; those that were not met for longest go."""
-        if instead_of in self._kept:
-            self._drop(instead_of)
-        self._kept[beginning] = None
-        self._cost += beginning.cost
-        while self._cost > self.limit:
-            self._drop(next(iter(self._kept)))
-
-    def _drop(self, beginning: Beginning) -> None:
-        del self._kept[beginning]
-        self._cost -= beginning.cost
+def odd_turns(turns: list[TurnOutline]) -> list[int]:
+    """Numbers of the turns of a body that a server could refuse; see `outline.odd`."""
+    if not isinstance(turns, KnownOutlines):
+        return odd(turns, 0)
+    count = turns.beginning.count
+    return turns.beginning.outlined().odd + odd(turns[count:], count)

@@ -5,17 +5,20 @@ left in `Request.raw`. Tool schemas and tool inputs stay raw JSON.
 Fields: https://platform.claude.com/docs/en/api/messages
 """
 
+import struct
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Raw, Struct, field
 
-from dragoman.messages.outline import Metadata
+from dragoman.messages.outline import ABSENT, Metadata
 
-NO_RAW = Raw()  # an absent raw field; an explicit null is Raw(b"null")
+NO_RAW = ABSENT  # an absent raw field; an explicit null is Raw(b"null")
 NULL = Raw(b"null")
 VISIBLE = frozenset(range(0x21, 0x7F)) - set(b'"\\u')
 """Second bytes that tell that `Block.text_json` is more than white space; `u` is left out because of null."""
+two_bytes = struct.Struct("BB").unpack_from
+"""The first two bytes of raw JSON; a memoryview costs twice as much, and every text is looked at."""
 _text = msgspec.json.Decoder(str | None).decode
 
 
@@ -80,7 +83,7 @@ class Block(Struct, frozen=True, gc=False):
     @property
     def is_blank(self) -> bool:
         """Whether there is no text, or nothing but white space in it."""
-        if memoryview(self.text_json)[1] in VISIBLE:
+        if two_bytes(self.text_json)[1] in VISIBLE:
             return False
         text = self.text
         return not text or text.isspace()
@@ -92,6 +95,9 @@ class Block(Struct, frozen=True, gc=False):
             return False
         said = memoryview(self.citations).tobytes()
         return said not in (b"null", b"[]", b"{}") and b"false" not in said
+
+
+_block = msgspec.json.Decoder(Block).decode
 
 
 def text_block(text: str, cache_control: CacheControl | None = None) -> Block:
@@ -161,6 +167,24 @@ class KnownTools(list[Tool]):
     def __init__(self, tools: list[Tool], json: bytes) -> None:
         super().__init__(tools)
         self.json = json
+
+
+class KnownBlock:
+    """A long block of a system prompt that came again, decoded once and remembered."""
+
+    __slots__ = ("_block", "text")
+
+    def __init__(self, text: bytes) -> None:
+        """`text`: its JSON."""
+        self.text = text
+        self._block: Block | None = None
+
+    @property
+    def block(self) -> Block:
+        """Raises msgspec.DecodeError when its text is something else."""
+        if self._block is None:
+            self._block = _block(self.text)
+        return self._block
 
 
 class ToolChoice(Struct, frozen=True, gc=False):

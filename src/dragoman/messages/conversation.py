@@ -20,11 +20,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dragoman.messages import state
-from dragoman.messages.body import VISIBLE, Block, Turn, text_block
+from dragoman.messages.body import VISIBLE, Block, Turn, text_block, two_bytes
 from dragoman.messages.errors import ApiError
 from dragoman.messages.instructions import reminder
 from dragoman.messages.notes import Note
-from dragoman.messages.rendering import as_text, content_of, head_of_result, is_empty, numbered_content
+from dragoman.messages.rendering import as_text, content_of, head_of_result, numbered_content
 
 NO_RESULT = "[no result: interrupted]"
 
@@ -95,14 +95,22 @@ def system_text(system: str | list[Block] | None) -> list[Block]:
     The line differs between requests, so it would keep every prefix cache from hitting, and it means nothing to other
     models. https://code.claude.com/docs/en/llm-gateway-protocol
     """
+    if not system:
+        return []
     if isinstance(system, str):
         system = [text_block(system)]
-    blocks = [block if block.type == "text" else _text(as_text(block), block) for block in system or ()]
-    blocks = [block for block in blocks if not is_empty(block)]
-    if blocks and memoryview(blocks[0].text_json)[1 : len(_ATTRIBUTION) + 1] == _ATTRIBUTION:
+    if len(system) == 1 and system[0].type == "text" and not _is_attribution(system[0]):
+        return [] if system[0].is_blank else system
+    blocks = [block if block.type == "text" else _text(as_text(block), block) for block in system]
+    blocks = [block for block in blocks if block.type != "text" or not block.is_blank]
+    if blocks and _is_attribution(blocks[0]):
         rest = (blocks[0].text or "").partition("\n")[2].lstrip("\r\n")
         blocks[:1] = [_text(rest, blocks[0])] if rest and not rest.isspace() else []
     return blocks
+
+
+def _is_attribution(block: Block) -> bool:
+    return memoryview(block.text_json)[1 : len(_ATTRIBUTION) + 1] == _ATTRIBUTION
 
 
 _Call = tuple[str, str, Spot]  # its id as the caller wrote it, its id as sent, where it is
@@ -120,6 +128,17 @@ class Open(Struct, frozen=True):
 
 
 NOTHING_OPEN = Open()
+
+
+def is_plain(turns: list[Turn]) -> bool:
+    """Whether both sides only say strings, in turn, and the user begins and ends: then there is nothing to settle."""
+    role, other = "user", "assistant"
+    for turn in turns:
+        said = turn.content
+        if turn.role != role or not isinstance(said, str) or not said or said.isspace():
+            return False
+        role, other = other, role
+    return role == "assistant"
 
 
 def settle(turns: list[Turn], notes: list[Note], *, fold_system: bool) -> list[Settled]:
@@ -148,12 +167,12 @@ def settle_on(turns: list[Turn], before: Open, notes: list[Note], *, fold_system
     taken = set(before.taken)
     calls = list(before.calls)
     end = before.end
-    answers = [turn.role == "assistant" for turn in turns]
     # Assistant turns, and what lies between them, each as one stretch. Two stretches never merge, even when the one
     # between them was empty: a turn that is sent must not change when turns follow it.
     while end < len(turns):
-        start, is_answer = end, answers[end]
-        while end < len(turns) and answers[end] is is_answer:
+        start, is_answer = end, turns[end].role == "assistant"
+        end += 1
+        while end < len(turns) and (turns[end].role == "assistant") is is_answer:
             end += 1
         content = turns[start].content if end == start + 1 else None
         stretch = range(start, end)
@@ -179,7 +198,7 @@ def _usual_answer(
     for number, block in enumerate(content):
         kind = block.type
         if kind == "text":
-            if memoryview(block.text_json)[1] not in VISIBLE and block.is_blank:
+            if two_bytes(block.text_json)[1] not in VISIBLE and block.is_blank:
                 return None
         elif kind == "tool_use":
             id_ = block.id
@@ -210,7 +229,7 @@ def _usual_question(index: int, content: str | list[Block] | None, calls: list[_
             if kind != "tool_result" or block.tool_use_id != wanted or sent != wanted:
                 return None
         elif kind == "text":
-            if memoryview(block.text_json)[1] not in VISIBLE and block.is_blank:
+            if two_bytes(block.text_json)[1] not in VISIBLE and block.is_blank:
                 return None
         elif kind in ("tool_result", "tool_use"):
             return None

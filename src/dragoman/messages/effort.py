@@ -8,6 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from dragoman.messages.beginning import system_turns
 from dragoman.messages.body import Body
 from dragoman.messages.notes import Note
 
@@ -42,8 +43,8 @@ def wish(body: Body, notes: list[Note]) -> Wish:
 
 def last_effort(body: Body) -> str | None:
     """The effort that holds for the next answer: that of the last system turn that sets one, else the request's."""
-    for turn in reversed(body.messages):
-        if turn.role == "system" and turn.output_config and turn.output_config.effort:
+    for turn in reversed(system_turns(body.messages)):
+        if turn.output_config and turn.output_config.effort:
             return turn.output_config.effort
     return body.output_config.effort if body.output_config else None
 

@@ -20,11 +20,12 @@ from msgspec import Raw
 
 from dragoman.messages.beginning import beginning_of
 from dragoman.messages.body import NULL, Block, Body, KnownTools, Source, Tool, Turn
-from dragoman.messages.decoding import known_tools
+from dragoman.messages.known import known_tools
 
 UNIT = 128  # this many units of `_COSTS` are one token
 _SAMPLE = 4_096  # characters measured of a longer text; half of that misses a body by 23 % already
 _SLICE = 128  # characters of one slice of the sample
+_WRAP = 255  # bytes that are summed up at once
 _SLICES = 2  # of a long text, at least
 _GROUP = 16  # turns that are measured together
 
@@ -105,13 +106,14 @@ def tokens(body: Body) -> int:
     beginning = beginning_of(body.messages)
     measured = 0
     if beginning is not None:
-        known = beginning.turns
+        known = beginning.decoded().turns
         measured, sum_.units, sum_.size = beginning.value("units", lambda before: _sum_of(known, before))
     texts: list[str] = []
     literals: list[Raw] = []
     raws: list[Raw] = []
     full = len(body.messages) // _GROUP * _GROUP
-    sum_.groups(body.messages[measured:full])
+    if full > measured:
+        sum_.groups(body.messages[measured:full])
     sum_.gather(body.messages[full:], texts, literals, raws)
     if isinstance(body.system, str):
         texts.append(body.system)
@@ -166,6 +168,9 @@ class _Sum:
         if not size:
             return
         self.size += size
+        if size <= _SLICES * _SLICE:  # short ones are measured whole
+            self.units += (_units(_plain(literal)) if literal else 0) + (_units(raw) if raw else 0)
+            return
         step = max(_SLICE, min(self.size * _SLICE // _SAMPLE, size // _SLICES))
         self.units += round(
             (_cost(text, step) if text else 0)
@@ -211,11 +216,17 @@ def _cost(text: str | bytes, step: int, *, escaped: bool = False) -> float:
         text = text.encode("utf-8", "surrogatepass")
     elif escaped:
         text = _plain(text)
+    return _units(text) * total / measured
+
+
+def _units(text: bytes) -> int:
+    """Units of all of a text."""
     costs = pairs(text).translate(_COSTS)
     # The lower half of Adler-32 is 1 + the sum of the bytes, modulo 65,521: the fastest sum there is; that of 255 bytes
     # cannot wrap. https://www.rfc-editor.org/rfc/rfc1950#section-8.2
-    units = sum([(adler32(costs[start : start + 255]) & 0xFFFF) - 1 for start in range(0, len(costs), 255)])
-    return units * total / measured
+    if len(costs) <= _WRAP:
+        return (adler32(costs) & 0xFFFF) - 1
+    return sum([(adler32(costs[start : start + _WRAP]) & 0xFFFF) - 1 for start in range(0, len(costs), _WRAP)])
 
 
 def _plain(literals: bytes) -> bytes:

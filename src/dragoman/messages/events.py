@@ -177,6 +177,18 @@ class BlockDelta(Struct, frozen=True, gc=False, tag="content_block_delta"):
     delta: Delta
 
 
+class Deltas(Struct, frozen=True, gc=False):
+    """Several deltas of one block and one kind in a row, as one object: `sse.encode` writes a frame for each."""
+
+    index: int
+    kind: type[TextDelta] | type[ThinkingDelta] | type[InputDelta]
+    texts: list[str]  # none is empty
+
+    def each(self) -> list[BlockDelta]:
+        """The same as events of their own."""
+        return [BlockDelta(self.index, self.kind(text)) for text in self.texts]
+
+
 class BlockStop(Struct, frozen=True, gc=False, tag="content_block_stop"):
     index: int
 
@@ -214,4 +226,15 @@ class Relayed(Struct, frozen=True, gc=False):
     frames: bytes
 
 
-Event = MessageStart | BlockStart | BlockDelta | BlockStop | MessageDelta | MessageStop | Ping | ErrorEvent | Relayed
+Event = (
+    MessageStart
+    | BlockStart
+    | BlockDelta
+    | Deltas
+    | BlockStop
+    | MessageDelta
+    | MessageStop
+    | Ping
+    | ErrorEvent
+    | Relayed
+)

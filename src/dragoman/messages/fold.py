@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 import msgspec
-from msgspec import Raw, structs
+from msgspec import Raw
 
+from dragoman.messages.arguments import is_object
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import (
     BlockDelta,
@@ -12,6 +13,8 @@ from dragoman.messages.events import (
     BlockStop,
     CitationsDelta,
     ContentBlock,
+    Delta,
+    Deltas,
     ErrorEvent,
     Event,
     InputDelta,
@@ -30,29 +33,33 @@ from dragoman.messages.events import (
 class Fold:
     """Collects events as they come; `message` is what they add up to."""
 
+    __slots__ = ("_content", "_deltas", "_end", "_open", "_start")
+
     def __init__(self) -> None:
         self._start: MessageStart | None = None
         self._end: MessageDelta | None = None
         self._content: list[ContentBlock] = []
         self._open: ContentBlock | None = None
-        self._deltas: list[BlockDelta] = []
+        self._deltas: list[Delta] = []
 
     def add(self, events: Iterable[Event]) -> None:
         """Raises ApiError for an error event."""
         for event in events:
-            if isinstance(event, BlockDelta):
-                self._deltas.append(event)
-            elif isinstance(event, BlockStart):
+            if type(event) is BlockDelta:
+                self._deltas.append(event.delta)
+            elif type(event) is Deltas:
+                self._deltas.append(event.kind("".join(event.texts)))
+            elif type(event) is BlockStart:
                 self._open = event.content_block
-            elif isinstance(event, BlockStop):
+            elif type(event) is BlockStop:
                 if self._open is not None:
                     self._content.append(_filled(self._open, self._deltas))
                 self._open, self._deltas = None, []
-            elif isinstance(event, MessageStart):
+            elif type(event) is MessageStart:
                 self._start = event
-            elif isinstance(event, MessageDelta):
+            elif type(event) is MessageDelta:
                 self._end = event
-            elif isinstance(event, ErrorEvent):
+            elif type(event) is ErrorEvent:
                 raise ApiError("upstream_failed", event.error.message)
 
     @property
@@ -60,14 +67,16 @@ class Fold:
         """Raises ApiError("truncated") when the stream had no end."""
         if self._start is None or self._end is None:
             raise ApiError("truncated", "The upstream's answer ended before it was complete.")
-        outcome = self._end.delta
-        return structs.replace(
-            self._start.message,
-            content=self._content,
-            stop_reason=outcome.stop_reason,
-            stop_sequence=outcome.stop_sequence,
-            stop_details=outcome.stop_details,
-            usage=self._end.usage,
+        begun, outcome = self._start.message, self._end.delta
+        return Message(
+            begun.id,
+            begun.model,
+            self._content,
+            self._end.usage,
+            begun.role,
+            outcome.stop_reason,
+            outcome.stop_sequence,
+            outcome.stop_details,
         )
 
 
@@ -78,26 +87,23 @@ def fold(events: Iterable[Event]) -> Message:
     return whole.message
 
 
-def _filled(block: ContentBlock, deltas: list[BlockDelta]) -> ContentBlock:
-    parts = [event.delta for event in deltas]
-    if isinstance(block, TextBlock):
-        text = "".join([part.text for part in parts if isinstance(part, TextDelta)])
-        citations = [part.citation for part in parts if isinstance(part, CitationsDelta)]
-        return TextBlock(block.text + text, citations or None)
-    if isinstance(block, ThinkingBlock):
-        text = "".join([part.thinking for part in parts if isinstance(part, ThinkingDelta)])
-        signature = next((part.signature for part in parts if isinstance(part, SignatureDelta)), block.signature)
+def _filled(block: ContentBlock, deltas: list[Delta]) -> ContentBlock:
+    if type(block) is TextBlock:
+        texts = [part.text for part in deltas if type(part) is TextDelta]
+        text = texts[0] if len(texts) == 1 else "".join(texts)
+        if len(texts) == len(deltas):
+            return TextBlock(block.text + text)
+        return TextBlock(block.text + text, [part.citation for part in deltas if type(part) is CitationsDelta] or None)
+    if type(block) is ToolUseBlock:
+        fragments = "".join([part.partial_json for part in deltas if type(part) is InputDelta])
+        return ToolUseBlock(block.id, block.name, _input(fragments)) if fragments else block
+    if type(block) is ThinkingBlock:
+        text = "".join([part.thinking for part in deltas if type(part) is ThinkingDelta])
+        signature = next((part.signature for part in deltas if type(part) is SignatureDelta), block.signature)
         return ThinkingBlock(text, signature)
-    if isinstance(block, ToolUseBlock):
-        fragments = "".join([part.partial_json for part in parts if isinstance(part, InputDelta)])
-        return structs.replace(block, input=_input(fragments)) if fragments else block
     return block
 
 
 def _input(text: str) -> Raw:
     """The input's JSON; a call that the output limit cut is kept as text, because it is no JSON."""
-    try:
-        msgspec.json.decode(text, type=dict[str, Raw])
-    except msgspec.DecodeError:
-        return Raw(msgspec.json.encode({"_raw": text}))
-    return Raw(text.encode())
+    return Raw(text.encode() if is_object(text) else msgspec.json.encode({"_raw": text}))

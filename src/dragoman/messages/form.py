@@ -1,11 +1,17 @@
 """What the turns that a conversation began with are in an upstream's language: JSON that is sent again as it is."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from msgspec import Raw, Struct, json
 
+from dragoman.messages.beginning import beginning_of
+from dragoman.messages.body import Turn
 from dragoman.messages.conversation import NOTHING_OPEN, Open
+from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
+
+Value = TypeVar("Value")
 
 _PIECES = 32  # texts that a form is made of, before they become one
 
@@ -32,8 +38,79 @@ class Form(Struct, frozen=True):
         pieces = (*self.items, Raw(json.encode(items)[1:-1])) if items else self.items
         if len(pieces) > _PIECES:
             pieces = (Raw(b",".join(pieces)),)
-        return Form(pieces, left, (*self.settling, *settling), (*self.notes, *notes), (*self.ids, *ids), more)
+        told = tuple(dict.fromkeys((*self.settling, *settling))), tuple(dict.fromkeys((*self.notes, *notes)))
+        return Form(pieces, left, *told, (*self.ids, *ids), more)
 
 
 NO_FORM = Form()
 """Of no turns at all."""
+
+
+def known_form(turns: list[Turn], key: object, longer: Callable[[list[Turn], Form], Form | None]) -> Form | None:
+    """The form of what is known of the turns of a body; None when nothing is, or its form depends on what follows.
+
+    `key`: what the form depends on besides the turns. `longer` makes the form of turns, of which the first ones have a
+    form already.
+    """
+    beginning = beginning_of(turns)
+    if beginning is None:
+        return None
+    known = beginning.decoded().turns
+    return beginning.value(key, lambda before: longer(known, before or NO_FORM))
+
+
+def with_form(known: Form | None, notes: list[Note], write: Callable[[Form, list[Note]], Value | None]) -> Value:
+    """The conversation behind what is `known`, as `write` says it; all of it where nothing is said behind that.
+
+    `write` gets the form and a list for its notes, and returns None when nothing is said. Raises
+    ApiError("invalid_request") when nothing is said at all.
+    """
+    for form in (NO_FORM,) if known is None else (known, NO_FORM):
+        found: list[Note] = []
+        said = write(form, found)
+        if said is not None:
+            notes += found
+            return said
+    raise ApiError("invalid_request", "messages: at least one message with content is required")
+
+
+def is_known(items: Sequence[Any]) -> bool:
+    """Whether there is a form in a list of items, which is not empty: it is first, or behind the system prompt."""
+    return isinstance(items[0], Raw) or (len(items) > 1 and isinstance(items[1], Raw))
+
+
+def written(first: dict[str, Any], rest: Struct) -> bytes:
+    """The JSON of an object with the members of `first`, as far as they are not None, and then those of `rest`.
+
+    Lists are made in pieces, and forms in them are copied once: an encoder that makes room as it goes copies a large
+    body three times.
+    """
+    pieces: list[bytes | Raw] = []
+    for name, value in first.items():
+        if value is None:
+            continue
+        pieces.append(b'%b"%b":' % (b"," if pieces else b"{", name.encode()))
+        if isinstance(value, list) and value:
+            pieces += _list(value)
+        else:
+            pieces.append(json.encode(value))
+    last = json.encode(rest)
+    pieces += (b"}",) if last == b"{}" else (b",", last[1:])
+    return b"".join(pieces)
+
+
+def _list(items: list[Any]) -> list[bytes | Raw]:
+    pieces: list[bytes | Raw] = [b"["]
+    others: list[Any] = []
+    for item in items:
+        if isinstance(item, Raw):
+            if others:
+                pieces += json.encode(others)[1:-1], b","
+                others = []
+            pieces += item, b","
+        else:
+            others.append(item)
+    if others:
+        pieces += json.encode(others)[1:-1], b","
+    pieces[-1] = b"]"
+    return pieces

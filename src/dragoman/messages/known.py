@@ -1,119 +1,387 @@
-"""Outlines of long bodies, without reading again what was read before.
+"""Long bodies, without reading again what was read before.
 
-An agent sends its whole conversation with every request, and its tools. What comes again stands where it stood, and is
-found by comparing memory, which costs a twentieth of decoding it. It is cut out, what is left is decoded, and what is
-known is put back in. Nothing is assumed: what stands for the known part must have been decoded as what it stands for.
+An agent sends its whole conversation with every request, its system prompt and its tools. What comes again stands where
+it stood, and is found by comparing memory, which costs a twentieth of decoding it. It is cut out, a sign is put in its
+place, and what is left is decoded. Nothing is assumed: each sign must have become what it stands for, so a text is not
+known by its bytes alone, but also by where it stands.
 """
 
+import re
+from functools import lru_cache
 from operator import attrgetter
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
+from dragoman.messages.beginning import Beginning, KnownOutlines, KnownTurns
+from dragoman.messages.body import NO_RAW, Block, Body, KnownBlock, KnownTools, Tool, Turn
+from dragoman.messages.checks import check_tools, check_turns, check_utf8
+from dragoman.messages.edit import Changes, changed
 from dragoman.messages.memory import Memory
-from dragoman.messages.outline import Apart, Knobs, Outline, TurnOutline
+from dragoman.messages.outline import Knobs, Outline, TurnOutline
 
-LIMIT = 32 * 1024 * 1024  # bytes that may be remembered
-LONGEST = 4 * 1024 * 1024  # bytes of the turns of one conversation
-LONGEST_TOOLS = 512 * 1024
-WORTH = 8 * 1024  # bytes that are worth it
-GROWTH = 8  # a conversation is remembered anew when it has grown by one in so many bytes
-NEWEST = 4  # turns that are never remembered: clients move their marks for the prompt cache about in them
+LIMIT = 32 * 1024 * 1024  # bytes of conversations that may be remembered, about
+LEAST = 4096  # bytes of a beginning that is worth being remembered
+LONGEST = 512 * 1024  # bytes of a list of tools, or of a system prompt, that is remembered
+MOVING = 6  # turns at the end in which clients move their cache breakpoints on: two of the user's, with two answers
 
-_MARK = b"\x7f"  # a character that hardly any text has, so that it is found at once
-_PLACE = b'{"role":"%b"}' % _MARK
-_PLACE_ROWS = [Raw(_PLACE)]
-_TOOLS = b'"\\u0000tools"'
-_TOOLS_RAW = Raw(_TOOLS)
-_TURN = msgspec.json.Decoder(TurnOutline)
-_TURNS = msgspec.json.Decoder(list[TurnOutline])
-_WHOLE = msgspec.json.Decoder(Outline)
-_APART = msgspec.json.Decoder(Apart)
+_WORTH = 1024  # bytes of tools, or of a block of the system prompt, that are worth being remembered
+_START = 64  # bytes of a text that are searched for
+_MARK = b"\x7f"  # a character that hardly any text has; it is in every sign
+_TOOLS_SIGN, _TURNS_SIGN = b'"\x7ftools"', b'"\x7fturns"'
+_TOOLS_ROW, _TURNS_ROW = Raw(_TOOLS_SIGN), Raw(_TURNS_SIGN)
+_BLOCK_SIGNS = [b'"\x7fblock %d"' % number for number in range(8)]  # so many blocks of a prompt are remembered
+_MESSAGES = b'"messages"'
+_FIRST_TURN = re.compile(rb"\s*:\s*\[\s*")
+_BREAKPOINT = b'"cache_control"'
+_BETWEEN = (b",", b" ", b"\n", b"\t", b"\r")
+_ANSWER, _QUESTION = b'{"role":"assistant"', b'{"role":"user"'
+
+_FIELDS = {field.name: field for field in msgspec.structs.fields(Body)}
+# What is still JSON at first: most of it is known, or looked at by few, or passed on as it is.
+_LATER = ("thinking", "tool_choice", "output_config", "temperature", "top_p", "top_k")
+_STILL_JSON: dict[str, tuple[Any, Any]] = dict.fromkeys(("system", "tools", *_LATER), (Raw, NO_RAW))
+_STILL_JSON["messages"] = (list[Raw], msgspec.NODEFAULT)
+_APART = msgspec.json.Decoder(
+    msgspec.defstruct(
+        "_Apart",
+        [(name, *_STILL_JSON.get(name, (field.type, field.default))) for name, field in _FIELDS.items()],
+        frozen=True,
+        gc=False,
+    )
+)
+_all_fields = attrgetter(*_FIELDS)
 _knobs = attrgetter(*Knobs.__struct_fields__)
+_MESSAGES_AT, _SYSTEM_AT, _TOOLS_AT = map(list(_FIELDS).index, ("messages", "system", "tools"))
+_DECODED_LATER = [
+    (list(_FIELDS).index(name), msgspec.json.Decoder(_FIELDS[name].type).decode, _FIELDS[name].default)
+    for name in _LATER
+]
+_SYSTEM = msgspec.json.Decoder(_FIELDS["system"].type)
+_TOOLS = msgspec.json.Decoder(list[Tool] | None)
+_TURNS = msgspec.json.Decoder(list[Turn])
+_OUTLINES = msgspec.json.Decoder(list[TurnOutline])
+_RAWS = msgspec.json.Decoder(list[Raw])
+_BLOCK = msgspec.json.Decoder(Block)
 
 
-class _Turns(Struct):
-    """The turns that a conversation begins with."""
-
-    text: bytes
-    start: int  # where it stands in a body
-    outlines: list[TurnOutline]
+class _Role(Struct, gc=False):
+    role: str
 
 
-_NONE = _Turns(b"", 0, [])
+_ROLE = msgspec.json.Decoder(_Role)
+
+
+_Places = list[tuple[int, KnownBlock]]  # blocks of a system prompt, in their order, and where each stands
+
+
+_Cut = tuple[int, int, bytes]  # where what is known stands in a body, from and to, and its sign
+_KNOWN_FIELDS = ("messages", "system", "tools")
+
+
+class _Met:
+    """A conversation that was met, and where its parts stood."""
+
+    __slots__ = ("beginning", "cost", "end_at", "prompt", "start")
+
+    def __init__(self, beginning: Beginning, start: int, prompt: _Places) -> None:
+        self.beginning = beginning
+        self.start = start
+        self.end_at = start + beginning.end_at
+        self.prompt = prompt
+        self.cost: int = beginning.cost + 2 * sum([len(block.text) for _, block in prompt])  # bytes of memory, about
+
+
+class Parts:
+    """A long body, whose known parts are known and whose other parts are decoded when somebody looks."""
+
+    __slots__ = ("_beginning", "_cuts", "_new", "_prompt", "_raw", "_rest", "_tools", "head")
+
+    def __init__(
+        self,
+        texts: "tuple[bytes, bytes, list[_Cut]]",
+        head: Any,
+        new: list[Raw],
+        beginning: Beginning | None,
+        *,
+        prompt: dict[bytes, KnownBlock],
+        tools: bytes | None,
+    ) -> None:
+        """`texts`: the body, the same without what is known, and what was cut out. `new`: the turns behind the
+        beginning. `prompt`: the known blocks, by their signs. `tools`: if remembered.
+        """
+        self._raw, self._rest, self._cuts = texts
+        self.head = head
+        """Model, stream, max_tokens and metadata are as in `outline.Head`."""
+        self._new = new
+        self._beginning = beginning
+        self._prompt = prompt
+        self._tools = tools
+
+    def body(self) -> Body | None:
+        """The whole body; None where something is wrong, which decoding all of it tells better.
+
+        Raises ApiError for JSON that nests too deeply.
+        """
+        values = list(_all_fields(self.head))
+        try:
+            for index, decode, default in _DECODED_LATER:
+                values[index] = default if values[index] is NO_RAW else decode(values[index])
+            values[_SYSTEM_AT] = self._system(values[_SYSTEM_AT])
+            values[_TOOLS_AT] = self._all_tools(values[_TOOLS_AT])
+            values[_MESSAGES_AT] = self._turns()
+        except msgspec.DecodeError:
+            return None
+        return Body(*values)
+
+    def outline(self) -> Outline | None:
+        """What the body is made of; None where something is wrong, which decoding all of it tells better."""
+        try:
+            more = _OUTLINES.decode(b"[%b]" % b",".join(self._new))
+            turns = more if self._beginning is None else KnownOutlines(self._beginning, more)
+        except msgspec.DecodeError:
+            return None
+        return Outline(*(*_knobs(self.head), turns))
+
+    def edited(self, changes: Changes) -> bytes:
+        """The body with changes, as `edit.changed` makes them. Raises what that raises."""
+        if changes.keys().isdisjoint(_KNOWN_FIELDS):
+            made = changed(self._rest, changes)
+            if _are_ours(self._cuts, made):
+                return _with(self._raw, self._cuts, made)
+        return changed(self._raw, changes)
+
+    def _system(self, raw: Raw) -> Any:
+        if self._prompt:
+            known = [(self._prompt.get(_sign_in(row)), row) for row in _RAWS.decode(raw)]
+            return [_BLOCK.decode(row) if found is None else found.block for found, row in known]
+        return None if raw is NO_RAW else _SYSTEM.decode(raw)
+
+    def _all_tools(self, raw: Raw) -> list[Tool] | None:
+        if self._tools is not None:
+            return known_tools(self._tools)
+        tools: list[Tool] | None = None if raw is NO_RAW else _TOOLS.decode(raw)
+        return tools
+
+    def _turns(self) -> list[Turn]:
+        beginning = self._beginning
+        more = _TURNS.decode(b"[%b]" % b",".join(self._new))
+        if beginning is None:
+            return more
+        known = beginning.decoded().turns
+        if known[-1].role != "assistant" or (more and more[0].role == "assistant"):
+            return known + more  # one that says twice who speaks
+        check_turns(more, len(known))
+        return KnownTurns(beginning, more)
 
 
 class Known:
     """The conversations and the tools that were met last. They change nothing but the time that things take."""
 
-    def __init__(self, limit: int = LIMIT) -> None:
-        """`limit`: bytes of turns that are remembered."""
+    def __init__(self, limit: int = LIMIT, least: int = LEAST) -> None:
+        """`limit`: bytes of conversations that are remembered, about. `least`: bytes of one that is worth it."""
         self._limit = limit
-        self._size = 0
-        self._conversations: list[_Turns] = []  # the one that was met last is the last
-        self._tools: Memory[None] = Memory(16)
+        self._least = least
+        self._conversations: dict[_Met, None] = {}  # the one that was met last is the last
+        self._cost = 0
+        self._tools: Memory[bytes] = Memory(16)
 
-    def outline(self, raw: bytes) -> Outline:
-        """What `raw` is made of. Raises what the decoder raises."""
+    def read(self, raw: bytes) -> Parts | None:
+        """The parts of `raw`; None where something is wrong or unusual."""
         try:
-            found = self._read(raw, self._met(raw), self._tools.find(raw))
-        except msgspec.DecodeError:
-            found = None
-        return _WHOLE.decode(raw) if found is None else found  # fails, too, and tells where in the whole body
+            return self._read(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
 
-    def _met(self, raw: bytes) -> _Turns | None:
-        conversations = self._conversations
-        for number in range(len(conversations) - 1, -1, -1):
-            turns = conversations[number]
-            if raw.startswith(turns.text, turns.start):
-                conversations.append(conversations.pop(number))
-                return turns
+    def _read(self, raw: bytes) -> Parts | None:
+        met = self._find(raw)
+        tools = self._tools.find(raw)
+        cuts = [] if tools is None else [(tools[0], tools[1], _TOOLS_SIGN)]
+        prompt: _Places = []
+        if met is not None:
+            cuts.append((met.start, met.start + met.beginning.size, _TURNS_SIGN))
+            prompt = [place for place in met.prompt if raw.startswith(place[1].text, place[0])]
+            cuts += [(at, at + len(block.text), sign) for (at, block), sign in zip(prompt, _BLOCK_SIGNS, strict=False)]
+            cuts.sort()
+        rest = _without(raw, cuts)
+        check_utf8(rest)
+        head: Any = _APART.decode(rest)
+        if not _are_ours(cuts, rest) or (tools is not None and head.tools != _TOOLS_ROW):
+            return None
+        blocks = {sign: block for (_, block), sign in zip(prompt, _BLOCK_SIGNS, strict=False)}
+        if blocks and not blocks.keys() <= {_sign_in(row) for row in _RAWS.decode(head.system)}:
+            return None
+        new: list[Raw] = head.messages
+        if met is not None:
+            if new[:1] != [_TURNS_ROW]:
+                return None
+            del new[0]
+        text = tools[2] if tools is not None else self._new_tools(raw, head.tools)
+        beginning = self._grown(raw, head, new, met, prompt)
+        return Parts((raw, rest, cuts), head, new, beginning, prompt=blocks, tools=text)
+
+    def _find(self, raw: bytes) -> _Met | None:
+        """The conversation that begins as this one does: where it stood, or else where the first turn seems to be."""
+        for met in reversed(self._conversations):
+            if raw.startswith(met.beginning.end, met.end_at) and met.beginning.begins(raw, met.start):
+                self._conversations[met] = self._conversations.pop(met)
+                return met
+        start = _first_turn(raw)
+        for met in reversed(self._conversations):
+            beginning = met.beginning
+            if raw.startswith(beginning.end, start + beginning.end_at) and beginning.begins(raw, start):
+                moved = _Met(beginning, start, [])
+                self._keep(moved, met)
+                return moved
         return None
 
-    def _read(self, raw: bytes, turns: _Turns | None, tools: tuple[int, int, None] | None) -> Outline | None:
-        """None when what is known does not stand where it seems to."""
-        cuts = []
-        if turns is not None:
-            cuts.append((turns.start, turns.start + len(turns.text), _PLACE))
-        if tools is not None:
-            cuts.append((tools[0], tools[1], _TOOLS))
-            cuts.sort()
-        pieces: list[bytes] = []
-        at = 0
-        for start, end, text in cuts:  # one inside another leaves two texts side by side, which is no JSON
-            pieces += (raw[at:start], text)
-            at = end
-        left = b"".join((*pieces, raw[at:])) if cuts else raw
-        found = _APART.decode(left)
-        rows = found.messages
-        if tools is None:
-            if WORTH < len(found.tools) <= LONGEST_TOOLS:
-                self._tools.keep(bytes(found.tools), None, raw)
-        elif found.tools != _TOOLS_RAW:
+    def _new_tools(self, raw: bytes, found: Raw) -> bytes | None:
+        """Tools that are known from now on by where they stand in `raw`."""
+        if not _WORTH < len(found) <= LONGEST:
             return None
-        if turns is None:
-            turns = _NONE
-        elif rows[:1] == _PLACE_ROWS and left.find(_MARK) == left.rfind(_MARK):  # ours, and no caller's
-            del rows[0]
-        else:
-            return None
-        outlines = [*turns.outlines, *map(_TURN.decode, rows)]
-        del rows[-NEWEST:]
-        grown = sum(map(len, rows))
-        if max(WORTH, len(turns.text) // GROWTH) < grown <= LONGEST - len(turns.text):
-            self._keep(raw, turns, rows)
-        return Outline(*(*_knobs(found), outlines))
+        text = bytes(found)
+        self._tools.keep(text, text, raw)
+        return text
 
-    def _keep(self, raw: bytes, turns: _Turns, rows: list[Raw]) -> None:
-        """Remember what `turns` have become: `rows` came behind them. Only as JSON is written by machines."""
-        start = turns.start if turns.text else raw.find(bytes(rows[0]))
-        first = turns.text or rows[0]
-        between = b", " if raw.startswith(b", ", start + len(first)) else b","
-        more = between.join(rows)
-        text = turns.text + between + more if turns.text else more
-        if raw.startswith(text, start):
-            # Read from a copy: what is still JSON in them would keep the whole body.
-            self._conversations.append(_Turns(text, start, turns.outlines + _TURNS.decode(b"[%b]" % more)))
-            self._size += 2 * len(text)
-            while self._size > self._limit:
-                self._size -= 2 * len(self._conversations.pop(0).text)
+    def _grown(self, raw: bytes, head: Any, new: list[Raw], met: _Met | None, prompt: _Places) -> Beginning | None:
+        """The beginning, longer by those of the `new` turns that will come again; they are taken out of there."""
+        beginning = None if met is None else met.beginning
+        start = _first_turn(raw) if met is None else met.start
+        if not start or not new or (beginning is not None and _is_answer(new[0])):
+            return beginning
+        count = _lasting(new)
+        known = 0 if beginning is None else beginning.size
+        if not count or not self._least <= known + sum(map(len, new[:count])) <= self._limit // 8:
+            return beginning
+        text = _text_of(new[:count], raw, start + known)
+        if text is None:
+            return beginning
+        longer = Beginning(text, count, beginning)
+        self._keep(_Met(longer, start, prompt or _prompt(head.system, raw)), met)
+        del new[:count]
+        return longer
+
+    def _keep(self, met: _Met, instead_of: _Met | None) -> None:
+        """Remember a conversation; those that were not met for longest go."""
+        if instead_of in self._conversations:
+            self._drop(instead_of)
+        self._conversations[met] = None
+        self._cost += met.cost
+        while self._cost > self._limit:
+            self._drop(next(iter(self._conversations)))
+
+    def _drop(self, met: _Met) -> None:
+        del self._conversations[met]
+        self._cost -= met.cost
+
+
+def _without(raw: bytes, cuts: list[_Cut]) -> bytes:
+    """`raw` with a sign in place of each cut, in their order. Cuts that overlap leave what is no JSON."""
+    if not cuts:
+        return raw
+    pieces: list[bytes] = []
+    at = 0
+    for start, end, sign in cuts:
+        pieces += raw[at:start], sign
+        at = end
+    return b"".join((*pieces, raw[at:]))
+
+
+def _with(raw: bytes, cuts: list[_Cut], rest: bytes) -> bytes:
+    """`rest` with what stands in `raw` in place of each sign."""
+    whole = memoryview(raw)
+    pieces: list[bytes | memoryview] = []
+    at = 0
+    for start, end, sign in cuts:
+        found = rest.index(sign, at)
+        pieces += rest[at:found], whole[start:end]
+        at = found + len(sign)
+    return b"".join((*pieces, rest[at:]))
+
+
+def _first_turn(raw: bytes) -> int:
+    """Where the first turn seems to begin; 0 for nowhere."""
+    at = raw.find(_MESSAGES)
+    while at > 0:
+        found = _FIRST_TURN.match(raw, at + len(_MESSAGES))
+        if found:
+            return found.end()
+        at = raw.find(_MESSAGES, at + 1)
+    return 0
+
+
+def _is_answer(turn: Raw) -> bool:
+    start = bytes(memoryview(turn)[: len(_ANSWER)])
+    if start == _ANSWER:
+        return True
+    return not start.startswith(_QUESTION) and _ROLE.decode(turn).role == "assistant"
+
+
+def _lasting(turns: list[Raw]) -> int:
+    """How many of the turns will come again as they are: all up to an answer that the user replied to.
+
+    Cache breakpoints move on with the conversation, so the turns in which they stand now will look otherwise.
+    """
+    count = len(turns) - 1
+    for index in range(max(0, len(turns) - MOVING), count):
+        if _BREAKPOINT in bytes(turns[index]):
+            count = index
+            break
+    follows = _is_answer(turns[count])
+    while count > 0:
+        is_answer = _is_answer(turns[count - 1])
+        if is_answer and not follows:
+            break
+        follows = is_answer
+        count -= 1
+    return count
+
+
+def _text_of(turns: list[Raw], raw: bytes, begin: int) -> memoryview | None:
+    """The JSON of these turns, with what stands between and before them, if it is at `begin`."""
+    end = begin
+    for turn in turns:
+        while raw[end : end + 1] in _BETWEEN:
+            end += 1
+        if not raw.startswith(turn, end):
+            return None
+        end += len(turn)
+    return memoryview(raw)[begin:end]
+
+
+def _prompt(system: Raw, raw: bytes) -> _Places:
+    """The long blocks of a system prompt, and where they stand in `raw`."""
+    text = bytes(system)
+    start = raw.find(text[:_START]) if text.startswith(b"[") else -1
+    if start < 0 or not raw.startswith(text, start):
+        return []
+    places: _Places = []
+    at = start
+    for row in _RAWS.decode(text):
+        at = raw.find(bytes(memoryview(row)[:_START]), at)
+        if _WORTH <= len(row) <= LONGEST and raw.startswith(row, at):
+            places.append((at, KnownBlock(bytes(row))))
+        at += len(row)
+    return places[: len(_BLOCK_SIGNS)]
+
+
+def _sign_in(row: Raw) -> bytes:
+    """What may be the sign of a known block; b"" for what is too long."""
+    return bytes(row) if len(row) <= len(_BLOCK_SIGNS[0]) else b""
+
+
+def _are_ours(cuts: list[_Cut], rest: bytes) -> bool:
+    """Whether each sign stands in `rest` once: none of them is the caller's."""
+    at = -1
+    for _ in cuts:
+        at = rest.find(_MARK, at + 1)
+    return rest.find(_MARK, at + 1) < 0 or all(rest.count(sign) == 1 for _, _, sign in cuts)
+
+
+@lru_cache(maxsize=64)  # the same bytes give the same tools, so a memory of them changes nothing but the time it takes
+def known_tools(text: bytes) -> KnownTools | None:
+    """The tools in the JSON `text`. Raises msgspec.ValidationError, and ApiError for schemas that nest too deeply."""
+    tools: list[Tool] | None = _TOOLS.decode(text)
+    check_tools(tools)
+    return None if tools is None else KnownTools(tools, text)

@@ -11,12 +11,12 @@ from typing import Literal
 from msgspec import Raw, Struct
 
 from dragoman.messages import schema
-from dragoman.messages.beginning import beginning_of, called
+from dragoman.messages.beginning import all_called, system_turns
 from dragoman.messages.body import NO_RAW, Body, KnownTools, Tool
 from dragoman.messages.client_tools import client_tool
-from dragoman.messages.decoding import known_tools
 from dragoman.messages.deferred import loaded_tools
 from dragoman.messages.errors import ApiError
+from dragoman.messages.known import known_tools
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Grade, Note
 
@@ -65,16 +65,19 @@ class Offer(Struct):
     fetch: Tool | None = None
     removed: bool = False  # a tool was asked for that only its own vendor runs
     json: bytes = b""  # of `KnownTools`, where `tools` are what `usual` says of it, and perhaps more
+    usual_names: frozenset[str] = frozenset()  # of those that `usual` says
 
     def names(self, body: Body, *, limit: int, begins: bool = False) -> Names:
         """The names of all tools that are offered now or were called before. `limit` and `begins`: see `Names.of`."""
-        names = {tool.name for tool in self.tools}
-        beginning = beginning_of(body.messages)
-        if beginning is None:
-            names |= called(body.messages)
-        else:
-            names |= beginning.names | called(body.messages[len(beginning.turns) :])
-        return Names.of(names, limit=limit, begins=begins)
+        called = all_called(body.messages)
+        if len(self.tools) == len(self.usual_names) and called <= self.usual_names:
+            return _names(self.usual_names, limit=limit, begins=begins)
+        return _names(called.union([tool.name for tool in self.tools]), limit=limit, begins=begins)
+
+
+@lru_cache(maxsize=64)  # agents have the same tools with every request
+def _names(names: frozenset[str], *, limit: int, begins: bool) -> Names:
+    return Names.of(names, limit=limit, begins=begins)
 
 
 class Usual(Struct, frozen=True):
@@ -82,6 +85,7 @@ class Usual(Struct, frozen=True):
 
     tools: tuple[Offered, ...]
     notes: tuple[Note, ...]
+    names: frozenset[str]
 
 
 def offer(body: Body, means: Means, notes: list[Note]) -> Offer:
@@ -126,7 +130,7 @@ def _remembered(body: Body, means: Means, notes: list[Note]) -> Offer | None:
     if known is None:
         return None
     notes += known.notes
-    return Offer(list(known.tools), json=body.tools.json)
+    return Offer(list(known.tools), json=body.tools.json, usual_names=known.names)
 
 
 @lru_cache(maxsize=64)  # agents send the same tools with every request, and they are half of it
@@ -142,12 +146,13 @@ def usual(json: bytes, *, inline: bool, strict: Strict) -> Usual | None:
         if offered is None:
             return None
         tools.append(offered)
-    return Usual(tuple(tools), tuple(notes))
+    return Usual(tuple(tools), tuple(notes), frozenset([tool.name for tool in tools]))
 
 
 def _has_system_turn(body: Body) -> bool:
     """System turns can bring tools of their own."""
-    return any(isinstance(turn.content, list) for turn in body.messages if turn.role == "system")
+    turns = system_turns(body.messages)
+    return bool(turns) and any(isinstance(turn.content, list) for turn in turns)
 
 
 def _offered(tool: Tool, notes: list[Note], place: str, *, inline: bool, strict: Strict) -> Offered | None:

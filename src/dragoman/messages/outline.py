@@ -9,6 +9,8 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 ABSENT = Raw()
+THINKING = frozenset({"thinking", "redacted_thinking"})
+_LOOKED_AT = THINKING | {"web_search_tool_result"}
 
 
 class Metadata(Struct, frozen=True, gc=False):
@@ -22,6 +24,7 @@ class Head(Struct, frozen=True, gc=False):
     stream: bool | None = None
     max_tokens: Annotated[int, Meta(ge=0)] | None = None
     metadata: Metadata | None = None
+    thinking: Raw = ABSENT
 
 
 class BlockOutline(Struct, frozen=True, gc=False):
@@ -50,7 +53,6 @@ class TurnOutline(Struct, frozen=True, gc=False):
 class Knobs(Head, frozen=True, gc=False):
     """Those that models and servers differ in, still JSON."""
 
-    thinking: Raw = ABSENT
     tool_choice: Raw = ABSENT
     output_config: Raw = ABSENT
     context_management: Raw = ABSENT
@@ -64,24 +66,34 @@ class Outline(Knobs, frozen=True, gc=False):
 
     messages: list[TurnOutline] = []
 
-    @property
-    def thinks(self) -> bool:
-        """Whether the caller wants thinking. What cannot be read says nothing: its upstream tells what is wrong."""
-        try:
-            return self.thinking is not ABSENT and _THINKING.decode(self.thinking).type in ("enabled", "adaptive")
-        except msgspec.DecodeError:
-            return False
-
-
-class Apart(Knobs, frozen=True, gc=False):
-    """The same, with turns and tools that are still JSON."""
-
-    messages: list[Raw] = []
-    tools: Raw = ABSENT
-
 
 class _Thinking(Struct, frozen=True, gc=False):
     type: str
 
 
 _THINKING = msgspec.json.Decoder(_Thinking)
+
+
+def wants_thinking(raw: Raw) -> bool:
+    """Whether `thinking` says that it is wanted. What cannot be read says nothing: its upstream tells what is wrong."""
+    try:
+        return raw is not ABSENT and _THINKING.decode(raw).type in ("enabled", "adaptive")
+    except msgspec.DecodeError:
+        return False
+
+
+def odd(turns: list[TurnOutline], first: int) -> list[int]:
+    """Numbers of the turns that a server could refuse: system turns, and answers that think, search or cite.
+
+    `first`: the number of the first of them.
+    """
+    found = []
+    for index, turn in enumerate(turns, first):
+        if turn.role == "assistant":
+            for block in turn.blocks:
+                if block.type in _LOOKED_AT or block.citations is not ABSENT:
+                    found.append(index)
+                    break
+        elif turn.role != "user":
+            found.append(index)
+    return found

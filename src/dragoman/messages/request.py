@@ -6,11 +6,13 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
-from dragoman.messages import decoding
+from dragoman.messages import decoding, edit
 from dragoman.messages.body import Body
+from dragoman.messages.edit import Changes
 from dragoman.messages.errors import ApiError
+from dragoman.messages.known import Parts
 from dragoman.messages.notes import Note
-from dragoman.messages.outline import Head, Metadata, Outline
+from dragoman.messages.outline import Head, Metadata, Outline, wants_thinking
 
 Value = TypeVar("Value")
 
@@ -43,8 +45,12 @@ class Request(Struct, frozen=True, dict=True):
     headers: tuple[tuple[bytes, bytes], ...] = ()  # the caller's own that an upstream of Messages may see
 
     @_once
+    def _parts(self) -> Parts | None:
+        return decoding.parts(self.raw)
+
+    @_once
     def _decoded(self) -> tuple[Body, tuple[Note, ...]]:
-        body, notes = decoding.body(self.raw)
+        body, notes = decoding.body(self.raw, self._parts)
         if body.max_tokens is None and not self.counting:
             raise ApiError("invalid_request", "max_tokens: Field required")
         return body, notes
@@ -57,15 +63,14 @@ class Request(Struct, frozen=True, dict=True):
     def outline(self) -> Outline | None:
         """What the turns are made of; None where the body is so odd that only its upstream can say what is wrong."""
         try:
-            return decoding.outline(self.raw)
+            return decoding.outline(self.raw, self._parts)
         except ApiError:
             return None
 
     @_once
-    def _head(self) -> Body | Head:
-        if "body" in self.__dict__:
-            return self.body
-        return self.outline or decoding.head(self.raw)
+    def _head(self) -> Head:
+        found: Head = decoding.head(self.raw) if self._parts is None else self._parts.head
+        return found
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -82,7 +87,7 @@ class Request(Struct, frozen=True, dict=True):
 
     @property
     def thinks(self) -> bool:
-        return self.outline is not None and self.outline.thinks
+        return wants_thinking(self._head.thinking)
 
     @property
     def max_tokens(self) -> int | None:
@@ -92,6 +97,10 @@ class Request(Struct, frozen=True, dict=True):
     def session(self) -> str | None:
         """A stable name of the conversation, when the client gives one: in a header, else in `metadata.user_id`."""
         return self.named_session or session_of(self._head.metadata)
+
+    def edited(self, changes: Changes) -> bytes:
+        """The raw body with changes. Raises msgspec.DecodeError for what is no JSON."""
+        return edit.changed(self.raw, changes) if self._parts is None else self._parts.edited(changes)
 
 
 def decode(

@@ -11,10 +11,12 @@ import msgspec
 from msgspec import Struct
 
 from dragoman.messages.errors import ApiError
-from dragoman.messages.events import BlockDelta, Event, Relayed
+from dragoman.messages.events import BlockDelta, Deltas, Event, InputDelta, Relayed, TextDelta, ThinkingDelta
 
 FRAME_LIMIT = 16 * 1024 * 1024  # bytes of one frame, and of the stray text that is kept
 _STRAY_LIMIT = 1024 * 1024
+_AT_ONCE = 16 * 1024  # bytes that are looked at for one run of like frames
+_MARK = b"\xef\xbb\xbf"  # of the order of bytes
 
 _encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
@@ -25,28 +27,43 @@ PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 _HEAD: dict[type, bytes] = {
     kind: b"event: %b\ndata: " % str(kind.__struct_config__.tag).encode()
     for kind in get_args(Event)
-    if kind is not Relayed
+    if kind not in (Relayed, Deltas)
 }
 
-_DELTAS_ALONE = {BlockDelta}
-_DELTA_HEAD = _HEAD[BlockDelta]
-_DELTA_BORDER = b"\n\n" + _DELTA_HEAD
+# Deltas are written by hand: a frame up to its text, by the block's number, and what follows the text.
+_DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"%b","%b":'
+_NAMES: dict[type, tuple[bytes, bytes]] = {
+    TextDelta: (b"text_delta", b"text"),
+    ThinkingDelta: (b"thinking_delta", b"thinking"),
+    InputDelta: (b"input_json_delta", b"partial_json"),
+}
+_TABLED = 64  # blocks; few messages have more
+_BEFORE = {kind: [_DELTA % (index, *names) for index in range(_TABLED)] for kind, names in _NAMES.items()}
+_BEFORE_TEXT, _BEFORE_INPUT = _BEFORE[TextDelta], _BEFORE[InputDelta]
+_BEHIND = b"}}\n\n"
 
 
 def encode(event: Event) -> bytes:
     """The frame of one event: its name, its JSON, a blank line. Frames of an upstream stay as they are."""
-    if isinstance(event, Relayed):
+    if type(event) is BlockDelta and event.index < _TABLED:  # nearly all of them
+        delta = event.delta
+        if type(delta) is TextDelta:
+            return _BEFORE_TEXT[event.index] + _encode(delta.text) + _BEHIND
+        if type(delta) is InputDelta:
+            return _BEFORE_INPUT[event.index] + _encode(delta.partial_json) + _BEHIND
+    elif type(event) is Deltas:
+        index, kind = event.index, event.kind
+        before = _BEFORE[kind][index] if index < _TABLED else _DELTA % (index, *_NAMES[kind])
+        # No string's JSON holds a line feed, so each of them stands behind one.
+        return before + _encode_lines(event.texts).replace(b"\n", _BEHIND + before)[: -len(before)]
+    elif type(event) is Relayed:
         return event.frames
     return _HEAD[type(event)] + _encode(event) + b"\n\n"
 
 
 def encode_all(events: Sequence[Event]) -> bytes:
     """The frames of several events, to be written at once."""
-    if len(events) == 1:
-        return encode(events[0])
-    if set(map(type, events)) == _DELTAS_ALONE:  # most reads; their JSON holds no line feed but between them
-        return _DELTA_HEAD + _encode_lines(events).replace(b"\n", _DELTA_BORDER)[: -len(_DELTA_HEAD)]
-    return b"".join([encode(event) for event in events])
+    return encode(events[0]) if len(events) == 1 else b"".join([encode(event) for event in events])
 
 
 class Frame(Struct, frozen=True, gc=False):
@@ -62,6 +79,8 @@ class FrameReader:
     Knows `\\n`, `\\r\\n` and `\\r`, several `data:` lines, comments, a byte order mark. Lines that are no field of an
     event stream (a bare JSON error under status 200) are kept in `stray`.
     """
+
+    __slots__ = ("_begun", "_held_cr", "_plain", "_rest", "_scanned", "stray")
 
     def __init__(self) -> None:
         self.stray = bytearray()
@@ -81,8 +100,14 @@ class FrameReader:
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """Frames completed by `chunk`. Raises ApiError("bad_answer") when one is over `FRAME_LIMIT`."""
-        if self._plain and not self._rest and b"\r" not in chunk and chunk[-2:] == b"\n\n":
-            return self._frames(chunk)  # the common case: whole frames, nothing to keep
+        if not self._begun and not self._rest and chunk and chunk[0] != _MARK[0]:
+            self._begun = True
+            self._plain = b"\r" not in chunk
+        if self._plain and not self._rest and chunk[-2:] == b"\n\n" and b"\r" not in chunk:
+            # The common case: whole frames, nothing to keep; mostly one that is a line.
+            if chunk.find(b"\n") == len(chunk) - 2 and chunk.startswith(b"data: "):
+                return [Frame(chunk[6:-2])]
+            return self._frames(chunk)
         if chunk[-4:] == b"\r\n\r\n" and self.at_border():  # the same in streams whose lines end in both
             whole = chunk.replace(b"\r\n", b"\n")
             if b"\r" not in whole:
@@ -111,10 +136,10 @@ class FrameReader:
         if not self._begun:
             chunk = bytes(self._rest) + chunk
             self._rest.clear()
-            if chunk in (b"", b"\xef", b"\xef\xbb"):
+            if chunk != _MARK and _MARK.startswith(chunk):
                 self._rest += chunk
                 return b""
-            chunk = chunk.removeprefix(b"\xef\xbb\xbf")
+            chunk = chunk.removeprefix(_MARK)
             self._begun = True
             self._plain = b"\r" not in chunk
         if self._held_cr:
@@ -164,3 +189,22 @@ class FrameReader:
             elif len(self.stray) < _STRAY_LIMIT:
                 self.stray += line + b"\n"
         return Frame(b"\n".join(data), event) if data else None
+
+
+def alike(chunk: bytes, at: int, head: bytes, tail: bytes) -> tuple[list[bytes], int]:
+    """What differs in frames that differ in one place only: all that are at `at` in a row, and where they end.
+
+    `head` and `tail` are what is before and behind it, with the blank line that ends a frame. Few calls on many bytes:
+    comparing what was put together again is cheaper than a look at each frame.
+    """
+    piece = chunk[at : at + _AT_ONCE]
+    frames = piece.split(b"\n\n")
+    del frames[-1]  # what is behind the last blank line
+    start, stop = len(head), 2 - len(tail)
+    found = [frame[start:stop] for frame in frames]
+    whole = head + (tail + head).join(found) + tail
+    if piece.startswith(whole):
+        return found, at + len(whole)
+    line = tail[:-2]
+    count = next((number for number, frame in enumerate(frames) if head + found[number] + line != frame), 0)
+    return found[:count], at + sum(map(len, found[:count])) + count * len(head + tail)

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 LIMIT = 1024 * 1024  # bytes of JSON in one state
 
+_SMALL = 64  # bytes
 _PREFIX = "dragoman1."
 _OURS = re.compile(r"dragoman[0-9]+\.")
 _FORM = re.compile(r"dragoman1\.([a-zA-Z0-9_-]*)\.([a-zA-Z0-9_-]*)\.([a-zA-Z0-9_-]+)")
@@ -45,8 +46,10 @@ def pack(dialect: str, scope: str, state: Any) -> str:
     text = state if isinstance(state, bytes) else msgspec.json.encode(state)
     if len(text) > LIMIT:
         return ""
-    small = zlib.compress(text, 6)
-    body = small if len(small) < len(text) else text
+    body = text
+    if len(text) > _SMALL:  # else there is little to gain, and making a compressor costs more than all the rest
+        small = zlib.compress(text, 6)
+        body = small if len(small) < len(text) else text
     sealed = zlib.crc32(body).to_bytes(4) + body
     return f"{_PREFIX}{_word(dialect)}.{_word(scope)}.{base64.urlsafe_b64encode(sealed).rstrip(b'=').decode()}"
 

@@ -11,8 +11,6 @@ from collections.abc import Container, Hashable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from msgspec import structs
-
 from dragoman.messages.arguments import Arguments
 from dragoman.messages.errors import ApiError, ErrorBody
 from dragoman.messages.events import (
@@ -21,6 +19,7 @@ from dragoman.messages.events import (
     BlockStop,
     CitationsDelta,
     ContentBlock,
+    Deltas,
     ErrorEvent,
     Event,
     InputDelta,
@@ -52,6 +51,7 @@ WAITING_LIMIT = 64 * 1024 * 1024  # characters of tool arguments, and of content
 NO_STATE = "dragoman1.none.0.e30"
 
 _CHARACTERS_PER_TOKEN = 3.6  # for output that no upstream counted
+_TURN_ENDED = Outcome("end_turn")
 _TEXT, _THINKING, _TOOL, _WHOLE, _BORDER = "text", "thinking", "tool", "whole", "border"
 
 
@@ -83,6 +83,40 @@ class _Waiting:
 class MessageWriter:
     """Makes the events of one message, in the only legal order."""
 
+    __slots__ = (
+        "_asked_thinking",
+        "_call",
+        "_calls",
+        "_characters",
+        "_events",
+        "_ids",
+        "_index",
+        "_input_tokens",
+        "_kind",
+        "_message_id",
+        "_model",
+        "_names",
+        "_omit_thinking",
+        "_outcome",
+        "_output_key",
+        "_output_tool",
+        "_own_ids",
+        "_show_thinking",
+        "_signature",
+        "_space",
+        "_space_kind",
+        "_stop",
+        "_waiting",
+        "_waiting_characters",
+        "committed",
+        "ended",
+        "finished",
+        "notes",
+        "started",
+        "tool_calls",
+        "usage_seen",
+    )
+
     def __init__(
         self,
         *,
@@ -105,8 +139,10 @@ class MessageWriter:
         self.ended = False
         self.tool_calls = 0
         self.usage_seen: Usage | None = None
-        self._message = Message(message_id, model, [], Usage(input_tokens=input_tokens))
-        self._stop = StopMatcher(stop_sequences) if any(stop_sequences) else None
+        self._message_id = message_id
+        self._model = model
+        self._input_tokens = input_tokens
+        self._stop = StopMatcher(stop_sequences) if stop_sequences and any(stop_sequences) else None
         self._names = names
         self._ids = ids
         self._own_ids: set[str] = set()
@@ -121,12 +157,12 @@ class MessageWriter:
         self._call: _Call | None = None  # of the open block
         self._signature: str | None = None  # for the open thinking block
         self._calls: dict[Hashable, _Call] = {}
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_Waiting] | None = None  # None as long as nothing had to
         self._space = ""  # white space that opens no block until something follows it
         self._space_kind = _TEXT
         self._characters = 0
         self._waiting_characters = 0
-        self._outcome = Outcome("end_turn")
+        self._outcome = _TURN_ENDED
 
     # What a dialect says
 
@@ -137,17 +173,18 @@ class MessageWriter:
                 self._characters += len(text)
                 self._events.append(BlockDelta(self._index, TextDelta(text)))
         elif text and not self.ended:
-            if self._must_wait():
+            if self._call is not None and self._must_wait():
                 self._wait(_TEXT, text)
+            elif self._stop is None:
+                self._show(_TEXT, text)
             else:
                 self._text(text)
 
     def texts(self, texts: list[str]) -> None:
-        """More text in several pieces."""
-        if self._kind is _TEXT and self._stop is None:  # the hot path
-            index = self._index
-            self._characters += sum(map(len, texts))
-            self._events += [BlockDelta(index, TextDelta(text)) for text in texts if text]
+        """More text in several pieces. The list is the writer's then."""
+        if self._kind is _TEXT and self._stop is None and len(texts) > 1 and all(texts):  # the hot path
+            self._characters += len("".join(texts))
+            self._events.append(Deltas(self._index, TextDelta, texts))
         else:
             for text in texts:
                 self.text(text)
@@ -158,10 +195,19 @@ class MessageWriter:
             return
         if not self._show_thinking:
             self._note("lost", "thinking.not_requested")
-        elif self._must_wait():
+        elif self._call is not None and self._must_wait():
             self._wait(_THINKING, text)
         else:
             self._thinking(text)
+
+    def thoughts(self, texts: list[str]) -> None:
+        """More reasoning in several pieces. The list is the writer's then."""
+        if self._kind is _THINKING and not self._omit_thinking and len(texts) > 1 and all(texts):  # the hot path
+            self._characters += len("".join(texts))
+            self._events.append(Deltas(self._index, ThinkingDelta, texts))
+        else:
+            for text in texts:
+                self.thinking(text)
 
     def sign(self, signature: str) -> None:
         """State of the reasoning so far. Without a thinking block it travels in a redacted one, if the caller asked."""
@@ -181,7 +227,7 @@ class MessageWriter:
         if self.ended:
             return
         if self._waiting:
-            self._waiting.append(_Waiting(_BORDER))
+            self._queue(_Waiting(_BORDER))
         elif self._call is None:
             self._close()
 
@@ -194,8 +240,8 @@ class MessageWriter:
             return
         call = self._calls[key] = _Call(self._names.get(name, name), id)
         self.tool_calls += 1
-        if self._must_wait():
-            self._waiting.append(_Waiting(_TOOL, call))
+        if self._call is not None and self._must_wait():
+            self._queue(_Waiting(_TOOL, call))
         else:
             self._begin_call(call)
 
@@ -207,25 +253,31 @@ class MessageWriter:
             self.text(fragment)
             return
         call = self._calls[key]
-        if call is self._call and not self._waiting and call.arguments.passes(fragment):  # the hot path
+        # The hot path: a fragment of the open call, behind others that were sent.
+        if call is self._call and call.arguments.flows and not self._waiting:
             size = len(fragment)
             self._characters += size
-            self._waiting_characters += size
-            if self._waiting_characters > WAITING_LIMIT:
-                self._count_waiting(0)
+            self._count_waiting(size)
+            call.arguments.parts.append(fragment)
             self._events.append(BlockDelta(self._index, InputDelta(fragment)))
+        elif not call.closed:
+            self._more_arguments(call, fragment)
+        elif not fragment.isspace():
+            self._note("lost", "arguments.late")
+
+    def fragments(self, key: Hashable, fragments: list[str]) -> None:
+        """More of a call's input, in several pieces. The list is the writer's then. Raises KeyError as `arguments`."""
+        call = self._calls.get(key)
+        flows = call is not None and call is self._call and call.arguments.flows and not self._waiting
+        if call is None or not flows or len(fragments) == 1 or not all(fragments):
+            for fragment in fragments:
+                self.arguments(key, fragment)
             return
-        if call.closed:
-            if fragment.strip():
-                self._note("lost", "arguments.late")
-            return
-        self._count_waiting(len(fragment))
-        call.arguments.add(fragment)
-        if call is not self._call:
-            return
-        self._delta(call.arguments.ready())
-        if self._waiting and call.arguments.complete():
-            self._play_waiting()
+        size = len("".join(fragments))
+        self._characters += size
+        self._count_waiting(size)
+        call.arguments.parts += fragments
+        self._events.append(Deltas(self._index, InputDelta, fragments))
 
     def cite(self, citation: dict[str, Any]) -> None:
         """A citation of the text block that is open."""
@@ -240,8 +292,8 @@ class MessageWriter:
         """A block that arrives whole: redacted thinking, a server tool's use or result."""
         if self.ended:
             return
-        if self._must_wait():
-            self._waiting.append(_Waiting(_WHOLE, block=block))
+        if self._call is not None and self._must_wait():
+            self._queue(_Waiting(_WHOLE, block=block))
         else:
             self._whole(block)
 
@@ -282,7 +334,7 @@ class MessageWriter:
         if self.ended:
             return
         while self._waiting:
-            self._play_next()
+            self._play_next(self._waiting)
         if not self.ended:  # text that waited may have held a stop sequence, and so may text that is held back
             self._close()
         if not self.ended:
@@ -342,11 +394,12 @@ class MessageWriter:
                 self._stopped(self._stop.matched)
 
     def _stopped(self, sequence: str) -> None:
-        self._waiting.clear()
+        self._waiting = None
         self._space = ""
         self.finished = True
         self._outcome = Outcome("stop_sequence", sequence)
-        self._close_open()
+        if self._kind is not None:
+            self._close_open()
         self._end()
 
     # Tool calls
@@ -357,11 +410,22 @@ class MessageWriter:
             return
         number = self._index + 1
         if call.id is None or not LEGAL_ID.fullmatch(call.id) or call.id in self._ids or call.id in self._own_ids:
-            call.id = mint(self._message.id, number)
+            call.id = mint(self._message_id, number)
         self._own_ids.add(call.id)
         self._open(_TOOL, ToolUseBlock(call.id, call.name))
         self._call = call
+        if call.arguments.parts:
+            self._delta(call.arguments.ready())
+
+    def _more_arguments(self, call: _Call, fragment: str) -> None:
+        """A fragment that may have to wait, or that tells what those before were."""
+        self._count_waiting(len(fragment))
+        call.arguments.add(fragment)
+        if call is not self._call:
+            return
         self._delta(call.arguments.ready())
+        if self._waiting and call.arguments.complete():
+            self._play_waiting()
 
     def _delta(self, fragment: str) -> None:
         if fragment:
@@ -371,7 +435,8 @@ class MessageWriter:
     def _close_call(self, call: _Call) -> None:
         cut = self.finished and self._outcome.stop_reason in ("max_tokens", "model_context_window_exceeded")
         rest, note = call.arguments.close(cut=cut)
-        self._delta(rest)
+        if rest:
+            self._delta(rest)
         if note:
             self._note("changed", note)
         call.closed = True
@@ -380,27 +445,31 @@ class MessageWriter:
     # Content that waits
 
     def _must_wait(self) -> bool:
+        """Whether content has to wait for the end of the open call."""
         call = self._call
-        if call is None:
-            return False
-        if self._waiting:
-            return True
-        return not call.arguments.complete()
+        return call is not None and (bool(self._waiting) or not call.arguments.complete())
 
     def _wait(self, kind: str, text: str) -> None:
         self._count_waiting(len(text))
-        if not self._waiting or self._waiting[-1].kind is not kind:
-            self._waiting.append(_Waiting(kind))
-        self._waiting[-1].texts.append(text)
+        waiting = self._waiting[-1] if self._waiting else None
+        if waiting is None or waiting.kind is not kind:
+            waiting = _Waiting(kind)
+            self._queue(waiting)
+        waiting.texts.append(text)
+
+    def _queue(self, waiting: _Waiting) -> None:
+        if self._waiting is None:
+            self._waiting = deque()
+        self._waiting.append(waiting)
 
     def _play_waiting(self) -> None:
         while self._waiting and not self.ended:
             if self._call is not None and not self._call.arguments.complete():
                 return
-            self._play_next()
+            self._play_next(self._waiting)
 
-    def _play_next(self) -> None:
-        waiting = self._waiting.popleft()
+    def _play_next(self, queue: deque[_Waiting]) -> None:
+        waiting = queue.popleft()
         if waiting.call is not None:
             self._begin_call(waiting.call)
         elif waiting.block is not None:
@@ -422,7 +491,8 @@ class MessageWriter:
     # Blocks
 
     def _open(self, kind: str, block: ContentBlock) -> None:
-        self._close_open()
+        if self._kind is not None:
+            self._close_open()
         if self._index + 1 >= BLOCK_LIMIT:
             raise ApiError("bad_answer", f"The upstream sent more than {BLOCK_LIMIT} blocks.")
         if not self.started:
@@ -440,14 +510,14 @@ class MessageWriter:
 
     def _close(self) -> None:
         """Close what is open, after the text that was held back; white space that nothing followed is dropped."""
-        self._release_text()
+        if self._stop is not None:
+            self._release_text()
         if not self.ended:
             self._space = ""
-            self._close_open()
+            if self._kind is not None:
+                self._close_open()
 
     def _close_open(self) -> None:
-        if self._kind is None:
-            return
         if self._call is not None:
             self._close_call(self._call)
         elif self._kind is _THINKING:
@@ -458,21 +528,20 @@ class MessageWriter:
 
     def _start(self) -> None:
         self.started = True
-        message = self._message
-        if self.usage_seen is not None:
-            message = structs.replace(message, usage=self.usage_seen)
-        self._events.append(MessageStart(message))
+        usage = self.usage_seen or Usage(self._input_tokens)
+        self._events.append(MessageStart(Message(self._message_id, self._model, [], usage)))
 
     def _end(self) -> None:
         if not self.started:
             self._start()
         outcome = self._outcome
-        if outcome.stop_reason in ("end_turn", "tool_use"):
-            outcome = structs.replace(outcome, stop_reason="tool_use" if self.tool_calls else "end_turn")
+        said: StopReason = "tool_use" if self.tool_calls else "end_turn"
+        if outcome.stop_reason != said and outcome.stop_reason in ("end_turn", "tool_use"):
+            outcome = Outcome(said, outcome.stop_sequence, outcome.stop_details)
         usage = self.usage_seen
         if usage is None:
             tokens = round(self._characters / _CHARACTERS_PER_TOKEN)
-            usage = structs.replace(self._message.usage, output_tokens=max(tokens, 1) if self._characters else 0)
+            usage = Usage(self._input_tokens, max(tokens, 1) if self._characters else 0)
             self._note("changed", "usage.estimated")
         self._events.append(MessageDelta(outcome, usage))
         self._events.append(MessageStop())

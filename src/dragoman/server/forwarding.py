@@ -75,6 +75,7 @@ class Forward:
                 raise
             presence.stop()
             exchange.error = error
+            error.forget()
             await exchange.cut()
         except asyncio.CancelledError:
             if not presence.gone:

@@ -68,7 +68,8 @@ class Messages:
             journey = self._gateway.begin(request, exchange.request_id, caller, route)
             exchange.stream = request.stream
             exchange.logged = True  # by the gateway's watcher, when the journey is closed
-            if request.stream:
+            del request
+            if exchange.stream:
                 await _stream(exchange, journey)
             else:
                 body = await journey.message()

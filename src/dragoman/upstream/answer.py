@@ -1,7 +1,7 @@
 """What an upstream sends back: status and headers at once, the body as it comes."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from dragoman.messages.errors import ApiError
 from dragoman.upstream.connection import Connection, Garbled
@@ -21,6 +21,7 @@ class Answer:
         "_host",
         "_rest",
         "_sending",
+        "_take",
         "_timer",
         "_waiter",
         "ended",
@@ -39,6 +40,7 @@ class Answer:
         self._error: Exception | None = None  # instead of an end
         self._closed = False
         self._waiter: asyncio.Future[None] | None = None
+        self._take: Callable[[bytes], bool] | None = None  # is given the body as it comes
         self._timer: asyncio.TimerHandle | None = None
         self._sending: Sending | None = None
 
@@ -59,12 +61,17 @@ class Answer:
         try:
             while not self.status:
                 if self._error is not None:
-                    error, self._error = self._error, None  # raised, it holds this; held here, a circle
-                    raise error
-                await self._wait()
+                    try:
+                        raise self._error
+                    finally:
+                        self._error = None  # raised, it holds this frame and with it this: held here, a circle
+                waiter = self._waiter = asyncio.get_running_loop().create_future()
+                await waiter
         except asyncio.CancelledError:
             self._cut()
             raise
+        finally:
+            self._waiter = None
 
     async def read(self) -> bytes:
         """The next bytes as they come, b"" at the end.
@@ -77,15 +84,40 @@ class Answer:
         while not self.ended:
             if connection.parts:
                 return connection.take()
+            waiter = self._waiter = asyncio.get_running_loop().create_future()
             try:
-                await self._wait()
+                await waiter
             except asyncio.CancelledError:
                 self._cut()
                 raise
+            finally:
+                self._waiter = None
         chunk, self._rest = self._rest, b""
         if not chunk and self._error is not None:
             raise self._broken(self._error)
         return chunk
+
+    async def pour(self, take: Callable[[bytes], bool]) -> None:
+        """Give the body away as it comes, in the very call that the connection gets it in: nobody is woken for it.
+
+        Until `take` says False, or there is no more to give; `read` knows why. `take` raises nothing. Cancelling this
+        closes the connection.
+        """
+        connection = self._connection
+        while connection.parts:
+            if not take(connection.take()):
+                return
+        if self.ended:
+            return
+        self._take = take
+        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            self._cut()
+            raise
+        finally:
+            self._take = self._waiter = None
 
     async def whole(self, limit: int) -> bytes:
         """The whole body. Raises ApiError("bad_answer") when it is longer than `limit` bytes; else as `read`."""
@@ -121,6 +153,12 @@ class Answer:
     # The connection's
 
     def wake(self) -> None:
+        take = self._take
+        if take is not None:
+            connection = self._connection
+            if not connection.parts or take(connection.take()):
+                return
+            self._take = None
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -131,16 +169,11 @@ class Answer:
         self._error = error
         if self._sending is not None:
             self._sending.stop()
+            self._sending = None  # it holds this, to cut it off
         if self._timer is not None:
             self._timer.cancel()
+        self._take = None
         self.wake()
-
-    async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
 
     def _cut(self) -> None:
         if not self.ended:

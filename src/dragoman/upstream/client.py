@@ -67,23 +67,32 @@ class Upstream:
         place = self._places.get(url) or self._place(url)
         if public:
             place = place.checked()
-        length = len(body) if isinstance(body, bytes) else None
         try:
-            head = place.head(method, headers, length)
+            head = place.head(method, headers, len(body) if isinstance(body, bytes) else None)
         except ValueError as error:
             text = "The call has a header that HTTP does not allow. Check the key for line breaks."
             raise ApiError("internal", text) from error
+        bare = method == "HEAD"
         try:
-            if isinstance(body, bytes):
-                return await self._exchange(place, head, body, bare=method == "HEAD")
-            chunked = "content-length" not in {name.lower() for name, _ in headers}
-            return await self._upload(place, head, body, bare=method == "HEAD", chunked=chunked)
+            if not isinstance(body, bytes):
+                return await self._upload(place, head, body, bare=bare, headers=headers)
+            connection = self._pool.kept(place) or await self._pool.take(place)
+            used = connection.used
+            answer = Answer(connection, place.host)
+            connection.ask(answer, head, body, bare=bare)
+            try:
+                await answer.begin()
+            except Lost as lost:
+                if lost.heard or not used:
+                    raise
+                answer = await self._again(place, head, body, bare=bare)
         except Garbled as error:
             text = f"{place.name} sent an answer that is not HTTP. Check base_url."
             raise ApiError("bad_answer", text) from error
         except (Lost, OSError) as error:
             text = f"{place.name} closed the connection before it answered."
             raise ApiError("unreachable", text) from error
+        return answer
 
     async def close(self) -> None:
         """Close every connection. A later `send` opens new ones."""
@@ -92,30 +101,28 @@ class Upstream:
         await pool.close()
         self._dialler.close()
 
-    async def _exchange(self, place: Place, head: bytes, body: bytes, *, bare: bool) -> Answer:
+    async def _again(self, place: Place, head: bytes, body: bytes, *, bare: bool) -> Answer:
         """A used connection may have been closed while nobody looked; then the call is sent once more, on a new one.
 
         https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1
         """
-        connection = self._pool.kept(place) or await self._pool.take(place)
-        used = connection.used
+        connection = await self._pool.take(place, fresh=True)
         answer = Answer(connection, place.host)
         connection.ask(answer, head, body, bare=bare)
-        try:
-            await answer.begin()
-        except Lost as lost:
-            if lost.heard or not used:
-                raise
-            connection = await self._pool.take(place, fresh=True)
-            answer = Answer(connection, place.host)
-            connection.ask(answer, head, body, bare=bare)
-            await answer.begin()
+        await answer.begin()
         return answer
 
     async def _upload(
-        self, place: Place, head: bytes, body: AsyncIterator[bytes], *, bare: bool, chunked: bool
+        self,
+        place: Place,
+        head: bytes,
+        body: AsyncIterator[bytes],
+        *,
+        bare: bool,
+        headers: Sequence[tuple[str, str]],
     ) -> Answer:
         """Over a connection of its own: a body that is read only once cannot be sent again on a second one."""
+        chunked = "content-length" not in {name.lower() for name, _ in headers}
         connection = await self._pool.take(place, fresh=True)
         answer = Answer(connection, place.host)
         connection.ask(answer, head, bare=bare, alone=True)
@@ -128,6 +135,8 @@ class Upstream:
             if sending.failure is not None and isinstance(error, Lost | OSError):
                 raise sending.failure from None
             raise
+        finally:
+            del sending  # what the pieces raised holds this frame: a circle
         return answer
 
     async def _dial(self, place: Place) -> Connection:

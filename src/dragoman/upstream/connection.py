@@ -59,7 +59,6 @@ class Connection(asyncio.Protocol):
         "_alone",
         "_bare",
         "_complete",
-        "_count",
         "_drained",
         "_early",
         "_fields",
@@ -88,12 +87,12 @@ class Connection(asyncio.Protocol):
         self.on_body = self.parts.append
         self._early = b""  # came before the first call
         self._listener: Listener | None = None
-        self._parser = self._new_parser()
-        self._fields: list[tuple[bytes, bytes]] = []
-        self._interim = 0
+        self._parser = cast("HttpResponseParser", None)  # while it is connected: it holds this
         self._drained: asyncio.Future[None] | None = None  # the other side is slow
         self._paused = False  # our side is slow
-        self._reset()
+        self._complete = False
+        self._framing = 0  # bytes since the last one of a body
+        self._fields: list[tuple[bytes, bytes]] = []
 
     def ask(
         self, listener: Listener, head: bytes, body: bytes = b"", *, bare: bool = False, alone: bool = False
@@ -102,7 +101,13 @@ class Connection(asyncio.Protocol):
         self._listener = listener
         self._bare = bare
         self._alone = alone
-        self._reset()
+        self._fields = []
+        self._head = 0  # bytes of all fields that came before and behind the body
+        self._interim = 0
+        self._framing = 0
+        self._size = 0  # bytes that wait to be taken, at most
+        self._complete = False
+        self._keep = False
         there = self.write((head, body) if body else (head,))
         if self._early:
             early, self._early = self._early, b""
@@ -149,6 +154,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+        self._parser = self._new_parser()
 
     def data_received(self, data: bytes) -> None:
         listener = self._listener
@@ -192,7 +198,7 @@ class Connection(asyncio.Protocol):
         self.gone = True
         self._lose(exc)
         self.resume_writing()
-        self._parser = cast("HttpResponseParser", None)  # which holds this connection
+        self._parser = cast("HttpResponseParser", None)
         if self.keeper is not None:
             self.keeper.lost(self)
 
@@ -212,12 +218,12 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A field of a head; those behind a body (RFC 9112, 7.1.2) are counted, and forgotten."""
-        self._count += 1
+        fields = self._fields
+        fields.append((name, value))
         size = len(name) + len(value)
         self._head += size
-        if self._count > HEADER_LIMIT or size > LINE_LIMIT or self._head > HEAD_LIMIT:
+        if size > LINE_LIMIT or self._head > HEAD_LIMIT or len(fields) > HEADER_LIMIT:
             raise Garbled("a head that is too large")
-        self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         if not self._parser.get_http_version().startswith("1."):
@@ -228,7 +234,6 @@ class Connection(asyncio.Protocol):
             if status < 100 or status == 101 or self._interim > INTERIM_LIMIT:  # nobody asked for another protocol
                 raise Garbled("a head that promises nothing")
             self._fields = []
-            self._count = 0
             return
         listener = self._listener
         assert listener is not None  # noqa: S101 nothing is parsed without
@@ -245,16 +250,6 @@ class Connection(asyncio.Protocol):
             self._keep = self._parser.should_keep_alive()
 
     # The end of an answer
-
-    def _reset(self) -> None:
-        self._fields = []
-        self._count = 0  # fields of this head
-        self._head = 0  # bytes of all fields that came before and behind the body
-        self._interim = 0
-        self._framing = 0  # bytes since the last one of a body
-        self._size = 0  # bytes that wait to be taken, at most
-        self._complete = False
-        self._keep = False
 
     def _unasked(self, data: bytes) -> None:
         """Some servers answer as soon as somebody comes, to send them away. Between two calls nothing may come."""

@@ -140,12 +140,29 @@ class Dialler:
             addresses = await self._addresses(host, port)
             if check and not all(public.is_public(str(target[0])) for _, _, target in addresses):
                 raise public.refuse(host)
-            return await _race(addresses)
+            opened = await _race(addresses)
+            if isinstance(opened, socket.socket):
+                return opened
+            try:
+                raise opened
+            finally:
+                del opened  # it holds this frame: a circle
         except OSError:
             self._names.pop((host, port), None)  # it may have moved
             raise
 
     async def _addresses(self, host: str, port: int) -> list[Address]:
+        known = self._name(host, port)
+        try:
+            return await asyncio.shield(known.lookup)  # others may wait for it too
+        except asyncio.CancelledError:
+            if known.lookup.cancelled() and not _is_cancelled():
+                raise ConnectionAbortedError(errno.ECONNABORTED, "closed") from None  # by `close`, not our caller
+            raise
+        finally:
+            del known  # its failure holds this frame: a circle
+
+    def _name(self, host: str, port: int) -> _Name:
         loop = asyncio.get_running_loop()
         known = self._names.get((host, port))
         if known is None or known.until < loop.time():
@@ -154,13 +171,13 @@ class Dialler:
             lookup = loop.create_task(resolve(host, port))
             lookup.add_done_callback(lambda task: task.cancelled() or task.exception())  # maybe nobody waits for it
             known = self._names[host, port] = _Name(lookup, loop.time() + NAME_LIFE)
-        try:
-            return await asyncio.shield(known.lookup)  # others may wait for it too
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if known.lookup.cancelled() and task is not None and not task.cancelling():
-                raise ConnectionAbortedError(errno.ECONNABORTED, "closed") from None  # by `close`, not our caller
-            raise
+        return known
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody wants the current task to end. It is no local of who asks: its end will hold that frame."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def resolve(host: str, port: int) -> list[Address]:
@@ -173,8 +190,8 @@ async def resolve(host: str, port: int) -> list[Address]:
     return [each for each in chain.from_iterable(zip_longest(first, other)) if each is not None]
 
 
-async def _race(addresses: list[Address]) -> socket.socket:
-    """The first socket that connects. Raises the OSError of the first address when none does."""
+async def _race(addresses: list[Address]) -> socket.socket | BaseException:
+    """The first socket that connects; what failed at the first address when none does."""
     if len(addresses) == 1:
         return await _attempt(addresses[0])
     waiting = deque(addresses)
@@ -197,7 +214,7 @@ async def _race(addresses: list[Address]) -> socket.socket:
         for task in running:
             task.add_done_callback(_drop)
             task.cancel()
-    raise failure or OSError("no address")
+    return failure or OSError("no address")
 
 
 def _drop(task: "asyncio.Task[socket.socket]") -> None:

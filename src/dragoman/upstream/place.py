@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from dragoman import __version__
 from dragoman.messages.errors import ApiError
@@ -36,6 +36,17 @@ class Proxy(Struct, frozen=True):
         return f"Proxy({self.host}:{self.port})"
 
 
+class Last:
+    """How the head of the last call began. The next one's is mostly the same."""
+
+    __slots__ = ("begin", "headers", "method")
+
+    def __init__(self) -> None:
+        self.method = ""
+        self.headers: Sequence[tuple[str, str]] = ()
+        self.begin = b""
+
+
 class Place(Struct, frozen=True):
     """A URL in the terms of a connection and of a request's head."""
 
@@ -50,6 +61,7 @@ class Place(Struct, frozen=True):
     names: frozenset[str]  # of these, in lower case
     lines: str  # of these
     public: bool = False  # only addresses of the internet are connected to
+    last: Last = field(default_factory=Last)
 
     def __repr__(self) -> str:
         return f"Place({self.name})"
@@ -66,6 +78,9 @@ class Place(Struct, frozen=True):
 
         Raises ValueError for a line break in one of them.
         """
+        last = self.last
+        if length and last.headers == headers and last.method == method:
+            return b"%bContent-Length: %d\r\n\r\n" % (last.begin, length)
         names = {name.lower() for name, _ in headers}
         lines = self.lines
         if not names.isdisjoint(self.names):
@@ -73,14 +88,17 @@ class Place(Struct, frozen=True):
         own = "".join([f"{name}: {value}\r\n" for name, value in headers])
         if not own.count("\r") == own.count("\n") == len(headers) or "\0" in own or _CONTROL.search(method):
             raise ValueError("A header field has a line break.")
+        if length and "content-type" not in names:
+            own += "Content-Type: application/json\r\n"
+        begin = f"{method} {self.target} HTTP/1.1\r\n{lines}{own}".encode()
         if length:
-            kind = "" if "content-type" in names else "Content-Type: application/json\r\n"
-            own += f"{kind}Content-Length: {length}\r\n"
-        elif length is None:
-            own += "" if "content-length" in names else "Transfer-Encoding: chunked\r\n"
-        elif method == "POST":
-            own += "Content-Length: 0\r\n"
-        return f"{method} {self.target} HTTP/1.1\r\n{lines}{own}\r\n".encode()
+            last.method, last.headers, last.begin = method, headers, begin
+            return b"%bContent-Length: %d\r\n\r\n" % (begin, length)
+        if length is None and "content-length" not in names:
+            begin += b"Transfer-Encoding: chunked\r\n"
+        elif length == 0 and method == "POST":
+            begin += b"Content-Length: 0\r\n"
+        return begin + b"\r\n"
 
 
 def place_of(url: str, proxies: Mapping[str, str], no_proxy: Sequence[str]) -> Place:

@@ -19,7 +19,7 @@ class Sending:
         self.failure: BaseException | None = None
         self.on_failure: Callable[[], None] | None = None
         self._connection = connection
-        self._task = asyncio.ensure_future(self._run(body, chunked=chunked))
+        self._task = asyncio.ensure_future(_run(connection, body, chunked=chunked))
         self._task.add_done_callback(self._over)
 
     @property
@@ -33,22 +33,26 @@ class Sending:
             self._task.cancel()
             self._connection.abort()
 
-    async def _run(self, body: AsyncIterator[bytes], *, chunked: bool) -> None:
-        async for piece in body:
-            if piece and not await self._write((b"%x\r\n" % len(piece), piece, b"\r\n") if chunked else (piece,)):
-                return
-        if chunked:
-            await self._write((b"0\r\n\r\n",))
-
-    async def _write(self, parts: tuple[bytes, ...]) -> bool:
-        """False when nobody reads any more. Why is told by the answer, or by its missing."""
-        written = self._connection.write(parts)
-        await self._connection.drained()
-        return written
-
     def _over(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():
             return
         self.failure = task.exception()
         if self.failure is not None and self.on_failure is not None:
             self.on_failure()
+
+
+async def _run(connection: Connection, body: AsyncIterator[bytes], *, chunked: bool) -> None:
+    """Knows nothing of who started it: the task holds what this raises, and with it this frame."""
+    async for piece in body:
+        framed = (b"%x\r\n" % len(piece), piece, b"\r\n") if chunked else (piece,)
+        if piece and not await _write(connection, framed):
+            return
+    if chunked:
+        await _write(connection, (b"0\r\n\r\n",))
+
+
+async def _write(connection: Connection, parts: tuple[bytes, ...]) -> bool:
+    """False when nobody reads any more. Why is told by the answer, or by its missing."""
+    written = connection.write(parts)
+    await connection.drained()
+    return written

@@ -915,6 +915,12 @@ def test_an_error_behind_a_cut_stream_is_told() -> None:
     assert caught.value.kind == "truncated"
 
 
+@pytest.mark.parametrize("mark", ["[DONE]", '"[DONE]"', "[done]", " [DONE] "])
+def test_every_spelling_of_the_end_mark(mark: str) -> None:
+    body = frames(delta(content="hi"), done=False) + f"data: {mark}\n\n".encode()
+    assert content(Reading().stream(body)) == [("text", "hi")]
+
+
 @pytest.mark.failure(96)
 @pytest.mark.parametrize("body", [b"", b"\n\n", b": ping\n\n", b"data: [DONE]\n\n", frames({"choices": []})])
 def test_an_empty_stream_is_an_error(body: bytes) -> None:

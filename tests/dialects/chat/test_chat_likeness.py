@@ -30,6 +30,7 @@ def frame(delta: Any, **more: Any) -> bytes:
         ({"content": None, "reasoning_content": "hi"}, "reasoning_content"),
         ({"content": "", "reasoning": "hi"}, "reasoning"),
         ({"tool_calls": [{"index": 0, "function": {"arguments": "hi"}}]}, "arguments"),
+        ({"content": "", "tool_calls": [{"index": 0, "function": {"arguments": "hi"}}]}, "arguments"),
     ],
 )
 def test_a_frame_with_one_text_shows_what_surrounds_it(delta: dict[str, Any], field: str) -> None:
@@ -90,22 +91,28 @@ def event(literal: str, *, id_: str = "c1") -> bytes:
         (event('"b"'), ["b"]),
         (event('"' + "b" * 500 + '"'), ["b" * 500]),
         (event('"b"') + event('"c\\n"') + event('""'), ["b", "c\n", ""]),
-        (event('"b"') + event('"c"', id_="c2"), None),
-        (event('"b"') + b": ping\n\n", None),
-        (b": ping\n\n" + event('"b"'), None),
-        (event('"b"') + event('"c"')[:-1], None),
+        (event('"b\\"}}"') + event('"\\"}}]}"') + event('"}}]}"'), ['b"}}', '"}}]}', "}}]}"]),
+        (event('"b"') + event('"c"', id_="c2"), ["b"]),
+        (event('"b"') + b": ping\n\n", ["b"]),
+        (b": ping\n\n" + event('"b"'), []),
+        (event('"b"') + event('"c"')[:-1], ["b"]),
         (event('"b"') + event('"c","d"'), None),  # no JSON, though a list of such texts would be
         (event('"b"') + event("3"), None),
         (event("3"), None),
         (event('"\\ud83d"'), None),
-        (event('"b"')[:50], None),
+        (event('"b"')[:50], []),
     ],
 )
-def test_a_read_of_whole_events_that_are_alike(chunk: bytes, texts: list[str] | None) -> None:
+def test_a_read_of_events_that_are_alike(chunk: bytes, texts: list[str] | None) -> None:
     data = event('"a"')[6:-2]
     found = likeness(data, decode(data))
     assert found is not None
-    assert found.texts(chunk) == texts
+    assert found.texts(chunk) == (
+        ([], len(chunk)) if texts is None else (texts, sum(map(len, chunk.splitlines(keepends=True)[: 2 * len(texts)])))
+    )
+    assert found.text(chunk) == (
+        texts[0] if texts and len(chunk) == found.texts(chunk)[1] and len(texts) == 1 else None
+    )
 
 
 @pytest.mark.parametrize("together", [1, 4])
@@ -117,6 +124,16 @@ def test_like_events_end_at_a_stop_sequence(together: int) -> None:
     message = fold(reading.events)
     assert (message.stop_sequence, message.content) == ("ef", [TextBlock("abcd")])
     assert reading.feed(event('"x"')).events == reading.events
+
+
+@pytest.mark.parametrize("together", [1, 4, 9])
+def test_like_events_that_are_looked_at_end_at_a_stop_sequence(together: int) -> None:
+    events = [event(f'"{text}"') for text in ("a", "b", "", "c", "d", "e", "f", "g", "h")]
+    reading = Reading(recall={"stop_sequences": ("ef",)}, think_tags=True)
+    reading.feed(*(b"".join(events[at : at + together]) for at in range(0, 9, together)))
+    assert reading.writer.ended
+    message = fold(reading.events)
+    assert (message.stop_sequence, message.content) == ("ef", [TextBlock("abcd")])
 
 
 def test_it_is_used_and_given_up_where_it_does_not_help(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from dragoman.dialects.responses.wire import decode
 from dragoman.messages.events import Event
 from dragoman.messages.sse import Frame
 from dragoman.messages.writer import MessageWriter
+from relayed import typed
 
 ENCODER = ResponsesEncoder()
 OPENAI = (
@@ -41,7 +42,7 @@ def known(raw: bytes) -> Likeness:
 def read(stream: list[bytes], stop_sequences: tuple[str, ...] = ()) -> tuple[list[Event], list[Any]]:
     writer = MessageWriter(message_id="msg_1", model="m", stop_sequences=stop_sequences)
     reader = ResponsesReader(ENCODER.call(), writer)
-    events = [event for chunk in stream for event in reader.feed(chunk)]
+    events = [event for chunk in stream for event in typed(reader.feed(chunk))]
     return events + reader.close(), writer.notes
 
 
@@ -84,18 +85,21 @@ def test_the_texts_of_a_read(texts: list[str], ascii_only: bool) -> None:
         (OPENAI % (4, b'"a"'))[:-1],
         b" " + OPENAI % (4, b'"a"'),
         OPENAI % (4, b'"a') + OPENAI % (5, b'b"'),
+        b"event: response.output_text.delta\ndata: {}\n\n",
+        OPENAI % (4, b'"a"') + OPENAI.replace(b"%d", b"%b") % (b"x", b'"b"'),
+        OPENAI % (4, b'"a"') + OPENAI.replace(b"msg_1", b"msg_2") % (5, b'"b"') + OPENAI % (6, b'"c"'),
         OPENAI % (4, b'"%b"' % (b"a" * 20_000)) + OPENAI % (5, b'"b"'),  # longer than what is looked at at once
         OPENAI % (4, b'"a","b"') + OPENAI % (5, b'"c"'),
         OPENAI % (4, b'"a') + OPENAI % (5, b'b"') + OPENAI % (6, b'"c","d"'),
         OPENAI.replace(b"%d", b"%b") % (b"", b'"a"'),
         OPENAI.replace(b"%d", b"%b") % (b"007", b'"a"'),
         OPENAI % (4, b'"a"') + OPENAI.replace(b"%d", b"%b") % (b"", b'"b"'),
-        OPENAI % (4, b'"a"') + OPENAI.replace(b"%d", b"%b") % (b"x", b'"b"'),
-        OPENAI % (4, b'"a"') + OPENAI.replace(b"msg_1", b"msg_2") % (5, b'"b"') + OPENAI % (6, b'"c"'),
     ],
 )
 def test_what_is_not_alike_is_not_taken_for_it(chunk: bytes) -> None:
-    assert known(OPENAI % (3, b'"x"')).texts(chunk) == ([], 0)
+    like = known(OPENAI % (3, b'"x"'))
+    assert like.texts(chunk) == ([], 0)
+    assert like.text(chunk) is None
 
 
 @pytest.mark.parametrize(

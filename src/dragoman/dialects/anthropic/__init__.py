@@ -15,6 +15,7 @@ class Anthropic:
     """The dialect's one object; see `dialects.contract.Dialect`, `Relays`, `Repairs` and `Counts`."""
 
     relays: Literal[True] = True
+    answers_once: Literal[True] = True
 
     def call(self, asked: Request, target: Target) -> Call:
         return request.call(asked, target)

@@ -22,6 +22,7 @@ from dragoman.messages.writer import MessageWriter
 HELD_LIMIT = 16 * 1024 * 1024  # bytes that wait for the first content, and of what came instead of events
 STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
+_MODEL = b'"model"'
 _CONTENT = b"event: content_block_"
 _CONTENTS = re.compile(rb"(?:event: content_block_.*\n.+\n\n)*+")  # as everybody writes them: two lines, no others
 
@@ -32,7 +33,6 @@ class AnthropicReader:
     def __init__(self, call: Call, writer: MessageWriter) -> None:
         self.body: bytes | None = None
         self._call = call
-        self._name = call.target.name
         self._writer = writer
         self._frames = Frames()
         self._alias = call.recall.model if call.recall.model != call.target.model else None
@@ -40,16 +40,27 @@ class AnthropicReader:
         self._began = False  # whether any event of a message was seen
         self._stray = b""  # what came instead of events
 
+    @property
+    def _name(self) -> str:
+        return self._call.target.name
+
     def feed(self, chunk: bytes) -> list[Event]:
         """The whole frames in the next bytes, as they came. Raises ApiError for an error event.
 
         What follows a message_stop is nobody's.
         """
-        writer = self._writer
-        whole = b"" if writer.ended else self._frames.whole(chunk)
+        writer, frames = self._writer, self._frames
+        if writer.ended:
+            return []
+        # The usual read: whole frames of content.
+        usual = self._began and frames.plain and not frames.held and b"\r" not in chunk
+        if usual and chunk and _CONTENTS.fullmatch(chunk):
+            writer.relay(chunk, content=True)
+            return writer.take()
+        whole = frames.whole(chunk)
         if not whole:
             return []
-        if self._frames.plain:
+        if frames.plain:
             self._pass_on(whole)
         else:
             for frame in each(whole):
@@ -66,7 +77,7 @@ class AnthropicReader:
         if self._call.stream:
             raise self._other_form("a whole message where a stream was asked for")
         self._account(found.usage)
-        self.body = self._renamed(body)
+        self.body = self._renamed(body, found.model)
         self._writer.relay(b"", outcome=wire.outcome(found.stop_reason, found.stop_sequence), end=True)
         return []
 
@@ -141,7 +152,8 @@ class AnthropicReader:
         message = found.message if isinstance(found.message, dict) else {}
         self._account(message.get("usage"))
         if self._alias is not None and "model" in message:
-            frame = edited(frame, {"message": {"model": msgspec.json.encode(self._alias)}})
+            name = msgspec.json.encode(self._alias)
+            frame = _plainly(frame, message["model"], name) or edited(frame, {"message": {"model": name}})
         self._writer.relay(frame)
 
     def _hold(self, frame: bytes) -> None:
@@ -161,11 +173,11 @@ class AnthropicReader:
         if usage is not None:
             self._writer.usage(usage)
 
-    def _renamed(self, body: bytes) -> bytes:
+    def _renamed(self, body: bytes, model: object) -> bytes:
         if self._alias is None:
             return body
         try:
-            return edit.with_model(body, self._alias)
+            return _plainly(body, model, msgspec.json.encode(self._alias)) or edit.with_model(body, self._alias)
         except msgspec.DecodeError:  # it names no model
             return body
 
@@ -179,3 +191,14 @@ class AnthropicReader:
     def _other_form(self, what: str) -> ApiError:
         """Asking once more would give the same, and cost the same."""
         return ApiError("bad_answer", f"{self._name} sent {what}.", should_retry=False)
+
+
+def _plainly(text: bytes, model: object, name: bytes) -> bytes | None:
+    """The JSON with `name` in place of `model`, where it stands behind the only "model" of the text, as it mostly does.
+
+    None: only reading the whole text tells which one is meant.
+    """
+    if not isinstance(model, str) or text.count(_MODEL) != 1:
+        return None
+    was = b"%b:%b" % (_MODEL, msgspec.json.encode(model))
+    return text.replace(was, b"%b:%b" % (_MODEL, name)) if was in text else None

@@ -26,13 +26,13 @@ class Frames:
     would be part of a field's name.
     """
 
-    __slots__ = ("_begun", "_rest", "_scanned", "plain")
+    __slots__ = ("_begun", "_scanned", "held", "plain")
 
     def __init__(self) -> None:
         self.plain = True  # no carriage return was seen
         self._begun = False
-        self._rest = bytearray()
-        self._scanned = 0  # no border ends before this offset of `_rest`
+        self.held = bytearray()  # of a frame that is not complete
+        self._scanned = 0  # no border ends before this offset of `held`
 
     def whole(self, chunk: bytes) -> bytes:
         """All frames that are complete with `chunk`. Raises ApiError("bad_answer") for one over `FRAME_LIMIT`."""
@@ -40,7 +40,7 @@ class Frames:
             self.plain = False
         if not self._begun:
             chunk = self._begin(chunk)
-        rest = self._rest
+        rest = self.held
         if not rest and chunk[-2:] == b"\n\n":
             return chunk
         rest += chunk
@@ -57,8 +57,8 @@ class Frames:
 
     def rest(self) -> bytes:
         """What is left at the end of the bytes, with the line ends that it lacks to be a frame; b"" for nothing."""
-        found = bytes(self._rest if self._begun else self._rest.removeprefix(_MARK))
-        self._rest.clear()
+        found = bytes(self.held if self._begun else self.held.removeprefix(_MARK))
+        self.held.clear()
         text = found.rstrip(_LINE_ENDS)
         if not text:
             return b""
@@ -69,21 +69,21 @@ class Frames:
 
     def _begin(self, chunk: bytes) -> bytes:
         """The stream without a byte order mark, as soon as it is clear whether there is one."""
-        chunk = bytes(self._rest) + chunk
-        self._rest.clear()
+        chunk = bytes(self.held) + chunk
+        self.held.clear()
         if _MARK.startswith(chunk):
-            self._rest += chunk
+            self.held += chunk
             return b""
         self._begun = True
         return chunk.removeprefix(_MARK)
 
     def _end(self) -> int:
-        """Where the last whole frame of `_rest` ends; 0 when there is none."""
+        """Where the last whole frame of `held` ends; 0 when there is none."""
         start = max(self._scanned - _LOOK_BACK, 0)
         if self.plain:
-            end = self._rest.rfind(b"\n\n", start) + 2
+            end = self.held.rfind(b"\n\n", start) + 2
             return end if end > 1 else 0
-        return max((border.end() for border in _BORDER.finditer(self._rest, start)), default=0)
+        return max((border.end() for border in _BORDER.finditer(self.held, start)), default=0)
 
 
 def each(whole: bytes) -> Iterator[bytes]:

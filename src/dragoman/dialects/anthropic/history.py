@@ -14,14 +14,13 @@ from msgspec import Struct
 
 from dragoman.dialects.anthropic.quirks import Quirks
 from dragoman.dialects.anthropic.signatures import by_claude
+from dragoman.messages.beginning import odd_turns
 from dragoman.messages.edit import Changes
 from dragoman.messages.notes import Note
-from dragoman.messages.outline import ABSENT, BlockOutline, TurnOutline
+from dragoman.messages.outline import ABSENT, THINKING, BlockOutline, TurnOutline
 from dragoman.messages.state import ours
 
 _SEARCHED = frozenset({"text", "web_search_tool_result"})
-THINKING = frozenset({"thinking", "redacted_thinking"})
-_LOOKED_AT = THINKING | {"web_search_tool_result"}
 
 
 class Cleaned(Struct, frozen=True):
@@ -31,7 +30,7 @@ class Cleaned(Struct, frozen=True):
     gone: dict[int, set[int]]
 
 
-def clean(turns: Sequence[TurnOutline], quirks: Quirks, notes: list[Note]) -> Cleaned:
+def clean(turns: list[TurnOutline], quirks: Quirks, notes: list[Note]) -> Cleaned:
     """Leaves out what the server cannot take back.
 
     A turn that holds nothing else goes as a whole: Anthropic refuses turns without content, and takes two turns of the
@@ -41,15 +40,10 @@ def clean(turns: Sequence[TurnOutline], quirks: Quirks, notes: list[Note]) -> Cl
     seals = quirks.signatures == "anthropic"
     changes: Changes = {}
     gone: dict[int, set[int]] = {}
-    for index, turn in enumerate(turns):
-        if turn.role != "assistant":
+    for index in odd_turns(turns):
+        if turns[index].role != "assistant":
             continue
-        blocks = turn.blocks
-        for block in blocks:
-            if block.type in _LOOKED_AT or block.citations is not ABSENT:
-                break
-        else:  # as in most turns, there is nothing that a server could refuse
-            continue
+        blocks = turns[index].blocks
         out = {number for number, block in enumerate(blocks) if block.type in THINKING and foreign(block)}
         if out:
             # An answer without words got an empty text from us, and texts must not be empty.

@@ -18,6 +18,7 @@ from dragoman.dialects.anthropic.conversion import Knobs
 from dragoman.dialects.anthropic.quirks import Quirks
 from dragoman.dialects.contract import Call, Recall, Target
 from dragoman.messages import edit, fields
+from dragoman.messages.beginning import odd_turns
 from dragoman.messages.edit import Changes
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
@@ -121,7 +122,7 @@ def _body(request: Request, target: Target, changes: Changes, notes: list[Note])
         changes = {**_fitted(request, request.outline, target, notes), **changes}
     try:
         if changes:
-            raw = edit.changed(raw, changes)
+            raw = request.edited(changes)
         if quirks.strip:
             raw = _without(raw, quirks.strip, "field.left_out", notes)
         if not quirks.cache_ttl and b'"ttl"' in raw:
@@ -144,7 +145,9 @@ def _fitted(request: Request, outline: Outline, target: Target, notes: list[Note
     if "thinking" in quirks.strip:
         knobs.forget_thinking()
     changes = cleaned.changes
-    if (quirks.mid_system == "fold" or not target.facts.system_turns) and any(turn.role == "system" for turn in turns):
+    if (quirks.mid_system == "fold" or not target.facts.system_turns) and any(
+        turns[index].role == "system" for index in odd_turns(turns)
+    ):
         changes |= folding.fold(request.raw, turns, notes)
     changes |= conversion.ending(outline, target, changes, notes)
     return {**knobs.changes, "messages": changes} if changes else knobs.changes

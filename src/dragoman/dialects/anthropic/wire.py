@@ -3,6 +3,7 @@
 https://platform.claude.com/docs/en/build-with-claude/streaming
 """
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ class Seen(Struct):
 
     type: Any = None
     message: Any = None
+    model: Any = None
     delta: Any = None
     usage: Any = None
     error: Any = None
@@ -59,10 +61,9 @@ def usage(found: Any, before: Usage | None) -> Usage | None:
         return usual
     known = {name: value for name in _COUNTERS if (value := count(found.get(name))) is not None}
     for name, kind in _DETAILS.items():
-        try:
-            known[name] = msgspec.convert(found[name], kind)
-        except (KeyError, msgspec.ValidationError):
-            continue
+        if (value := found.get(name)) is not None:
+            with suppress(msgspec.ValidationError):
+                known[name] = msgspec.convert(value, kind)
     if not known:
         return before
     return structs.replace(before or Usage(), **known)

@@ -1,6 +1,7 @@
 """OpenAI Chat Completions, as OpenAI and everybody else speaks it."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from dragoman.dialects.chat import errors, repairs, request
 from dragoman.dialects.chat.answer import ChatReader
@@ -12,6 +13,8 @@ from dragoman.messages.writer import MessageWriter
 
 class Chat:
     """The dialect's one object; see `dialects.contract.Dialect` and `Repairs`."""
+
+    answers_once: Literal[True] = True
 
     def call(self, asked: Request, target: Target) -> Call:
         return request.call(asked, target)

@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
-from dragoman.dialects.chat import errors
+from dragoman.dialects.chat import details, errors
 from dragoman.dialects.chat.calls import Calls, PendingCall, written
+from dragoman.dialects.chat.finish import FAILED, STOP_REASON
 from dragoman.dialects.chat.likeness import Likeness, likeness
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.chat.tags import ThinkTags
@@ -34,37 +35,6 @@ from dragoman.messages.notes import Grade, Note
 from dragoman.messages.sse import Frame, FrameReader
 from dragoman.messages.writer import MessageWriter
 
-# Lower-case; total by a default: anything else ends the turn, with a note. The writer turns "end_turn" into "tool_use"
-# when there are calls, because many servers say "stop" then.
-STOP_REASON: dict[str, StopReason] = {
-    "stop": "end_turn",
-    "": "end_turn",
-    "eos": "end_turn",  # Together
-    "eos_token": "end_turn",  # TGI
-    "end_turn": "end_turn",
-    "stop_sequence": "end_turn",
-    "tool_calls": "end_turn",
-    "tool_use": "end_turn",
-    "function_call": "end_turn",
-    "length": "max_tokens",
-    "max_tokens": "max_tokens",
-    "max_output_tokens": "max_tokens",
-    "insufficient_system_resource": "max_tokens",  # DeepSeek
-    "model_length": "model_context_window_exceeded",  # Mistral
-    "model_context_window_exceeded": "model_context_window_exceeded",
-    "content_filter": "refusal",
-    "sensitive": "refusal",  # Z.AI
-    "refusal": "refusal",
-    "safety": "refusal",
-    "recitation": "refusal",
-    "prohibited_content": "refusal",
-    "blocklist": "refusal",
-    "spii": "refusal",
-}
-
-# Reasons that say the answer failed.
-FAILED = frozenset({"error", "network_error", "abort", "malformed_function_call"})
-
 _LEARN_LIMIT = 100  # frames that are looked at for likeness: streams whose frames all differ must not pay for it
 _DONE = (b"[DONE]", b'"[DONE]"', b"[done]")
 _TYPED_FIELDS = frozenset({"reasoning_content", "reasoning", "reasoning_details"})
@@ -73,12 +43,38 @@ _TYPED_FIELDS = frozenset({"reasoning_content", "reasoning", "reasoning_details"
 class ChatReader:
     """Reads one answer; a `dialects.contract.Reader`. When a method raises, the writer still has the events before."""
 
+    __slots__ = (
+        "_call",
+        "_calls",
+        "_details",
+        "_done",
+        "_field",
+        "_fields",
+        "_frames",
+        "_halves",
+        "_last_call",
+        "_like",
+        "_matched",
+        "_reason",
+        "_refused",
+        "_said",
+        "_say_all",
+        "_say_one",
+        "_seen",
+        "_silent_window",
+        "_tags",
+        "_thinking",
+        "_thought",
+        "_tries",
+        "_typed",
+        "_writer",
+    )
+
     def __init__(self, call: Call, writer: MessageWriter) -> None:
         quirks: Quirks = call.target.quirks
         recall, fields = call.recall, quirks.reasoning_in
         echo = quirks.reasoning_echo != "never" or bool(call.target.facts.reasoning_echo)
         self._call = call
-        self._name = call.target.name
         self._writer = writer
         self._frames = FrameReader()
         self._fields = (fields,) if isinstance(fields, str) else fields
@@ -88,7 +84,8 @@ class ChatReader:
         self._calls = Calls(writer)
         self._halves: Halves | None = None  # once a frame needed mending
         self._like: Likeness | None = None  # of the last decoded frame that held one text and nothing else
-        self._say_directly: Callable[[str], None] | None = None  # instead of `_say`, where it comes to the same
+        self._say_one: Callable[[str], None] | None = None  # instead of `_say`, where it comes to the same
+        self._say_all: Callable[[list[str]], None] | None = None  # likewise
         self._last_call: PendingCall | None = None
         self._tries = _LEARN_LIMIT if self._typed else 0
         self._seen = False  # whether any frame was an answer's
@@ -103,27 +100,25 @@ class ChatReader:
         self._details: list[dict[str, Any]] = []
         self._said: list[str] | None = [] if quirks.web_search != "none" else None  # for citations, which are offsets
 
+    @property
+    def _name(self) -> str:
+        return self._call.target.name
+
     # The bytes
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Events in the next bytes. Raises ApiError for an error in the stream, or for frames that are no JSON."""
-        writer = self._writer
-        like = self._like
-        # The usual read: nothing but whole frames that differ from the last ones in their text.
-        texts = like.texts(chunk) if like is not None and self._frames.between() else None
-        if texts is not None and not self._done:
-            say = self._say_directly or self._say
-            for text in texts:
+        writer, like, say = self._writer, self._like, self._say_one
+        # The usual read: one whole frame that differs from the last one in its text.
+        if like is not None and say is not None and len(chunk) < like.twice and self._frames.between():
+            text = None if self._done else like.text(chunk)
+            if text is not None:
                 say(text)
-                if writer.ended:
-                    self._done = True
-                    break
-        elif not self._done:
-            for frame in self._frames.feed(chunk):
-                self._frame(frame)
-                if self._done or writer.ended:
-                    self._done = True
-                    break
+                self._done = writer.ended
+                return writer.take()
+        at = 0
+        while at < len(chunk) and not self._done:
+            at = self._read(chunk, at)
         return writer.take()
 
     def whole(self, body: bytes) -> list[Event]:
@@ -145,8 +140,42 @@ class ChatReader:
                 self._conclude()
         return self._writer.take()
 
+    def _read(self, chunk: bytes, at: int) -> int:
+        """Reads what is at `at`: a run of frames that differ in their text, or something else. Returns where it ends.
+
+        Whatever it is, its likeness may begin a run, so it is read alone; unless nothing is learned any more.
+        """
+        writer, like, end = self._writer, self._like, at
+        if like is not None and self._halves is None and self._frames.between():
+            texts, end = like.texts(chunk, at)
+            if texts:
+                self._more(texts)
+                self._done = writer.ended
+                return end
+        border = chunk.find(b"\n\n", at) if self._tries and end == at else -1
+        end = border + 2 if border >= 0 else len(chunk)
+        for frame in self._frames.feed(chunk[at:end]):
+            self._frame(frame)
+            if self._done or writer.ended:
+                self._done = True
+                break
+        return end
+
+    def _more(self, texts: list[str]) -> None:
+        """The texts of frames that are like the last one that was decoded."""
+        if self._say_all is not None:
+            self._say_all(texts)
+            return
+        for text in texts:
+            self._say(text)
+            if self._writer.ended:
+                break
+
     def _frame(self, frame: Frame) -> None:
         data = frame.data
+        if data == b"[DONE]":
+            self._conclude()
+            return
         like = self._like
         if like is not None and data.startswith(like.head) and data.endswith(like.tail) and not frame.event:
             try:
@@ -157,7 +186,7 @@ class ChatReader:
                 self._say(text)
                 return
         plain = True
-        self._say_directly = None
+        self._say_one = self._say_all = None
         try:
             chunk = decode(data) if self._typed else loose(msgspec.json.decode(data), self._fields)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -192,11 +221,14 @@ class ChatReader:
         # Texts that nobody but the writer looks at. Only frames of other kinds can change that: they forget it.
         if like is None or self._halves is not None:
             return
-        if like.field == "content":
-            if self._tags is None and self._said is None and not self._thinking and self._calls.settled():
-                self._say_directly = self._writer.text
-        elif like.field == "arguments" and self._last_call is not None and self._last_call.announced:
-            self._say_directly = self._last_call.add
+        writer, call, thinks = self._writer, self._last_call, self._thinking
+        if like.field == "arguments" and call is not None:
+            self._say_one, self._say_all = call.add, call.add_all
+        elif like.field == "content":
+            if self._tags is None and self._said is None and not thinks and self._calls.settled():
+                self._say_one, self._say_all = writer.text, writer.texts
+        elif like.field in self._fields and thinks and self._thought is None and self._calls.settled():
+            self._say_one, self._say_all = writer.thinking, writer.thoughts
 
     def _say(self, text: str) -> None:
         """The text of a frame that is like the last one that was decoded."""
@@ -288,7 +320,7 @@ class ChatReader:
             self._structured(delta)
         content = delta.content
         if content:
-            if isinstance(content, str):
+            if type(content) is str:
                 self._content(content)
             else:
                 for part in content:
@@ -305,11 +337,12 @@ class ChatReader:
             self._tool(ToolCall(index=0, function=delta.function_call), whole=whole)
 
     def _content(self, text: str) -> None:
-        text = self._joined("content", text)
+        if self._halves is not None:
+            text = self._joined("content", text)
         if self._tags is None:
             self._text(text)
-            return
-        self._tagged(self._tags, text)
+        else:
+            self._tagged(self._tags, text)
 
     def _tagged(self, tags: ThinkTags, text: str | None) -> None:
         """Content that may hold `<think>`; None is the end of it."""
@@ -336,7 +369,7 @@ class ChatReader:
             self._content(part)
         elif isinstance(part, dict):
             if part.get("type") in ("thinking", "reasoning"):
-                text = _plain(part.get("thinking") or part.get("summary") or part.get("text"))
+                text = details.plain(part.get("thinking") or part.get("summary") or part.get("text"))
                 self._think(self._joined("parts", text), "parts")
             elif isinstance(part.get("text"), str):
                 self._content(part["text"])
@@ -344,14 +377,14 @@ class ChatReader:
                 self._note("lost", "content_part.unknown")
 
     def _tool(self, piece: ToolCall, *, whole: bool) -> None:
-        seal = _thought_signature(piece)
+        seal = details.thought_signature(piece.extra_content) if piece.extra_content else None
         if self._thinking or seal is not None:
             self._sign(seal)
         self._like = None  # its text may belong to another call now
         call = self._last_call = self._calls.place(piece, whole=whole)
         if piece.function is not None and piece.function.arguments:
             text = written(piece.function.arguments)
-            self._calls.add(call, self._joined(call.key, text))
+            self._calls.add(call, text if self._halves is None else self._joined(call.key, text))
 
     def _annotations(self, annotations: list[dict[str, Any]]) -> None:
         for annotation in annotations:
@@ -387,11 +420,12 @@ class ChatReader:
         """OpenRouter's details, LiteLLM's thinking blocks: kept for the way back, shown where no field has the text."""
         if not (delta.reasoning_content or delta.reasoning or delta.other_reasoning):
             for item in delta.reasoning_details or []:
-                self._think(_plain(item.get("text") or item.get("summary")), "reasoning_details")
+                self._think(details.plain(item.get("text") or item.get("summary")), "reasoning_details")
             for item in () if delta.reasoning_details else delta.thinking_blocks or ():
-                self._think(_plain(item.get("thinking")), "thinking_blocks")
+                self._think(details.plain(item.get("thinking")), "thinking_blocks")
         if delta.reasoning_details:
-            self._keep(delta.reasoning_details)
+            details.keep(self._details, delta.reasoning_details)
+            self._thinking = True
 
     def _think(self, text: str, field: str) -> None:
         if not text:
@@ -403,23 +437,6 @@ class ChatReader:
         if self._thought is not None:
             self._thought.append(text)
         self._writer.thinking(text)
-
-    def _keep(self, details: list[dict[str, Any]]) -> None:
-        """OpenRouter wants these back as they were; the pieces of one item become one again.
-
-        https://openrouter.ai/docs/use-cases/reasoning-tokens
-        """
-        for item in details:
-            last = self._details[-1] if self._details else None
-            if last is None or not _continues(last, item):
-                self._details.append(dict(item))
-                continue
-            for name, value in item.items():
-                if name in ("text", "summary") and isinstance(last.get(name), str) and isinstance(value, str):
-                    last[name] += value
-                elif value is not None:
-                    last[name] = value
-        self._thinking = True
 
     def _sign(self, seal: str | None = None) -> None:
         """Closes the reasoning with its state. `seal`: Gemini's thought signature of the call that comes next."""
@@ -561,31 +578,6 @@ class ChatReader:
         note = Note(grade, code)
         if note not in self._writer.notes:
             self._writer.notes.append(note)
-
-
-def _plain(value: Any) -> str:
-    """The text of a string, or of a list of text parts."""
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, list):
-        return ""
-    return "".join(part["text"] for part in value if isinstance(part, dict) and isinstance(part.get("text"), str))
-
-
-def _continues(last: dict[str, Any], item: dict[str, Any]) -> bool:
-    """Whether a reasoning detail is the next piece of the last one."""
-    kind = item.get("type")
-    if kind not in ("reasoning.text", "reasoning.summary") or kind != last.get("type"):
-        return False
-    if item.get("index") != last.get("index"):
-        return False
-    return item.get("id") in (None, last.get("id")) or last.get("id") is None
-
-
-def _thought_signature(piece: ToolCall) -> str | None:
-    google = (piece.extra_content or {}).get("google")
-    found = google.get("thought_signature") if isinstance(google, dict) else None
-    return found if isinstance(found, str) else None
 
 
 def _parsed(text: bytes) -> Any:

@@ -92,8 +92,8 @@ class ObjectFormat(Struct, frozen=True, tag="json_object"):
 class ChatBody(Struct, omit_defaults=True):
     """The body. The order of the fields is the order on the wire: what changes least comes early."""
 
-    model: str
-    messages: list[Message | Raw]  # raw: several, with commas between them
+    model: str = ""
+    messages: list[Message | Raw] = []  # raw: several, with commas between them
     tools: list[FunctionTool | Raw] | None = None
     tool_choice: str | NamedChoice | None = None
     parallel_tool_calls: bool | None = None

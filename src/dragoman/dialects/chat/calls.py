@@ -24,13 +24,20 @@ class PendingCall:
 
     def add(self, arguments: str) -> None:
         """More of the arguments of a call that is announced, as JSON text."""
-        if not arguments.isspace():
+        if arguments and not arguments.isspace():
             self.last = arguments
         self._writer.arguments(self.key, arguments)
+
+    def add_all(self, pieces: list[str]) -> None:
+        """The same in several pieces. The list is the writer's then."""
+        self.last = next((piece for piece in reversed(pieces) if piece and not piece.isspace()), self.last)
+        self._writer.fragments(self.key, pieces)
 
 
 class Calls:
     """Tells the writer about tool calls; a key is the call's number in the answer."""
+
+    __slots__ = ("_by_index", "_calls", "_waiting", "_writer")
 
     def __init__(self, writer: MessageWriter) -> None:
         self._writer = writer
@@ -68,7 +75,8 @@ class Calls:
             self._announce(self._waiting)
 
     def _begin(self, piece: ToolCall) -> PendingCall:
-        self.settle()
+        if self._waiting is not None:
+            self._announce(self._waiting)
         call = PendingCall(len(self._calls), piece.id or None, self._writer)
         self._calls.append(call)
         if piece.index is not None:

@@ -15,6 +15,7 @@ from dragoman.messages import schema
 from dragoman.messages.body import Body, Format
 from dragoman.messages.errors import ApiError
 from dragoman.messages.fields import SERVICE_TIER, fitting, given, left_out, person_hash, session_hash, stop_sequences
+from dragoman.messages.form import is_known, written
 from dragoman.messages.notes import Note
 from dragoman.messages.offer import Offered
 
@@ -166,5 +167,10 @@ def encode(chat: ChatBody, quirks: Quirks) -> bytes:
             continue
         own = getattr(chat, name)
         setattr(chat, name, own | value if isinstance(own, dict) and isinstance(value, dict) else value)
-    text = msgspec.json.encode(chat)
+    if is_known(chat.messages):
+        first = {"model": chat.model, "messages": chat.messages, "tools": chat.tools}
+        chat.model, chat.messages, chat.tools = "", [], None
+        text = written(first, chat)
+    else:
+        text = msgspec.json.encode(chat)
     return text[:-1] + b"," + msgspec.json.encode(others)[1:] if others else text

@@ -9,7 +9,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from dragoman.dialects.chat.wire import Chunk, Delta, decode, decode_text
+from dragoman.dialects.chat.wire import Chunk, Delta, ToolCall, decode, decode_text
+from dragoman.messages import sse
 
 Field = Literal["content", "reasoning_content", "reasoning", "arguments"]
 
@@ -29,27 +30,34 @@ class Likeness(Struct, frozen=True, gc=False):
     # The same in an event's bytes, as servers mostly write it: in one line, with a blank line behind it
     first: bytes
     last: bytes
-    border: bytes  # the end of one event and the begin of the next
     begin: int  # length of first
     end: int  # minus the length of last
+    twice: int  # bytes; two events have more
 
-    def texts(self, chunk: bytes) -> list[str] | None:
-        """The texts of all events in `chunk`; None when it is not made of whole events of this likeness alone.
-
-        Few calls on many bytes: comparing what was put together again is cheaper than a look at each event.
-        """
+    def text(self, event: bytes) -> str | None:
+        """The text of one whole event; None when it is another one, or when there is a doubt."""
+        literal = event[self.begin : self.end]
+        if self.first + literal + self.last != event:
+            return None
         try:
-            if len(chunk) < 2 * self.begin:
-                literal = chunk[self.begin : self.end]
-                return [decode_text(literal)] if self.first + literal + self.last == chunk else None
-            begin, end = self.begin, self.end + 2
-            literals = [line[begin:end] for line in chunk.split(b"\n")[:-2:2]]
-            if self.first + self.border.join(literals) + self.last != chunk:
-                return None
-            texts = _decode_texts(b"[%b]" % b",".join(literals))
+            return decode_text(literal)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None  # more than a string differs, or half a character
-        return texts if len(texts) == len(literals) else None
+
+    def texts(self, chunk: bytes, at: int = 0) -> tuple[list[str], int]:
+        """The texts of the events at `at` that are of this likeness, and where they end.
+
+        None, and the end of the chunk, when there is a doubt: then all of it is to be read the long way.
+        """
+        if not chunk.startswith(self.first, at):
+            return [], at
+        literals, end = sse.alike(chunk, at, self.first, self.last)
+        try:
+            # No string holds a line feed: two that are no literals cannot become one.
+            texts = _decode_texts(b"[%b]" % b",\n".join(literals))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return [], len(chunk)  # more than a string differs, or half a character
+        return (texts, end) if len(texts) == len(literals) else ([], len(chunk))
 
 
 def likeness(data: bytes, chunk: Chunk) -> Likeness | None:
@@ -73,26 +81,34 @@ def likeness(data: bytes, chunk: Chunk) -> Likeness | None:
     if found is None or _text(found, field) != _PROBE:  # the text of another field of that name
         return None
     first, last = b"data: " + head, tail + b"\n\n"
-    return Likeness(field, head, tail, len(head), -len(tail), first, last, last + first, len(first), -len(last))
+    return Likeness(field, head, tail, len(head), -len(tail), first, last, len(first), -len(last), 2 * (len(data) + 6))
 
 
 def _only_text(delta: Delta) -> Field | None:
     """The one field with text in a delta that holds nothing else."""
+    content, calls = delta.content, delta.tool_calls
+    if content and delta == Delta(content):  # most of them
+        return "content" if isinstance(content, str) else None
+    if calls and delta == Delta(tool_calls=calls):
+        return "arguments" if _only_arguments(calls) else None
     said = [name for name in Delta.__struct_fields__ if getattr(delta, name)]
-    if said == ["content"] and isinstance(delta.content, str):
+    if said == ["content"] and isinstance(content, str):
         return "content"
     if said == ["reasoning_content"]:
         return "reasoning_content"
     if said == ["reasoning"]:
         return "reasoning"
-    if said == ["tool_calls"] and delta.tool_calls is not None and len(delta.tool_calls) == 1:
-        piece = delta.tool_calls[0]
-        function = piece.function
-        if piece.id or piece.extra_content or function is None or function.name:
-            return None
-        if isinstance(function.arguments, str) and function.arguments:
-            return "arguments"
+    if said == ["tool_calls"] and calls is not None and _only_arguments(calls):
+        return "arguments"
     return None
+
+
+def _only_arguments(calls: list[ToolCall]) -> bool:
+    piece = calls[0]
+    function = piece.function
+    if len(calls) > 1 or piece.id or piece.extra_content or function is None or function.name:
+        return False
+    return isinstance(function.arguments, str) and bool(function.arguments)
 
 
 def _text(delta: Delta, field: Field) -> object:

@@ -17,11 +17,10 @@ from dragoman.dialects.chat.body import CalledFunction, File, Message, Part, Too
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
 from dragoman.messages import fields
-from dragoman.messages.beginning import beginning_of
 from dragoman.messages.body import NO_RAW, Block, Body, CacheControl, Source, Turn
-from dragoman.messages.conversation import Settled, Spot, path, settle_on, system_text, thinking_owner
+from dragoman.messages.conversation import Settled, Spot, is_plain, path, settle_on, system_text, thinking_owner
 from dragoman.messages.errors import ApiError
-from dragoman.messages.form import NO_FORM, Form
+from dragoman.messages.form import NO_FORM, Form, known_form, with_form
 from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import Names, tool_id
 from dragoman.messages.notes import Note
@@ -51,18 +50,11 @@ def write(body: Body, target: Target, names: Names, notes: list[Note], *, instru
 
     Raises ApiError("invalid_request") for what cannot be sent at all, naming the block.
     """
-    known = _known(body.messages, target, names)
-    found: list[Note] = []
-    written = None
-    if known is not None:
-        written = _written(body, target, names, found, instruction=instruction, known=known)
-    if written is None:
-        found = []
-        written = _written(body, target, names, found, instruction=instruction, known=NO_FORM)
-    if written is None:
-        raise ApiError("invalid_request", "messages: at least one message with content is required")
-    notes += found
-    return written
+    return with_form(
+        _known(body.messages, target, names),
+        notes,
+        lambda known, found: _written(body, target, names, found, instruction=instruction, known=known),
+    )
 
 
 def _written(
@@ -72,6 +64,8 @@ def _written(
     quirks: Quirks = target.quirks
     turns = _Turns(target, names, notes)
     turns.system(system_text(body.system), instruction)
+    if known is NO_FORM and body.cache_control is None and is_plain(body.messages) and turns.say(body.messages):
+        return Written(turns.messages, [])
     turns.messages += known.items
     turns.ids += known.ids
     notes += known.settling
@@ -90,12 +84,9 @@ def _written(
 
 
 def _known(turns: list[Turn], target: Target, names: Names) -> Form | None:
-    """What is known of the first turns; None also where their form depends on what follows."""
-    beginning = beginning_of(turns)
-    if beginning is None:
-        return None
+    """What is known of the first turns; None also where their form depends on what is around them."""
     key = "chat", target.quirks, target.facts, target.state_scope, names.back
-    return beginning.value(key, lambda before: _longer(beginning.turns, before or NO_FORM, target, names))
+    return known_form(turns, key, lambda known, before: _longer(known, before, target, names))
 
 
 def _longer(known: list[Turn], before: Form, target: Target, names: Names) -> Form | None:
@@ -232,6 +223,12 @@ class _Turns:
             if wanted.ttl and part.cache_control is not None and "ttl" not in part.cache_control:
                 self._notes.append(Note("ignored", "cache_control.ttl"))
 
+    def say(self, turns: list[Turn]) -> bool:
+        """Turns that are plain. False where breakpoints make parts of them."""
+        if not self._marks:
+            self.messages += [Message(turn.role, turn.content) for turn in turns]  # type: ignore[arg-type]
+        return not self._marks
+
     # Assistant
 
     def assistant(self, turn: Settled) -> None:
@@ -279,7 +276,7 @@ class _Turns:
             parts.append(self._other(block, path(spot)))
             return
         raw = block.input
-        arguments = "{}" if raw is NO_RAW else str(memoryview(raw), "utf-8")
+        arguments = "{}" if raw is NO_RAW else str(raw, "utf-8")
         if not arguments.startswith("{"):  # what weak models made of it; every server wants an object
             arguments = "{}" if arguments == "null" else f'{{"input":{arguments}}}'
             self._notes.append(Note("changed", "tool_use.input", path(spot)))

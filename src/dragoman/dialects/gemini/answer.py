@@ -172,8 +172,7 @@ class GeminiReader:
         if self._kept is not None:
             self._kept += texts
         if like.thought:
-            for text in texts:
-                self._writer.thinking(text)
+            self._writer.thoughts(texts)
         else:
             self._writer.texts(texts)
 

@@ -78,6 +78,8 @@ class Sources:
         too: its results do not come any more.
         """
         blocks: list[ContentBlock] = []
+        if not self._results and not self._queries and not self._pages:
+            return blocks
         results = list(self._results.values())[self._told_results :]
         queries = self._queries[self._told_queries :]
         if results or (queries and final):
@@ -99,6 +101,8 @@ class Sources:
 
     def citations(self) -> list[dict[str, Any]]:
         """Those that were not told yet."""
+        if not self._citations:
+            return []
         new = list(self._citations.values())[self._told_citations :]
         self._told_citations += len(new)
         return new

@@ -14,6 +14,7 @@ from dragoman.dialects.gemini.quirks import Quirks
 from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
 from dragoman.messages.fields import fitting, given, left_out, person_hash
+from dragoman.messages.form import is_known, written
 from dragoman.messages.notes import Note
 
 TOP_K = 64
@@ -128,7 +129,17 @@ def serve(body: GeminiBody, request: Body, quirks: Quirks, notes: list[Note]) ->
 
 def encode(body: GeminiBody, quirks: Quirks) -> bytes:
     """The body as JSON. `extra_body` wins over what we wrote; two objects of one name are joined."""
-    text = msgspec.json.encode(body)
+    if is_known(body.contents):
+        first = {
+            "systemInstruction": body.system_instruction,
+            "tools": body.tools,
+            "toolConfig": body.tool_config,
+            "contents": body.contents,
+        }
+        body.system_instruction, body.tools, body.tool_config, body.contents = None, None, None, []
+        text = written(first, body)
+    else:
+        text = msgspec.json.encode(body)
     if not quirks.extra_body:
         return text
     fields: dict[str, Any] = msgspec.json.decode(text, type=dict[str, msgspec.Raw])

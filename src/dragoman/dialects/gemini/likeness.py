@@ -17,7 +17,7 @@ from dragoman.dialects.gemini.wire import Answer, Candidate, Content, Grounding,
 _DIGITS = b"0123456789"
 _OTHERS = bytes.maketrans(_DIGITS, b"1234567891")  # another digit for each, and no zero in front
 _ZEROS = bytes.maketrans(_DIGITS, b"0" * 10)
-_RUNS = re.compile(rb"\d+")
+_DIGIT, _RUNS = re.compile(rb"\d"), re.compile(rb"\d+")
 _PROBE = "\x01likeness"
 _PROBE_JSON = msgspec.json.encode(_PROBE)
 _PREFIX = b"data: "
@@ -93,7 +93,7 @@ class Likeness:
         self.twice = 2 * len(head + middle + self._usage_shape + self._last)  # bytes; two events have more
         # Where a text ends. No string holds this: its second quote would be escaped, and so would a line feed.
         self._quote = b'"' + (middle[: middle.find(b'"') + 1] or middle + self._last)
-        self._known = usage  # of some event before
+        self._known = b""  # the usage of some event before
         self._grows: set[int] = set()  # the digits that do, as numbers of runs
         self._before = self._after = self._grown = self._shape = self._flat = b""
         self._tail = self._from = self._to = self._grown_start = self._grown_end = 0
@@ -196,21 +196,22 @@ class Likeness:
 
     def _settle(self, usage: bytes) -> bool:
         """Where the digits that grow are, now that they are those of `usage`. False: a counter lacks all of them."""
-        runs = [run.span() for run in _RUNS.finditer(usage)]
-        known = _RUNS.findall(self._known)
-        if len(runs) != len(known):
-            return False
-        self._grows.update(number for number, (start, end) in enumerate(runs) if known[number] != usage[start:end])
+        runs: list[re.Match[bytes]] = []
+        if self._known:
+            runs, known = list(_RUNS.finditer(usage)), _RUNS.findall(self._known)
+            if len(runs) != len(known):
+                return False
+            self._grows |= {number for number, run in enumerate(runs) if run[0] != known[number]}
         start, end = len(usage), len(usage)
         if self._grows:
-            start, end = runs[min(self._grows)][0], runs[max(self._grows)][1]
+            start, end = runs[min(self._grows)].start(), runs[max(self._grows)].end()
         self._known, self._grown = usage, usage[start:end]
         self._from, self._to = start, end
         self._before, self._after = self._middle + usage[:start], usage[end:] + self._last
         self._shape = self._grown.translate(None, _DIGITS)
         self._tail = len(self._before) + len(self._grown) + len(self._after)
         self._grown_start, self._grown_end = -len(self._grown) - len(self._after), -len(self._after)
-        self._columns = [len(self._before) + at for at, digit in enumerate(self._grown) if digit in _DIGITS]
+        self._columns = [len(self._before) + digit.start() for digit in _DIGIT.finditer(self._grown)]
         self._flat = self._before + self._grown.translate(_ZEROS) + self._after + self._head
         return True
 

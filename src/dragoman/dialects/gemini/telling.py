@@ -15,7 +15,7 @@ from msgspec import Raw
 from dragoman.dialects.contract import Call
 from dragoman.dialects.gemini.grounding import Sources
 from dragoman.dialects.gemini.signatures import Mark, seal
-from dragoman.dialects.gemini.wire import Candidate, FunctionCall, Part
+from dragoman.dialects.gemini.wire import NO_RAW, Candidate, FunctionCall, Part
 from dragoman.messages.errors import ApiError
 from dragoman.messages.lenient import Halves, join_halves
 from dragoman.messages.notes import Grade, Note
@@ -236,7 +236,7 @@ class Telling:
 
 def _holds(raw: Raw) -> bool:
     """Whether it is neither absent nor null nor {}."""
-    return len(memoryview(raw)) > 4
+    return raw is not NO_RAW and len(memoryview(raw)) > 4
 
 
 def _is_other(part: Part) -> bool:

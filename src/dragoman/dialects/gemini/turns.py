@@ -7,6 +7,8 @@ https://ai.google.dev/api/caching#Content, https://ai.google.dev/gemini-api/docs
 https://ai.google.dev/gemini-api/docs/thought-signatures
 """
 
+from typing import Any
+
 import msgspec
 from msgspec import Raw, Struct
 
@@ -15,11 +17,19 @@ from dragoman.dialects.gemini.body import Content, FunctionCall, FunctionRespons
 from dragoman.dialects.gemini.parts import IMAGES, PDF, Parts
 from dragoman.dialects.gemini.quirks import Quirks
 from dragoman.dialects.gemini.signatures import SENTINEL, Mark, marks
-from dragoman.messages.beginning import beginning_of
 from dragoman.messages.body import NO_RAW, Block, Body, Turn
-from dragoman.messages.conversation import NO_RESULT, Settled, Spot, path, settle_on, system_text, thinking_owner
+from dragoman.messages.conversation import (
+    NO_RESULT,
+    Settled,
+    Spot,
+    is_plain,
+    path,
+    settle_on,
+    system_text,
+    thinking_owner,
+)
 from dragoman.messages.errors import ApiError
-from dragoman.messages.form import NO_FORM, Form
+from dragoman.messages.form import NO_FORM, Form, known_form, with_form
 from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import Names, tool_id
 from dragoman.messages.notes import Note
@@ -48,22 +58,17 @@ def write(body: Body, target: Target, names: Names, notes: list[Note]) -> Writte
 
     Raises ApiError("invalid_request") for what cannot be sent at all, naming the block.
     """
-    known = _known(body.messages, target, names)
-    found: list[Note] = []
-    written = _written(body, target, names, found, known) if known is not None else None
-    if written is None:
-        found = []
-        written = _written(body, target, names, found, NO_FORM)
-    if written is None:
-        raise ApiError("invalid_request", "messages: at least one message with content is required")
-    notes += found
-    return written
+    return with_form(
+        _known(body.messages, target, names), notes, lambda known, found: _written(body, target, names, found, known)
+    )
 
 
 def _written(body: Body, target: Target, names: Names, notes: list[Note], known: Form) -> Written | None:
     """The same. `known`: what the conversation began with. None when the user says nothing right behind it."""
     turns = _Turns(target, names, notes, known)
     system = turns.system(system_text(body.system))
+    if known is NO_FORM and body.cache_control is None and is_plain(body.messages) and turns.say(body.messages):
+        return Written([*turns.contents], system, [])
     notes += known.settling
     settled, _ = settle_on(body.messages, known.open, notes, fold_system=True)
     notes += known.notes
@@ -78,12 +83,10 @@ def _written(body: Body, target: Target, names: Names, notes: list[Note], known:
 
 def _known(turns: list[Turn], target: Target, names: Names) -> Form | None:
     """What is known of the first turns; None also where their form depends on what is around them."""
-    beginning = beginning_of(turns)
-    quirks: Quirks = target.quirks
-    if beginning is None or quirks.system != "instruction":  # else the system prompt comes first of the contents
+    if target.quirks.system != "instruction":  # else the system prompt comes first of the contents
         return None
-    key = "gemini", quirks, target.facts, target.state_scope, names.back
-    return beginning.value(key, lambda before: _longer(beginning.turns, before or NO_FORM, target, names))
+    key = "gemini", target.quirks, target.facts, target.state_scope, names.back
+    return known_form(turns, key, lambda known, before: _longer(known, before, target, names))
 
 
 def _longer(known: list[Turn], before: Form, target: Target, names: Names) -> Form | None:
@@ -178,6 +181,15 @@ class _Turns:
             return Content([lead])
         self._lead = lead
         return None
+
+    def say(self, turns: list[Turn]) -> bool:
+        """Turns that are plain. False where the system prompt comes first of the user's."""
+        if self._lead is not None:
+            return False
+        for turn in turns:
+            text: Any = turn.content
+            self.contents.append(Content([Part(text)], "user" if turn.role == "user" else "model"))
+        return True
 
     # Model
 

@@ -1,6 +1,7 @@
 """OpenAI Responses, as OpenAI, Azure and others speak it."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from dragoman.dialects.contract import Call, Repair, Target
 from dragoman.dialects.responses import answer, errors, repairs, request
@@ -12,6 +13,8 @@ from dragoman.messages.writer import MessageWriter
 
 class Responses:
     """The dialect's one object; see `dialects.contract.Dialect`, `Repairs` and `Counts`."""
+
+    answers_once: Literal[True] = True
 
     def call(self, asked: Request, target: Target) -> Call:
         return request.call(asked, target)

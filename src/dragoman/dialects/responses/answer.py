@@ -6,7 +6,6 @@ page, the two texts of one reasoning item, and items of tools that are never ask
 https://platform.openai.com/docs/api-reference/responses-streaming
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -14,7 +13,7 @@ import msgspec
 from dragoman.dialects.contract import Call
 from dragoman.dialects.responses import errors
 from dragoman.dialects.responses.events import ACTS
-from dragoman.dialects.responses.items import Items
+from dragoman.dialects.responses.items import Items, Speaker
 from dragoman.dialects.responses.likeness import Likeness, likeness
 from dragoman.dialects.responses.usage import counted
 from dragoman.dialects.responses.wire import Response, StreamEvent, decode, decode_response, loose, loose_response
@@ -54,16 +53,19 @@ class ResponsesReader:
 
     def __init__(self, call: Call, writer: MessageWriter) -> None:
         self._call = call
-        self._name = call.target.name
         self._writer = writer
         self._frames = FrameReader()
         self._items = Items(writer, call.recall.scope)
         self._like: Likeness | None = None  # of the last frame that held a delta and nothing else
-        self._speak: Callable[[list[str]], None] | None = None  # says more of what it was about
+        self._speaker: Speaker | None = None  # says more of what it was about
         self._tries = _LEARN_LIMIT
         self._size = 0  # bytes so far
         self._seen = False  # whether any frame was an event
         self._done = False
+
+    @property
+    def _name(self) -> str:
+        return self._call.target.name
 
     # The bytes
 
@@ -72,10 +74,19 @@ class ResponsesReader:
         self._size += len(chunk)
         if self._size > ANSWER_LIMIT:
             raise ApiError("bad_answer", f"{self._name} sent more than {ANSWER_LIMIT} bytes.")
+        writer, like, speaker = self._writer, self._like, self._speaker
+        # The usual read: one whole event that differs from the last one in its text.
+        if like is not None and speaker is not None and len(chunk) < like.twice and self._frames.between():
+            text = None if self._done else like.text(chunk)
+            if text is not None:
+                speaker.pieces.append(text)
+                speaker.one(text)
+                self._done = writer.ended
+                return writer.take()
         at = 0
         while at < len(chunk) and not self._done:
             at = self._read(chunk, at)
-        return self._writer.take()
+        return writer.take()
 
     def whole(self, body: bytes) -> list[Event]:
         """All events of a response. A body that is a stream is read as one."""
@@ -98,11 +109,12 @@ class ResponsesReader:
 
         Whatever it is, its likeness may begin a run, so it is read alone; unless nothing is learned any more.
         """
-        writer, like, speak = self._writer, self._like, self._speak
-        if like is not None and speak is not None and self._frames.between():
+        writer, like, speaker = self._writer, self._like, self._speaker
+        if like is not None and speaker is not None and self._frames.between():
             texts, end = like.texts(chunk, at)
             if texts:
-                speak(texts)
+                speaker.pieces.extend(texts)
+                speaker.several(texts)
                 self._done = writer.ended
                 return end
         border = chunk.find(b"\n\n", at) if self._tries else -1
@@ -132,7 +144,7 @@ class ResponsesReader:
             act(items, event)
             if items.spoke is not None and self._tries and event.delta and items.halves is None:
                 self._tries -= 1
-                self._like, self._speak = likeness(frame, event), items.speaker(items.spoke)
+                self._like, self._speaker = likeness(frame, event), items.speaker(items.spoke)
         elif kind in _TERMINAL:
             self._seen = True
             response = event.response or Response(error=event.error)

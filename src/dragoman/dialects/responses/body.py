@@ -105,9 +105,9 @@ class Counted(Struct, omit_defaults=True):
     https://platform.openai.com/docs/api-reference/responses/input-tokens
     """
 
-    model: str
-    input: list[Item | Raw]  # raw: several, with commas between them
-    instructions: str | None = None
+    model: str = ""
+    input: list[Item | Raw] = []  # raw: several, with commas between them
+    instructions: str | Raw | None = None  # raw: the caller's own JSON
     tools: list[FunctionTool | WebSearchTool | Raw] | None = None
     tool_choice: str | FunctionChoice | AllowedChoice | None = None
     parallel_tool_calls: bool | None = None

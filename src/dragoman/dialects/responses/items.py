@@ -9,7 +9,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from dragoman.dialects.responses import search, wire
 from dragoman.messages import state
@@ -61,6 +61,14 @@ class OutputItem:
         self.named = False  # a call that the writer knows
         self.whole = False  # its finished form was seen
         self.closed = False
+
+
+class Speaker(NamedTuple):
+    """What says more of a part: its pieces, which are kept, and how one or several are told."""
+
+    pieces: list[str]
+    one: Callable[[str], None]
+    several: Callable[[list[str]], None]
 
 
 class Items:
@@ -166,20 +174,15 @@ class Items:
         else:
             item.held.append((say, (text,)))
 
-    def speaker(self, part: Part) -> Callable[[list[str]], None]:
+    def speaker(self, part: Part) -> Speaker:
         """What says more of the part that spoke last, as long as no other event comes."""
-        writer, item, pieces = self._writer, self._last, part.pieces
+        writer, item = self._writer, self._last
         if item is not None and item.kind == "call":
-            say: Callable[[str], None] = partial(writer.arguments, item.number)
-        else:
-            say = writer.text if part.key[0] in (TEXT, REFUSAL) else writer.thinking
-
-        def speak(texts: list[str]) -> None:
-            pieces.extend(texts)
-            for text in texts:
-                say(text)
-
-        return speak
+            number = item.number
+            return Speaker(part.pieces, partial(writer.arguments, number), partial(writer.fragments, number))
+        if part.key[0] in (TEXT, REFUSAL):
+            return Speaker(part.pieces, writer.text, writer.texts)
+        return Speaker(part.pieces, writer.thinking, writer.thoughts)
 
     def _turn(self, item: OutputItem, key: Key) -> Part | None:
         """Another part begins, or goes on. None: it is the second form of reasoning that was told already."""

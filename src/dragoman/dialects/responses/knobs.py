@@ -11,6 +11,7 @@ from dragoman.messages import schema
 from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
 from dragoman.messages.fields import SERVICE_TIER, fitting, given, left_out, person_hash, session_hash
+from dragoman.messages.form import is_known, written
 from dragoman.messages.names import LEGAL_ID
 from dragoman.messages.notes import Note
 
@@ -98,7 +99,12 @@ def identify(body: ResponsesBody, request: Body, session: str | None, quirks: Qu
 
 def encode(body: ResponsesBody, quirks: Quirks) -> bytes:
     """The body as JSON. `extra_body` wins over what we wrote; two objects of one name are joined."""
-    text = msgspec.json.encode(body)
+    if is_known(body.input):
+        first = {"model": body.model, "input": body.input, "instructions": body.instructions, "tools": body.tools}
+        body.model, body.input, body.instructions, body.tools = "", [], None, None
+        text = written(first, body)
+    else:
+        text = msgspec.json.encode(body)
     if not quirks.extra_body:
         return text
     fields: dict[str, Any] = msgspec.json.decode(text, type=dict[str, msgspec.Raw])

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Struct, structs
 
 from dragoman.dialects.responses.wire import StreamEvent, decode
+from dragoman.messages import sse
 from dragoman.messages.sse import Frame
 
-_AT_ONCE = 16 * 1024  # bytes: a doubt costs no more than another look at them, and a whole answer may come as one read
 _text = msgspec.json.Decoder(str).decode
 _number = msgspec.json.Decoder(int).decode
 _numbers = msgspec.json.Decoder(list[int]).decode
@@ -31,39 +31,36 @@ class Likeness(Struct, frozen=True, gc=False):
     head: bytes  # from the event's first line to its first literal
     between: bytes
     tail: bytes  # from its last literal to the blank line behind it
-    border: bytes  # the end of one event and the beginning of the next
     start: int  # length of head
     stop: int  # length of tail
-    size: int  # length of all three
+    twice: int  # bytes; two events have more
     text_at: Literal[0, 2]  # which part of a partition at `between` is the text
 
-    def texts(self, chunk: bytes, at: int = 0) -> tuple[list[str], int]:
-        """The texts of the events at `at` that are of this likeness, and where they end; none when there is a doubt.
+    def text(self, event: bytes) -> str | None:
+        """The text of one whole event; None when it is another one, or when there is a doubt."""
+        if not event.startswith(self.head) or not event.endswith(self.tail):
+            return None
+        only = event[self.start : -self.stop].partition(self.between)
+        try:
+            _number(only[2 - self.text_at])
+            return _text(only[self.text_at])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None  # more than the literals differs, or half a character
 
-        Few calls on many bytes: cutting them at what is known is cheaper than a look at each event.
-        """
+    def texts(self, chunk: bytes, at: int = 0) -> tuple[list[str], int]:
+        """The texts of the events at `at` that are of this likeness, and where they end; none when there is a doubt."""
         if not chunk.startswith(self.head, at):
             return [], at
+        found, end = sse.alike(chunk, at, self.head, self.tail)
+        parts = [each.partition(self.between) for each in found]
         where = self.text_at
         try:
-            if len(chunk) - at < 2 * self.size and chunk.endswith(self.tail):  # one event
-                only = chunk[at + self.start : -self.stop].partition(self.between)
-                _number(only[2 - where])
-                return [_text(only[where])], len(chunk)
-            piece = chunk[at + self.start : at + self.start + _AT_ONCE]
-            *cut, last = piece.split(self.border)
-            end = at + len(piece) - len(last)
-            stop = last.find(self.tail)
-            if stop >= 0:  # else its end is still to come
-                cut.append(last[:stop])
-                end += self.start + stop + self.stop
-            parts = [each.partition(self.between) for each in cut]
-            numbers = _numbers(b"[%b]" % b",".join([each[2 - where] for each in parts]))
             # No string holds a line feed, so two that are no literals cannot become one.
-            texts = _texts(b"[%b]" % b",\n".join([each[where] for each in parts]))
+            texts = _texts(b"[%b]" % b",\n".join([part[where] for part in parts]))
+            numbers = _numbers(b"[%b]" % b",".join([part[2 - where] for part in parts]))
         except (msgspec.DecodeError, UnicodeDecodeError):
             return [], at  # more than the literals differs, or half a character
-        return (texts, end) if len(texts) == len(numbers) == len(cut) else ([], at)
+        return (texts, end) if len(texts) == len(numbers) == len(found) else ([], at)
 
 
 def likeness(frame: Frame, event: StreamEvent) -> Likeness | None:
@@ -88,4 +85,4 @@ def likeness(frame: Frame, event: StreamEvent) -> Likeness | None:
         return None  # a literal of another field
     head = (b"event: %b\ndata: " % frame.event.encode() if frame.event else b"data: ") + head
     tail += b"\n\n"
-    return Likeness(head, between, tail, tail + head, len(head), len(tail), len(head + between + tail), text_at)
+    return Likeness(head, between, tail, len(head), len(tail), 2 * len(head + between + tail), text_at)

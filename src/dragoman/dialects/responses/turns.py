@@ -15,11 +15,19 @@ from dragoman.dialects.contract import Target
 from dragoman.dialects.responses.body import FunctionCall, FunctionCallOutput, Item, Message, Part, Reasoning
 from dragoman.dialects.responses.quirks import Quirks
 from dragoman.messages import fields
-from dragoman.messages.beginning import beginning_of
 from dragoman.messages.body import NO_RAW, Block, Body, CacheControl, Source, Turn
-from dragoman.messages.conversation import NO_RESULT, Settled, Spot, path, settle_on, system_text, thinking_owner
+from dragoman.messages.conversation import (
+    NO_RESULT,
+    Settled,
+    Spot,
+    is_plain,
+    path,
+    settle_on,
+    system_text,
+    thinking_owner,
+)
 from dragoman.messages.errors import ApiError
-from dragoman.messages.form import NO_FORM, Form
+from dragoman.messages.form import NO_FORM, Form, known_form, with_form
 from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import LEGAL_ID, Names, tool_id
 from dragoman.messages.notes import Note
@@ -36,7 +44,7 @@ class Written(Struct):
     """The input, and the system prompt where it is no part of that."""
 
     items: list[Item | Raw]
-    instructions: str | None
+    instructions: Raw | None
     ids: list[str]  # tool ids of the history, as the caller wrote them
 
 
@@ -45,16 +53,9 @@ def write(body: Body, target: Target, names: Names, notes: list[Note]) -> Writte
 
     Raises ApiError("invalid_request") for what cannot be sent at all, naming the block.
     """
-    known = _known(body.messages, target, names)
-    found: list[Note] = []
-    written = _written(body, target, names, found, known) if known is not None else None
-    if written is None:
-        found = []
-        written = _written(body, target, names, found, NO_FORM)
-    if written is None:
-        raise ApiError("invalid_request", "messages: at least one message with content is required")
-    notes += found
-    return written
+    return with_form(
+        _known(body.messages, target, names), notes, lambda known, found: _written(body, target, names, found, known)
+    )
 
 
 def _written(body: Body, target: Target, names: Names, notes: list[Note], known: Form) -> Written | None:
@@ -62,6 +63,8 @@ def _written(body: Body, target: Target, names: Names, notes: list[Note], known:
     quirks: Quirks = target.quirks
     turns = _Turns(target, names, notes, known)
     instructions = turns.system(system_text(body.system))
+    if known is NO_FORM and body.cache_control is None and is_plain(body.messages) and turns.say(body.messages):
+        return Written(turns.items, instructions, [])
     turns.items += known.items
     notes += known.settling
     settled, _ = settle_on(body.messages, known.open, notes, fold_system=quirks.mid_system == "fold")
@@ -76,12 +79,9 @@ def _written(body: Body, target: Target, names: Names, notes: list[Note], known:
 
 
 def _known(turns: list[Turn], target: Target, names: Names) -> Form | None:
-    """What is known of the first turns; None also where their form depends on what follows."""
-    beginning = beginning_of(turns)
-    if beginning is None:
-        return None
+    """What is known of the first turns; None also where their form depends on what is around them."""
     key = "responses", target.quirks, target.facts, target.state_scope, names.back
-    return beginning.value(key, lambda before: _longer(beginning.turns, before or NO_FORM, target, names))
+    return known_form(turns, key, lambda known, before: _longer(known, before, target, names))
 
 
 def _longer(known: list[Turn], before: Form, target: Target, names: Names) -> Form | None:
@@ -154,7 +154,7 @@ class _Turns:
 
     # System
 
-    def system(self, blocks: list[Block]) -> str | None:
+    def system(self, blocks: list[Block]) -> Raw | None:
         """Instructions; with breakpoints, which need parts, a message at the head of the input instead."""
         if not blocks:
             return None
@@ -162,7 +162,7 @@ class _Turns:
         if self._marks:
             self.items.append(Message(self._system_role, parts))
             return None
-        return "\n\n".join([block.text or "" for block in blocks])
+        return Raw(b'"%b"' % b"\\n\\n".join([memoryview(block.text_json)[1:-1] for block in blocks]))
 
     def inner_system(self, turn: Settled) -> None:
         self.items.append(Message(self._system_role, self._content([self._text(block) for block in turn.blocks])))
@@ -203,6 +203,12 @@ class _Turns:
             part.prompt_cache_breakpoint = {"mode": "explicit"}
             if wanted.ttl:
                 self._notes.append(Note("ignored", "cache_control.ttl"))
+
+    def say(self, turns: list[Turn]) -> bool:
+        """Turns that are plain. False where breakpoints make parts of them."""
+        if not self._marks:
+            self.items += [Message(turn.role, turn.content) for turn in turns]  # type: ignore[arg-type]
+        return not self._marks
 
     # Assistant
 
@@ -248,7 +254,7 @@ class _Turns:
         id_ = block.id or ""
         self.ids.append(id_)
         raw = block.input
-        arguments = "{}" if raw is NO_RAW else str(memoryview(raw), "utf-8")
+        arguments = "{}" if raw is NO_RAW else str(raw, "utf-8")
         if not arguments.startswith("{"):  # what weak models made of it; every server wants an object
             arguments = "{}" if arguments == "null" else f'{{"input":{arguments}}}'
             self._notes.append(Note("changed", "tool_use.input", path(spot)))
