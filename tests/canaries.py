@@ -19,6 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dragoman.server.application import Application
+from dragoman.server.cycle import Cycle
 from dragoman.telemetry.log import Log
 from dragoman.telemetry.redaction import SHORTEST, Redactor
 
@@ -103,7 +104,7 @@ class Watched:
         self._send = send
         self._refused = False
 
-    async def send(self, message: Message) -> None:
+    def look(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._refused = message["status"] >= 400
             for name, value in message.get("headers", ()):
@@ -114,6 +115,9 @@ class Watched:
                 self._findings.look(f"refusal of {self._path}", body)
             elif b"event: error" in body:
                 self._findings.look(f"error event of {self._path}", body[body.find(b"event: error") :])
+
+    async def send(self, message: Message) -> None:
+        self.look(message)
         await self._send(message)
 
 
@@ -183,15 +187,60 @@ def _watch_keys(findings: Findings, patch: pytest.MonkeyPatch) -> None:
 
 
 def _watch_replies(findings: Findings, patch: pytest.MonkeyPatch) -> None:
+    """Of applications, whatever serves them. On our own connections nobody stands between: their calls are watched."""
     called = Application.__call__
+    watched: dict[Cycle, Watched] = {}  # scripted upstreams have cycles, too, and may say what they like
+
+    async def nowhere(_message: Message) -> None:
+        """What was looked at goes its own way."""
 
     @wraps(called)
     async def call(self: Application, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            send = Watched(findings, scope["path"], send).send
-        await called(self, scope, receive, send)
+        if scope["type"] != "http":
+            await called(self, scope, receive, send)
+        elif isinstance(send, Cycle):
+            watched[send] = Watched(findings, scope["path"], nowhere)
+            try:
+                await called(self, scope, receive, send)
+            finally:
+                del watched[send]
+        else:
+            await called(self, scope, receive, Watched(findings, scope["path"], send).send)
 
     patch.setattr(Application, "__call__", call)
+    _watch_cycles(watched, patch)
+
+
+def _watch_cycles(watched: "dict[Cycle, Watched]", patch: pytest.MonkeyPatch) -> None:
+    messaged, answered, opened, written = Cycle.__call__, Cycle.answer, Cycle.open, Cycle.write
+
+    @wraps(messaged)
+    async def message(self: Cycle, sent: Message) -> None:
+        if self in watched:
+            watched[self].look(sent)
+        await messaged(self, sent)
+
+    @wraps(answered)
+    def answer(self: Cycle, status: int, fields: bytes, body: bytes) -> None:
+        if self in watched:
+            watched[self].look({"type": "http.response.start", "status": status, "headers": [(b"(all)", fields)]})
+            watched[self].look({"type": "http.response.body", "body": body})
+        answered(self, status, fields, body)
+
+    @wraps(opened)
+    def begin(self: Cycle, fields: bytes) -> None:
+        if self in watched:
+            watched[self].look({"type": "http.response.start", "status": 200, "headers": [(b"(all)", fields)]})
+        opened(self, fields)
+
+    @wraps(written)
+    def write(self: Cycle, chunk: bytes) -> Awaitable[None] | None:
+        if self in watched:
+            watched[self].look({"type": "http.response.body", "body": chunk})
+        return written(self, chunk)
+
+    for name, change in (("__call__", message), ("answer", answer), ("open", begin), ("write", write)):
+        patch.setattr(Cycle, name, change)
 
 
 def _watch_callers(findings: Findings, patch: pytest.MonkeyPatch) -> None:

@@ -220,3 +220,26 @@ async def test_who_waits_for_a_slow_reader_is_told_when_there_is_room() -> None:
         assert len(reply.body) == 3_000_000
     assert len(waited) == 300
     assert any(waited)
+
+
+@pytest.mark.parametrize("way", ["messages", "plain calls"])
+async def test_callers_of_http_1_0_are_sent_no_chunks(way: str) -> None:
+    """They know none: the answer ends with the connection. RFC 9112, 6.1"""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await sending()(scope, receive, send)
+        elif way == "messages":
+            for message in (START, {**END, "body": b"one", "more_body": True}, {**END, "body": b"two"}):
+                await send(message)
+        else:
+            send.open(b"")
+            send.write(b"one")
+            send.write(b"two")
+            send.end()
+
+    found = await said(application, b"GET / HTTP/1.0\r\n\r\n")
+    head, _, body = found.partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head
+    assert b"connection: close" in head
+    assert body == b"onetwo"

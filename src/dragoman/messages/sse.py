@@ -16,6 +16,8 @@ from dragoman.messages.events import BlockDelta, Deltas, Event, InputDelta, Rela
 FRAME_LIMIT = 16 * 1024 * 1024  # bytes of one frame, and of the stray text that is kept
 _STRAY_LIMIT = 1024 * 1024
 _AT_ONCE = 16 * 1024  # bytes that are looked at for one run of like frames
+# A number: asked for bytes, `in` first raises and swallows an exception (bytes_contains in CPython's bytes_methods.c).
+_RETURN = ord("\r")
 _MARK = b"\xef\xbb\xbf"  # of the order of bytes
 
 _encode = msgspec.json.Encoder().encode
@@ -102,20 +104,20 @@ class FrameReader:
         """Frames completed by `chunk`. Raises ApiError("bad_answer") when one is over `FRAME_LIMIT`."""
         if not self._begun and not self._rest and chunk and chunk[0] != _MARK[0]:
             self._begun = True
-            self._plain = b"\r" not in chunk
-        if self._plain and not self._rest and chunk[-2:] == b"\n\n" and b"\r" not in chunk:
+            self._plain = _RETURN not in chunk
+        if self._plain and not self._rest and chunk[-2:] == b"\n\n" and _RETURN not in chunk:
             # The common case: whole frames, nothing to keep; mostly one that is a line.
             if chunk.find(b"\n") == len(chunk) - 2 and chunk.startswith(b"data: "):
                 return [Frame(chunk[6:-2])]
             return self._frames(chunk)
         if chunk[-4:] == b"\r\n\r\n" and self.at_border():  # the same in streams whose lines end in both
             whole = chunk.replace(b"\r\n", b"\n")
-            if b"\r" not in whole:
+            if _RETURN not in whole:
                 self._plain = False
                 return self._frames(whole)
         if not self._plain:
             chunk = self._normalised(chunk)
-        elif b"\r" in chunk:
+        elif _RETURN in chunk:
             self._plain = False
             chunk = self._normalised(chunk)
         rest = self._rest
@@ -141,7 +143,7 @@ class FrameReader:
                 return b""
             chunk = chunk.removeprefix(_MARK)
             self._begun = True
-            self._plain = b"\r" not in chunk
+            self._plain = _RETURN not in chunk
         if self._held_cr:
             chunk, self._held_cr = b"\r" + chunk, False
         if chunk.endswith(b"\r"):

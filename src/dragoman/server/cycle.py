@@ -62,6 +62,7 @@ class Cycle:
         "_length",
         "_listening",
         "_pieces",
+        "_plain",
         "_transport",
         "_watched",
         "begun",
@@ -98,8 +99,10 @@ class Cycle:
         self._listening: asyncio.Event | None = None
         self._watched = False
         self._chunked = False
+        # HTTP/1.0 knows no chunks: the end of the connection is that of the answer. RFC 9112, 6.1 and 6.3
+        self._plain = scope["http_version"] == "1.0"
         self._held = b""  # a head that waits for what comes with it
-        self._length = 0  # bytes that are still to be written, of an answer that told how many it has
+        self._length: int | None = 0  # bytes still to be written, of an answer that told how many; None: till its end
         self.scope = scope
         self.facts = facts
         self.keep_alive = keep_alive
@@ -201,8 +204,10 @@ class Cycle:
         if b"content-length" in fields:
             self._length = int(fields[b"content-length"])
         elif self.scope["method"] != "HEAD" and status not in _BARE:
-            self._chunked = True
-            if b"transfer-encoding" not in fields:
+            self._chunked = not self._plain
+            if self._plain:
+                self._length = None
+            elif b"transfer-encoding" not in fields:
                 rows.append((b"transfer-encoding", b"chunked"))
         head = b"%b%b\r\n" % (self._connection.first(status), lines(rows))
         self.begun = True
@@ -214,6 +219,8 @@ class Cycle:
         elif self._chunked:
             chunk = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
             self._put(chunk + b"0\r\n\r\n" if last else chunk)
+        elif self._length is None:
+            self._put(piece)
         else:
             self._length -= len(piece)
             if self._length < 0:
@@ -249,13 +256,14 @@ class Cycle:
         self.begun = True
         if not self.keep_alive:
             fields += _CLOSE
-        self._hold(b"%b%btransfer-encoding: chunked\r\n\r\n" % (self._connection.first(200), fields))
+        framing = b"" if self._plain else b"transfer-encoding: chunked\r\n"
+        self._hold(b"%b%b%b\r\n" % (self._connection.first(200), fields, framing))
 
     def write(self, chunk: bytes) -> Awaitable[None] | None:
         """Bytes of a stream, not empty. None while there is room for more, else wait for what it returns."""
         if self.gone:
             return None
-        piece = b"%x\r\n%b\r\n" % (len(chunk), chunk)
+        piece = chunk if self._plain else b"%x\r\n%b\r\n" % (len(chunk), chunk)
         if self._held:
             piece, self._held = self._held + piece, b""
         if not self._transport.is_closing():
@@ -265,7 +273,7 @@ class Cycle:
     def end(self) -> None:
         """The end of a stream."""
         if not self.gone:
-            self._put(b"0\r\n\r\n")
+            self._put(b"" if self._plain else b"0\r\n\r\n")
             self._end()
 
     # What both have in common.

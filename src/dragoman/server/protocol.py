@@ -2,7 +2,7 @@
 
 httptools bounds neither the head of a request nor the time that it takes, and lets some shapes through that servers
 behind each other read differently (https://www.rfc-editor.org/rfc/rfc9112#section-11.2). uvicorn's server makes it in
-place of its own protocol: docs/decisions/0012-our-own-connections.md
+place of its own protocol: docs/decisions/0013-our-own-connections.md
 """
 
 import asyncio
@@ -17,7 +17,6 @@ from urllib.parse import unquote
 
 import httptools
 import uvicorn
-from msgspec import Struct
 from starlette.types import ASGIApp
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
@@ -26,6 +25,7 @@ from dragoman.config.settings import Server
 from dragoman.messages.errors import ApiError
 from dragoman.server.cycle import Cycle, status_line
 from dragoman.server.exchange import CUT, DRAINING
+from dragoman.server.refusal import Refused, told
 
 KEEP_ALIVE = 75  # seconds; longer than clients keep an idle connection, so that they close it and not we
 
@@ -74,24 +74,20 @@ class State(ServerState):
         return found
 
 
-class _Refused(Exception):  # noqa: N818 it only carries the words out of the parser
-    """A request is not taken. `status` and the message are for the caller."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class _Known(Struct):
+class _Known:
     """A head that came before: its bytes up to the digits of its length and behind them, and the scope it made, with
-    the place of the length among the headers. `facts` follow from all but the length.
+    the place of the length among the headers. `facts` follow from all but the length. No struct: it holds a token, and
+    must not show it.
     """
 
-    before: bytes
-    after: bytes
-    scope: dict[str, Any]
-    at: int
-    facts: dict[str, Any] = {}
+    __slots__ = ("after", "at", "before", "facts", "scope")
+
+    def __init__(self, before: bytes, after: bytes, scope: dict[str, Any], at: int) -> None:
+        self.before = before
+        self.after = after
+        self.scope = scope
+        self.at = at
+        self.facts: dict[str, Any] = {}
 
 
 class Protocol(asyncio.Protocol):
@@ -174,7 +170,7 @@ class Protocol(asyncio.Protocol):
         for timer in (self._idle, self._patience):
             if timer is not None:
                 timer.cancel()
-        self._newest = self._running = None  # a circle, as the parser is
+        self._newest = self._running = self._known = None  # a circle, as the parser is
         del self._parser
         self._waiting.clear()
 
@@ -359,31 +355,31 @@ class Protocol(asyncio.Protocol):
             self._start(cycle)
 
     def _check_head(self) -> None:
-        """Raises _Refused."""
+        """Raises Refused."""
         url = self._url
         if url[0] != _SLASH:
-            raise _Refused(
+            raise Refused(
                 400, "The target of a request must be a path. This is a gateway and no proxy: use its base URL."
             )
         if len(url) > TARGET_BYTES:
-            raise _Refused(414, f"Path and query of a request may have {TARGET_BYTES} bytes.")
+            raise Refused(414, f"Path and query of a request may have {TARGET_BYTES} bytes.")
         headers = self._headers
         if len(headers) > HEADERS:
-            raise _Refused(431, f"A request may have {HEADERS} headers.")
+            raise Refused(431, f"A request may have {HEADERS} headers.")
         if self._head + self._piece > HEAD_BYTES and sum([len(n) + len(v) for n, v in headers]) > HEAD_BYTES:
-            raise _Refused(431, f"The headers of a request may have {HEAD_BYTES} bytes together.")
+            raise Refused(431, f"The headers of a request may have {HEAD_BYTES} bytes together.")
         if self._hosts > 1:
-            raise _Refused(400, "A request must have one `Host` header.")
+            raise Refused(400, "A request must have one `Host` header.")
         if not headers and self._parser.get_http_version() == "0.9":
-            raise _Refused(400, "HTTP/0.9 is not spoken here.")
+            raise Refused(400, "HTTP/0.9 is not spoken here.")
         if self._encodings and (
             self._encodings[0].lower() != b"chunked"
             or len(self._encodings) > 1
             or self._parser.get_http_version() == "1.0"
         ):
-            raise _Refused(400, "The only `Transfer-Encoding` that is taken is `chunked`, in HTTP/1.1.")
+            raise Refused(400, "The only `Transfer-Encoding` that is taken is `chunked`, in HTTP/1.1.")
         if len(self._waiting) >= PIPELINED:
-            raise _Refused(400, f"{PIPELINED} requests wait on this connection.")
+            raise Refused(400, f"{PIPELINED} requests wait on this connection.")
 
     def _wait_for_head(self, *, begun: bool) -> None:
         """It has not ended with what came. `begun`: it had begun before."""
@@ -528,14 +524,14 @@ class Protocol(asyncio.Protocol):
     # Refusals.
 
     def _turn_away(self, status: int, message: str) -> None:
-        self._refuse(_Refused(status, message))
+        self._refuse(Refused(status, message))
 
     def _refuse(self, error: Exception) -> None:
         """Nothing more is taken. Requests that are complete are answered first, and then there is nothing to say."""
         request_id = "req_" + os.urandom(12).hex()
         if isinstance(error, httptools.HttpParserCallbackError):
             cause = error.__context__
-            if isinstance(cause, (_Refused, httptools.HttpParserInvalidURLError)):
+            if isinstance(cause, (Refused, httptools.HttpParserInvalidURLError)):
                 error = cause
             else:
                 _logger.error("A request failed inside dragoman, under %s.", request_id, exc_info=cause)
@@ -543,7 +539,7 @@ class Protocol(asyncio.Protocol):
         self._unset_deadline()
         in_body, self._in_body = self._in_body, False
         self._in_head = False
-        status, message = _told(error)
+        status, message = told(error)
         _logger.warning("Refused with %d under %s: %s", status, request_id, message)
         running = self._running
         if running is not None and not running.over:
@@ -577,18 +573,6 @@ class Protocol(asyncio.Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-
-
-def _told(error: Exception) -> tuple[int, str]:
-    if isinstance(error, _Refused):
-        return error.status, str(error)
-    if isinstance(error, httptools.HttpParserInvalidMethodError):
-        return 400, "Invalid HTTP request received. Is this http, and not https?"
-    if isinstance(error, httptools.HttpParserInvalidURLError):
-        return 400, "Invalid HTTP request received: the target of the request is not valid."
-    if isinstance(error, httptools.HttpParserCallbackError):
-        return 500, "dragoman itself failed. Its log says more."
-    return 400, f"Invalid HTTP request received: {error}."  # the parser's own words; none are the caller's
 
 
 @lru_cache(maxsize=256)

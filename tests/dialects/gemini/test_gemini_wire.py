@@ -106,6 +106,14 @@ def spoilt(draw: st.DrawFn, value: Any = None) -> Any:
     return [draw(spoilt(each)) for each in value] if isinstance(value, list) else value
 
 
+def test_a_lone_half_in_what_is_run_becomes_one_that_can_be_written() -> None:
+    part = {"executableCode": {"language": "\ud83d", "code": "1\ude00"}, "codeExecutionResult": {"output": "\ud83d"}}
+    found = loose({"candidates": [{"content": {"parts": [part]}}]})
+    assert shape(found)["candidates"][0]["content"]["parts"] == [
+        {"executable_code": {"language": "\ufffd", "code": "1\ufffd"}, "code_execution_result": {"output": "\ufffd"}}
+    ]
+
+
 @given(spoilt() | ODD)
 def test_whatever_it_is_it_becomes_an_answer_that_can_be_written(value: Any) -> None:
     found = loose(value)

@@ -10,7 +10,7 @@ import re
 import msgspec
 
 from dragoman.dialects.anthropic import errors, wire
-from dragoman.dialects.anthropic.frames import Frames, each, edited, named, read
+from dragoman.dialects.anthropic.frames import RETURN, Frames, each, edited, named, read
 from dragoman.dialects.contract import Call
 from dragoman.messages import edit
 from dragoman.messages.errors import ApiError
@@ -53,7 +53,7 @@ class AnthropicReader:
         if writer.ended:
             return []
         # The usual read: whole frames of content.
-        usual = self._began and frames.plain and not frames.held and b"\r" not in chunk
+        usual = self._began and frames.plain and not frames.held and RETURN not in chunk
         if usual and chunk and _CONTENTS.fullmatch(chunk):
             writer.relay(chunk, content=True)
             return writer.take()

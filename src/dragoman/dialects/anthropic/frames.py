@@ -16,6 +16,8 @@ _LINE = re.compile(rb"\r\n|\n|\r")
 _LINES = re.compile(rb"(\r\n|\n|\r)")
 _LINE_ENDS = b"\r\n"
 _LOOK_BACK = 3  # bytes of a border that may be in the read before
+# A number: asked for bytes, `in` first raises and swallows an exception (bytes_contains in CPython's bytes_methods.c).
+RETURN = ord("\r")
 _MARK = b"\xef\xbb\xbf"
 
 
@@ -36,7 +38,7 @@ class Frames:
 
     def whole(self, chunk: bytes) -> bytes:
         """All frames that are complete with `chunk`. Raises ApiError("bad_answer") for one over `FRAME_LIMIT`."""
-        if self.plain and b"\r" in chunk:
+        if self.plain and RETURN in chunk:
             self.plain = False
         if not self._begun:
             chunk = self._begin(chunk)

@@ -184,12 +184,12 @@ def _candidate(value: dict[str, Any]) -> Candidate:
 
 
 def _part(value: dict[str, Any]) -> Part:
-    call, code, result = (value.get(name) for name in ("functionCall", "executableCode", "codeExecutionResult"))
+    call, code, result = (clean(value.get(name)) for name in ("functionCall", "executableCode", "codeExecutionResult"))
     return Part(
         text=text(value.get("text")),  # not cleaned: its other half may be in the next frame
         thought=value.get("thought") is True,
         thought_signature=clean(text(value.get("thoughtSignature"))),
-        function_call=_call(clean(call)) if isinstance(call, dict) else None,
+        function_call=_call(call) if isinstance(call, dict) else None,
         inline_data=_blob(value.get("inlineData")),
         file_data=_blob(value.get("fileData")),
         executable_code=Code(text(code.get("language")), text(code.get("code"))) if isinstance(code, dict) else None,
