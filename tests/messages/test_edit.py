@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dragoman.messages.edit import EACH, MORE, changed, with_model
+from dragoman.messages.edit import EACH, MORE, changed, changed_request, with_model
 
 # JSON as it is written by hand: odd spaces, odd escapes, halves of characters, numbers that no machine can hold.
 SPACE = st.sampled_from(["", "", " ", "\n", "\t ", "\r\n"])
@@ -49,6 +49,19 @@ def pairs(text: bytes) -> Any:
     return json.loads(
         text, object_pairs_hook=lambda found: ("object", found), parse_float=str, parse_int=str, parse_constant=str
     )
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(text=objects(), more=st.booleans())
+def test_the_short_way_to_the_model_of_a_request_leads_where_the_long_one_does(text: str, *, more: bool) -> None:
+    changes = {"model": b'"new"'} | ({"top": b"1"} if more else {})
+    assert changed_request(text.encode(), dict(changes)) == changed(text.encode(), dict(changes))
+
+
+def test_the_short_way_takes_only_a_string_for_the_model() -> None:
+    for text in (b'{"model" : 5}', b'{"x":"model"}', b'["model"]'):
+        assert changed_request(text, {"model": b'"new"'}) == changed(text, {"model": b'"new"'})
+    assert changed_request(b'{"a":1,"model" : "x\\"","b":2}', {"model": b'"y"'}) == b'{"a":1,"model" : "y","b":2}'
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
