@@ -532,6 +532,15 @@ async def test_who_asks_whether_to_send_its_body_is_told() -> None:
         writer.close()
 
 
+async def test_who_was_refused_is_not_asked_for_its_body() -> None:
+    async with running() as house:
+        found = await said(house.port, CHUNKED[:-2] + b"expect: 100-continue\r\n\r\nno length of a chunk\r\n")
+        assert refusal(found)[0] == 400
+        await until(lambda: house.lines)
+        assert (await house.ask("GET", "/health")).status == 200
+        assert not [line for line in house.lines if '"failure"' in line]
+
+
 @pytest.mark.parametrize("refused", [True, False])
 async def test_the_end_does_not_wait_for_those_who_do_not_read(refused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dragoman.server.serving.LAST_WORDS", 0.2)

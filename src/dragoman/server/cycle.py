@@ -151,7 +151,7 @@ class Cycle:
 
     async def receive(self) -> Message:
         """The next piece of the body; after it, that the caller has left."""
-        if self._expects and not self._transport.is_closing():
+        if self._expects and not self.gone and not self._transport.is_closing():
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._expects = False
         if not self.gone and not self.over:
