@@ -231,8 +231,8 @@ def _units(text: bytes) -> int:
 
 def _plain(literals: bytes) -> bytes:
     """Neighbouring JSON strings without their quotes and escapes, nearly: `\\\\n` is not looked at twice."""
-    if b"\\" in literals:
-        if b"\\u" in literals:
+    if literals.find(b"\\") >= 0:  # asked with `in`, bytes raise and swallow an exception first
+        if literals.find(b"\\u") >= 0:
             literals = _UNICODE.sub(_characters, literals)
         literals = literals.replace(b'\\"', b"'").replace(b"\\n", b"\n").replace(b"\\t", b"\t").replace(b"\\\\", b"\\")
     return literals.replace(b'"', b"")
