@@ -1,4 +1,4 @@
-"""What the gate counts: whole requests through dragoman, from the ASGI call to the last byte, without any socket.
+"""What the gate counts: whole requests through dragoman, from their head to the last byte, without any socket.
 
 Runs inside valgrind, started by `gate.py`, with a folder that it filled. The upstream's answers are canned; everything
 else is the application as it serves: token, route, translation, account and log.
@@ -9,7 +9,7 @@ import ctypes
 import gc
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import uvloop
 
 from dragoman import config
 from dragoman.server.application import build
+from dragoman.server.cycle import Cycle
 from dragoman.upstream.client import Upstream
 
 WARM = 12  # requests before those that count: the interpreter adapts itself to what it runs
@@ -38,6 +39,11 @@ class Canned:
     async def read(self) -> bytes:
         return next(self._left, b"")
 
+    async def pour(self, take: Callable[[bytes], bool]) -> None:
+        for chunk in self._left:
+            if not take(chunk):
+                return
+
     def close(self) -> None:
         """There is nothing to close."""
 
@@ -55,29 +61,54 @@ class Upstreams:
         return self.answer()
 
 
+class Wire:
+    """A connection whose caller reads everything at once. It is its own transport."""
+
+    full = False
+    is_closing = staticmethod(lambda: False)
+
+    def __init__(self) -> None:
+        self.transport: Any = self
+        self.size = 0
+        self._loop = asyncio.get_running_loop()
+
+    def write(self, piece: bytes) -> None:
+        if not self.size:
+            assert piece.startswith(b"HTTP/1.1 200"), piece
+        self.size += len(piece)
+
+    def writelines(self, pieces: Sequence[bytes]) -> None:
+        self.write(b"".join(pieces))
+
+    def first(self, status: int) -> bytes:
+        return b"HTTP/1.1 %d\r\n" % status
+
+    def soon(self, call: Callable[[], None]) -> None:
+        self._loop.call_soon(call)
+
+    def room(self) -> Awaitable[None]:
+        raise AssertionError("There is always room.")
+
+    def resume_reading(self) -> None:
+        """Nobody was stopped."""
+
+    answered = resume_reading
+
+    def ended(self, task: object) -> None:
+        """Nobody counts them."""
+
+
 async def ask(application: Any, key: bytes, body: bytes) -> int:
     """One request through the application; how many bytes came back."""
-    size = 0
-    pieces = iter([{"type": "http.request", "body": body, "more_body": False}])
-    away = asyncio.get_running_loop().create_future()
-
-    async def receive() -> Any:
-        piece = next(pieces, None)
-        return piece if piece is not None else await away
-
-    async def send(message: dict[str, Any]) -> None:
-        nonlocal size
-        if message["type"] == "http.response.start":
-            assert message["status"] == 200, message
-        else:
-            size += len(message["body"])
-
     headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json"), (b"x-api-key", key)]
     headers += [(b"content-length", b"%d" % len(body)), (b"anthropic-version", b"2023-06-01")]
     scope = {"type": "http", "method": "POST", "path": "/v1/messages", "query_string": b"", "headers": headers}
     scope |= {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2), "scheme": "http", "raw_path": b"/v1/messages"}
-    await application(scope, receive, send)
-    return size
+    scope |= {"http_version": "1.1"}
+    wire = Wire()
+    cycle = Cycle(wire, scope, keep_alive=True, body=body)
+    await application(scope, cycle.receive, cycle)
+    return wire.size
 
 
 def reference(body: bytes) -> int:
