@@ -123,6 +123,35 @@ async def test_what_waits_already_is_poured_first_and_may_be_enough() -> None:
         await client.close()
 
 
+async def test_an_answer_that_has_ended_pours_nothing_of_the_next_one() -> None:
+    """Its connection answers another call already, maybe another caller's."""
+
+    async def script(connection: Connection) -> None:
+        for pieces in ((b"a", b"b", b""), (b"theirs",)):
+            await connection.request()
+            await connection.open_stream()
+            for piece in pieces:
+                await connection.chunk(piece)
+        await connection.gone()
+
+    client = upstream()
+    async with Server(script) as server:
+        first = await client.send("POST", server.url, (), b"{}")
+        while not first.ended:
+            await asyncio.sleep(0)
+        second = await client.send("POST", server.url, (), b"{}")
+        while not second._connection.parts:
+            await asyncio.sleep(0)
+        taken: list[bytes] = []
+        await first.pour(lambda chunk: taken.append(chunk) is None)
+        assert taken == []
+        assert (await first.read(), await first.read()) == (b"ab", b"")
+        assert await second.read() == b"theirs"
+        assert server.connections == 1
+        second.close()
+        await client.close()
+
+
 async def test_an_answer_that_breaks_while_it_pours() -> None:
     async def script(connection: Connection) -> None:
         await connection.request()

@@ -104,7 +104,7 @@ class Answer:
         closes the connection.
         """
         connection = self._connection
-        while connection.parts:
+        while not self.ended and connection.parts:  # once this has ended, what comes is the answer to another call
             if not take(connection.take()):
                 return
         if self.ended:
