@@ -118,7 +118,7 @@ class Pool:
                 shelf.waiting.popleft()
                 continue
             if waiter.fresh:
-                connection.abort()  # as above
+                connection.abort()  # `lost` lets that one make its own
             else:
                 shelf.waiting.popleft()
                 waiter.turn.set_result(connection)
