@@ -57,6 +57,33 @@ def test_a_conversation_that_grows_is_known_up_to_its_last_answer() -> None:
         assert found.messages[0] is body_of(turns).messages[0], "it was decoded again"
 
 
+def test_a_caller_who_goes_back_and_on_in_another_way_is_known_up_to_there() -> None:
+    """A conversation that is rewound, forked, or asked several times for the best of many answers."""
+    for rounds in range(4, 12):
+        body_of([*talk(rounds), asked(rounds)])
+    whole = body_of([*talk(12), asked(12)])
+    other = [asked(99), answered(99), asked(98)]
+    for rounds in (9, 4, 11, 12):
+        found = body_of([*talk(rounds), *other])
+        assert known(found) >= 2 * rounds
+        assert found.messages[2 * rounds - 1] is whole.messages[2 * rounds - 1], "it was decoded again"
+        assert found.messages == [*whole.messages[: 2 * rounds], *body_of(other).messages]
+    assert body_of([*talk(12), asked(12)]).messages[23] is whole.messages[23], "the first one was forgotten for them"
+    assert known(body_of([*talk(3), *other])) == 8, "nothing that short was met"
+
+
+def test_what_is_known_for_going_back_has_an_end() -> None:
+    """Its text is put together anew from time to time, and is not kept twice for long."""
+    for rounds in range(4, 90):
+        beginning = beginning_of(body_of([*talk(rounds), asked(rounds)]).messages)
+        assert beginning is not None
+        steps = 0
+        while (shorter := beginning.before) is not None:
+            assert shorter.count < beginning.count
+            beginning, steps = shorter, steps + 1
+        assert steps <= 33
+
+
 def test_turns_are_found_wherever_they_stand() -> None:
     turns = [*talk(4), asked(4)]
     first = body_of(turns)

@@ -24,6 +24,7 @@ _PIECES = 32  # texts that a beginning is made of, before they become one
 _VALUES = 8  # values of one beginning that are kept
 _COPIES = 3  # of a text: itself, and what two upstreams are sent of it
 _TURN = 1024  # bytes that a decoded turn takes beside its text, about
+_STEP = 16  # bytes for each turn, of the lists of those that a longer beginning has in common with a shorter one
 _BEFORE = b'[{"role":""}'  # in place of the turns before
 _TURNS = msgspec.json.Decoder(list[Turn])
 _OUTLINES = msgspec.json.Decoder(list[TurnOutline])
@@ -62,7 +63,8 @@ class Beginning:
         if before is not None:
             pieces = (*before.pieces, piece)
             count += before.count
-            before.before = None  # one step back is enough to go on from
+            if len(before.pieces) == 1:
+                before.before = None  # its text was put together anew: the shorter ones have it a second time
         if len(pieces) > _PIECES:
             pieces = (memoryview(b"[%b]" % b"".join(pieces))[1:-1],)
         self._values: tuple[tuple[object, tuple[Any]], ...] = ()
@@ -73,7 +75,7 @@ class Beginning:
         self.size: int = sum(map(len, pieces))  # bytes of JSON
         self.end = bytes(piece[-_END:])  # of its text
         self.end_at: int = self.size - len(self.end)
-        self.cost: int = self.size * _COPIES + count * _TURN  # bytes of memory, about
+        self.cost: int = self.size * _COPIES + count * (_TURN + _STEP * len(pieces))  # bytes of memory, about
 
     def begins(self, raw: bytes, start: int) -> bool:
         """Whether its text stands at `start`."""
@@ -82,6 +84,18 @@ class Beginning:
                 return False
             start += len(piece)
         return True
+
+    def in_common(self, raw: bytes, start: int) -> "Beginning | None":
+        """The longest beginning of this conversation whose text stands at `start`: callers go back, and fork."""
+        size = 0
+        for piece in self.pieces:
+            if not raw.startswith(piece, start + size):
+                break
+            size += len(piece)
+        found: Beginning | None = self
+        while found is not None and found.size > size:
+            found = found.before
+        return found
 
     def value(self, key: object, made: Callable[[Value | None], Value]) -> Value:
         """What follows from the turns and from `key`, remembered. Nobody may change it.

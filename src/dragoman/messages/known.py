@@ -85,12 +85,13 @@ class _Met:
 
     __slots__ = ("beginning", "cost", "end_at", "prompt", "start")
 
-    def __init__(self, beginning: Beginning, start: int, prompt: _Places) -> None:
+    def __init__(self, beginning: Beginning, start: int, prompt: _Places | None = None) -> None:
+        """`prompt`: None where nobody looked at it yet."""
         self.beginning = beginning
         self.start = start
         self.end_at = start + beginning.end_at
         self.prompt = prompt
-        self.cost: int = beginning.cost + 2 * sum([len(block.text) for _, block in prompt])  # bytes of memory, about
+        self.cost: int = beginning.cost + 2 * sum([len(block.text) for _, block in prompt or ()])  # bytes, about
 
 
 class Parts:
@@ -209,7 +210,7 @@ class Known:
         prompt: _Places = []
         if met is not None:
             cuts.append((met.start, met.start + met.beginning.size, _TURNS_SIGN))
-            prompt = [place for place in met.prompt if raw.startswith(place[1].text, place[0])]
+            prompt = [place for place in met.prompt or () if raw.startswith(place[1].text, place[0])]
             cuts += [(at, at + len(block.text), sign) for (at, block), sign in zip(prompt, _BLOCK_SIGNS, strict=False)]
             cuts.sort()
         rest = _without(raw, cuts)
@@ -224,25 +225,32 @@ class Known:
             if new[:1] != [_TURNS_ROW]:
                 return None
             del new[0]
+            if met.prompt is None:
+                prompt = _prompt(head.system, raw)
+                met = self._keep(_Met(met.beginning, met.start, prompt), met)
         text = tools[2] if tools is not None else self._new_tools(raw, head.tools)
         beginning = self._grown(raw, head, new, met, prompt)
         has_grown = beginning is not (met and met.beginning)
         return Parts((raw, rest, cuts), head, new, beginning, has_grown=has_grown, prompt=blocks, tools=text)
 
     def _find(self, raw: bytes) -> _Met | None:
-        """The conversation that begins as this one does: where it stood, or else where the first turn seems to be."""
+        """The conversation that begins as this one does: where it stood, or else where the first turn seems to be.
+
+        There the longest beginning of any conversation will do, too: a caller may go back, and on in another way.
+        """
         for met in reversed(self._conversations):
             if raw.startswith(met.beginning.end, met.end_at) and met.beginning.begins(raw, met.start):
                 self._conversations[met] = self._conversations.pop(met)
                 return met
         start = _first_turn(raw)
+        longest: Beginning | None = None
         for met in reversed(self._conversations):
-            beginning = met.beginning
-            if raw.startswith(beginning.end, start + beginning.end_at) and beginning.begins(raw, start):
-                moved = _Met(beginning, start, [])
-                self._keep(moved, met)
-                return moved
-        return None
+            found = met.beginning.in_common(raw, start)
+            if found is met.beginning:
+                return self._keep(_Met(found, start), met)
+            if found is not None and (longest is None or found.size > longest.size):
+                longest = found
+        return None if longest is None else self._keep(_Met(longest, start), None)
 
     def _new_tools(self, raw: bytes, found: Raw) -> bytes | None:
         """Tools that are known from now on by where they stand in `raw`."""
@@ -270,7 +278,7 @@ class Known:
         del new[:count]
         return longer
 
-    def _keep(self, met: _Met, instead_of: _Met | None) -> None:
+    def _keep(self, met: _Met, instead_of: _Met | None) -> _Met:
         """Remember a conversation; those that were not met for longest go."""
         if instead_of in self._conversations:
             self._drop(instead_of)
@@ -278,6 +286,7 @@ class Known:
         self._cost += met.cost
         while self._cost > self._limit:
             self._drop(next(iter(self._conversations)))
+        return met
 
     def _drop(self, met: _Met) -> None:
         del self._conversations[met]
