@@ -1,8 +1,9 @@
 """One answer being read, with everything that came of it."""
 
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
-from dragoman.dialects.contract import Call, Reader
+from dragoman.dialects.contract import Call, Reader, Recall
+from dragoman.messages.estimate import Estimate
 from dragoman.messages.events import Event, Message
 from dragoman.messages.fold import fold
 from dragoman.messages.writer import MessageWriter
@@ -10,12 +11,27 @@ from grammar import check
 from relayed import typed
 
 
+class Told(Estimate):
+    """An estimate that is told."""
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__(None, tokens)
+        self._tokens = tokens
+
+
+def recalled(given: dict[str, Any] | None, **usual: Any) -> Recall:
+    """What a test wants to be recalled; `input_tokens` is the estimate."""
+    fields = {**usual, **(given or {})}
+    tokens = fields.pop("input_tokens", 0)
+    return Recall(estimate=Told(tokens), **fields)
+
+
 def writer_for(call: Call, message_id: str = "msg_1") -> MessageWriter:
     known = call.recall
     return MessageWriter(
         message_id=message_id,
         model=known.model,
-        input_tokens=known.input_tokens,
+        input_tokens=known.estimate.tokens,
         stop_sequences=known.stop_sequences,
         names=known.names,
         ids=known.ids,

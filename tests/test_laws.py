@@ -58,7 +58,7 @@ def test_every_dialect_takes_part() -> None:
 
 
 def writer_for(call: Call) -> MessageWriter:
-    return MessageWriter(message_id="msg_law", model=call.recall.model, input_tokens=call.recall.input_tokens)
+    return MessageWriter(message_id="msg_law", model=call.recall.model, input_tokens=call.recall.estimate.tokens)
 
 
 def read(name: str, chunks: Iterable[bytes]) -> list[Event]:

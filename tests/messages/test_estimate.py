@@ -330,3 +330,14 @@ def test_files_cost_their_pages(raw: bytes, pages: int) -> None:
 def test_a_file_elsewhere_costs_a_page() -> None:
     assert of_blocks({"type": "document", "source": {"type": "file", "file_id": "file_1"}}) == 3000
     assert of_blocks({"type": "container_upload", "source": {"type": "file", "file_id": "file_1"}}) == 0
+
+
+def test_an_estimate_is_made_when_somebody_asks_and_keeps_no_body() -> None:
+    body = body_of({"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "x" * 4000}]})
+    made = estimate.Estimate(body, 4000)
+    kept = sys.getrefcount(body)
+    assert made.tokens() == made.tokens() == estimate.tokens(body) > 300
+    assert sys.getrefcount(body) < kept
+    assert made == estimate.Estimate(body, 1)
+    assert made != estimate.NO_ESTIMATE
+    assert made != made.tokens()

@@ -7,7 +7,8 @@ import pytest
 
 from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
-from dragoman.messages.fields import ignore, person_hash, refuse, refuse_losses, session_hash, stop_sequences
+from dragoman.messages.estimate import Estimate
+from dragoman.messages.fields import fitting, ignore, person_hash, refuse, refuse_losses, session_hash, stop_sequences
 from dragoman.messages.notes import Note
 from dragoman.messages.request import decode
 
@@ -113,3 +114,36 @@ def test_losses_are_refused_by_name() -> None:
     with pytest.raises(ApiError, match=r"tools\.1 \(tool\.advisor\), the request \(x\)\. Leave") as caught:
         refuse_losses((Note("lost", "tool.advisor", "tools.1"), Note("lost", "x")))
     assert caught.value.status == 400
+
+
+class Asked(Estimate):
+    """Counts how often it is asked."""
+
+    def __init__(self, size: int, tokens: int) -> None:
+        super().__init__(None, size)
+        self.said = tokens
+        self.times = 0
+
+    def tokens(self) -> int:
+        self.times += 1
+        return self.said
+
+
+@pytest.mark.parametrize(
+    ("context", "size", "tokens", "wanted", "times"),
+    [
+        (None, 9_000_000, 2_000_000, 32_000, 0),
+        (400_000, 234_000, 60_000, 32_000, 0),  # no text has more tokens than bytes
+        (200_000, 234_000, 60_000, 32_000, 1),
+        (200_000, 600_000, 150_000, 27_500, 1),
+        (200_000, 900_000, 200_000, 32_000, 1),  # no room at all: that is the upstream's to say
+        (80_000, 1_000, 45_000, 28_250, 1),  # files that are only named are small
+    ],
+)
+def test_an_input_is_measured_where_it_could_fill_the_window(
+    context: int | None, size: int, tokens: int, wanted: int, times: int
+) -> None:
+    estimate, notes = Asked(size, tokens), list[Note]()
+    assert fitting(32_000, context, estimate, notes) == wanted
+    assert estimate.times == times
+    assert [note.code for note in notes] == ["max_tokens.window"] * (wanted != 32_000)

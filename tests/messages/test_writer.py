@@ -53,7 +53,7 @@ def inputs(message: Message) -> list[Any]:
 
 
 def test_text_is_one_block_in_the_legal_order() -> None:
-    made = writer(input_tokens=7)
+    made = writer(input_tokens=lambda: 7)
     made.text("Hel")
     made.text("")
     made.text("lo")
@@ -461,7 +461,7 @@ def test_a_refusal_keeps_its_reason() -> None:
 
 
 def test_usage_known_before_the_start_is_in_message_start() -> None:
-    made = writer(input_tokens=3)
+    made = writer(input_tokens=lambda: 3)
     made.usage(Usage(input_tokens=9))
     made.text("x")
     start = made.take()[0]

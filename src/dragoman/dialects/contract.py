@@ -11,6 +11,7 @@ from msgspec import Struct, structs
 
 from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
+from dragoman.messages.estimate import NO_ESTIMATE, Estimate
 from dragoman.messages.events import Event
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
@@ -100,7 +101,7 @@ class Recall(Struct, frozen=True, kw_only=True):
     omit_thinking: bool = False  # display "omitted": thinking blocks with a signature and no text
     asked_thinking: bool = False  # the caller asked for thinking, so redacted_thinking blocks may be sent
     scope: str = ""  # state_scope of the target
-    input_tokens: int = 0  # an estimate, for message_start
+    estimate: Estimate = NO_ESTIMATE  # of the input, where the upstream counts none
 
     @classmethod
     def of(
@@ -111,7 +112,7 @@ class Recall(Struct, frozen=True, kw_only=True):
         stop_sequences: tuple[str, ...],
         names: Names,
         ids: Iterable[str],
-        input_tokens: int,
+        estimate: Estimate,
         output_tool: str | None = None,
     ) -> "Recall":
         """Of a request that is translated. `ids`: the tool ids of its history, as the caller wrote them."""
@@ -126,7 +127,7 @@ class Recall(Struct, frozen=True, kw_only=True):
             omit_thinking=thinking is not None and thinking.display == "omitted",
             asked_thinking=thinking is not None and thinking.type != "disabled",
             scope=target.state_scope,
-            input_tokens=input_tokens,
+            estimate=estimate,
         )
 
 
@@ -152,7 +153,7 @@ class Call(Struct, frozen=True, kw_only=True):
             model=target.model,
             key=target.key,
             context=target.facts.context,
-            input_tokens=self.recall.input_tokens,
+            input_tokens=self.recall.estimate.tokens(),
             google=target.auth == "google",
         )
 

@@ -161,6 +161,8 @@ class Pursuit:
     def settle(self) -> None:
         """The answer is committed: no other one will follow, and what was asked need not be kept while it streams."""
         self.notes = tuple(self.known_notes())
+        if self._call is not None:
+            self._call.recall.estimate.tokens()  # what could measure it later would keep the whole body
         self._request = self._call = None
         self._left = []
 
@@ -266,7 +268,7 @@ class Pursuit:
         writer = self.writer = MessageWriter(
             message_id=self._message_id,
             model=recall.model,
-            input_tokens=recall.input_tokens,
+            input_tokens=recall.estimate.tokens,
             stop_sequences=recall.stop_sequences,
             names=recall.names,
             ids=recall.ids,
@@ -401,7 +403,9 @@ class Pursuit:
         """`max_tokens: 0` only warms a prompt cache, and asks for no answer. Only upstreams of Messages know it."""
         self.notes = (Note("changed", "cache.not_warmed", "max_tokens"),)
         self._record.provider = self._record.upstream_model = None  # nobody was asked
-        self.writer = MessageWriter(message_id=self._message_id, model=self._record.model, input_tokens=tokens(body))
+        self.writer = MessageWriter(
+            message_id=self._message_id, model=self._record.model, input_tokens=lambda: tokens(body)
+        )
         self.writer.finish("max_tokens")
         self.writer.end()
         self.events = self.writer.take()

@@ -96,6 +96,34 @@ _COSTS = bytes.fromhex(
 )
 
 
+class Estimate:
+    """Tokens of one body. They are measured when somebody asks: most upstreams count themselves."""
+
+    __slots__ = ("_body", "_tokens", "size")
+
+    def __init__(self, body: Body | None, size: int) -> None:
+        """`size`: bytes of its JSON. No text has more tokens than bytes."""
+        self._body = body
+        self._tokens = 0
+        self.size = size
+
+    def tokens(self) -> int:
+        """What the function `tokens` says of it. The body is not kept after that."""
+        if self._body is not None:
+            self._tokens = tokens(self._body)
+            self._body = None
+        return self._tokens
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Estimate) and self.tokens() == other.tokens()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+NO_ESTIMATE = Estimate(None, 0)
+"""Where nobody needs one."""
+
+
 def tokens(body: Body) -> int:
     """Input tokens of a whole body: system, turns, tool calls and results, tools with schemas, images, documents.
 

@@ -13,10 +13,14 @@ from msgspec import Raw, Struct
 
 from dragoman.messages.body import NO_RAW, Body, Source
 from dragoman.messages.errors import ApiError
+from dragoman.messages.estimate import Estimate
 from dragoman.messages.notes import Note
 
 ROOM = 1024
 """Tokens of output that are worth asking for; a window with less room is left to the upstream to refuse."""
+
+NAMED = 50_000
+"""Tokens that pictures and files may have which a request only names, or which are small."""
 
 SERVICE_TIER = {"auto": "auto", "standard_only": "default"}
 """Anthropic's service tier -> OpenAI's. https://platform.openai.com/docs/api-reference/responses/create"""
@@ -128,14 +132,14 @@ def bad_source(place: str, source: Source, wanted: str, elsewhere: str = "") -> 
     return ApiError("invalid_request", said)
 
 
-def fitting(wanted: int, context: int | None, estimate: int, notes: list[Note]) -> int:
+def fitting(wanted: int, context: int | None, estimate: Estimate, notes: list[Note]) -> int:
     """An output limit that the window has room for, in tokens, if there is room at all.
 
-    `estimate`: tokens of the input, within 15 %. Clients do not lower the limit themselves when an upstream refuses it.
+    `estimate`: of the input, within 15 %. Clients do not lower the limit themselves when an upstream refuses it.
     """
-    if context is None:
+    if context is None or estimate.size + NAMED + wanted <= context:
         return wanted
-    room = context - estimate * 23 // 20
+    room = context - estimate.tokens() * 23 // 20
     if not ROOM <= room < wanted:
         return wanted
     notes.append(Note("changed", "max_tokens.window", "max_tokens"))

@@ -7,7 +7,7 @@ https://platform.claude.com/docs/en/build-with-claude/streaming
 """
 
 from collections import deque
-from collections.abc import Container, Hashable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -122,7 +122,7 @@ class MessageWriter:
         *,
         message_id: str,
         model: str,
-        input_tokens: int = 0,
+        input_tokens: Callable[[], int] = int,
         stop_sequences: Sequence[str] = (),
         names: Mapping[str, str] = MappingProxyType({}),
         ids: Container[str] = (),
@@ -131,7 +131,9 @@ class MessageWriter:
         asked_thinking: bool = False,
         output_tool: str | None = None,
     ) -> None:
-        """`names`: upstream tool name -> the caller's; `ids`: tool ids that the history already uses."""
+        """`names`: upstream tool name -> the caller's; `ids`: tool ids that the history already uses. `input_tokens` is
+        asked where the upstream has counted none; by itself it is 0.
+        """
         self.notes: list[Note] = []
         self.started = False
         self.committed = False
@@ -528,7 +530,7 @@ class MessageWriter:
 
     def _start(self) -> None:
         self.started = True
-        usage = self.usage_seen or Usage(self._input_tokens)
+        usage = self.usage_seen or Usage(self._input_tokens())
         self._events.append(MessageStart(Message(self._message_id, self._model, [], usage)))
 
     def _end(self) -> None:
@@ -541,7 +543,7 @@ class MessageWriter:
         usage = self.usage_seen
         if usage is None:
             tokens = round(self._characters / _CHARACTERS_PER_TOKEN)
-            usage = Usage(self._input_tokens, max(tokens, 1) if self._characters else 0)
+            usage = Usage(self._input_tokens(), max(tokens, 1) if self._characters else 0)
             self._note("changed", "usage.estimated")
         self._events.append(MessageDelta(outcome, usage))
         self._events.append(MessageStop())

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from answers import AbstractAnswer, Text, Thinking
 from dragoman.dialects.anthropic.quirks import Quirks
-from dragoman.dialects.contract import Call, Facts, Recall, Target
+from dragoman.dialects.contract import Call, Facts, Target
+from reading import recalled
 
 MODEL = "claude-opus-4-8"
 Json = dict[str, Any]
@@ -69,9 +70,9 @@ class AnthropicEncoder:
             key="LAB_KEY",
             auth="x-api-key",
         )
-        recalled = Recall(**{"model": MODEL, **(recall or {})})
+        recalling = recalled(recall, model=MODEL)
         url = f"{target.base_url}/v1/messages"
-        return Call(url=url, body=b"{}", stream=True, target=target, recall=recalled, relays=True)
+        return Call(url=url, body=b"{}", stream=True, target=target, recall=recalling, relays=True)
 
     def options(self) -> st.SearchStrategy[Options]:
         return options()

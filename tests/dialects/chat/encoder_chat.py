@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from answers import AbstractAnswer, Text, Thinking
 from dragoman.dialects.chat.quirks import Quirks
-from dragoman.dialects.contract import Call, Facts, Recall, Target
+from dragoman.dialects.contract import Call, Facts, Target
 from dragoman.messages.events import Usage
+from reading import recalled
 
 FINISH = {"end_turn": "stop", "tool_use": "tool_calls", "max_tokens": "length", "refusal": "content_filter"}
 
@@ -62,8 +63,8 @@ class ChatEncoder:
             key="LAB_KEY",
             state_scope="lab",
         )
-        recalled = Recall(**{"model": "claude-opus-4-8", "scope": "lab", **(recall or {})})
-        return Call(url=target.base_url + "/chat/completions", body=b"{}", stream=True, target=target, recall=recalled)
+        recalling = recalled(recall, model="claude-opus-4-8", scope="lab")
+        return Call(url=target.base_url + "/chat/completions", body=b"{}", stream=True, target=target, recall=recalling)
 
     def options(self) -> st.SearchStrategy[Options]:
         return options()

@@ -59,7 +59,7 @@ def test_a_minimal_request() -> None:
     )
     assert made.recall.model == "claude-sonnet-4-5"
     assert made.recall.scope == "lab"
-    assert 0 < made.recall.input_tokens < 30
+    assert 0 < made.recall.estimate.tokens() < 30
 
 
 def test_where_it_goes_is_the_targets_business() -> None:

@@ -9,9 +9,10 @@ from msgspec import structs
 
 from answers import AbstractAnswer, Text, Thinking
 from answers import Call as AbstractCall
-from dragoman.dialects.contract import Call, Facts, Recall, Target
+from dragoman.dialects.contract import Call, Facts, Target
 from dragoman.dialects.gemini.quirks import Quirks
 from dragoman.messages.events import Usage
+from reading import recalled
 
 Json = dict[str, Any]
 
@@ -79,9 +80,9 @@ class GeminiEncoder:
             key="LAB_KEY",
             state_scope="lab",
         )
-        recalled = Recall(**{"model": "claude-opus-4-8", "scope": "lab", **(recall or {})})
+        recalling = recalled(recall, model="claude-opus-4-8", scope="lab")
         url = f"{target.base_url}/models/some-model:streamGenerateContent?alt=sse"
-        return Call(url=url, body=b'{"contents":[]}', stream=True, target=target, recall=recalled)
+        return Call(url=url, body=b'{"contents":[]}', stream=True, target=target, recall=recalling)
 
     def options(self) -> st.SearchStrategy[Options]:
         return options()

@@ -2,10 +2,11 @@
 
 from typing import Any, cast
 
-from dragoman.dialects.contract import Call, Dialect, Facts, Recall, Target
+from dragoman.dialects.contract import Call, Dialect, Facts, Target
 from dragoman.dialects.gemini import errors
 from dragoman.dialects.gemini.quirks import Quirks
 from golden_answers import CASES, GoldenAnswers
+from reading import recalled
 
 
 class Caller:
@@ -23,9 +24,9 @@ class Caller:
             auth="x-goog-api-key",
             state_scope="lab",
         )
-        recalled = Recall(**{"model": "claude-opus-4-8", "scope": "lab", **(recall or {})})
+        recalling = recalled(recall, model="claude-opus-4-8", scope="lab")
         url = f"{target.base_url}/models/some-model:streamGenerateContent?alt=sse"
-        return Call(url=url, body=b"{}", stream=True, target=target, recall=recalled)
+        return Call(url=url, body=b"{}", stream=True, target=target, recall=recalling)
 
 
 class Refusals(GoldenAnswers):

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from answers import AbstractAnswer, Text, Thinking
 from answers import Call as AbstractCall
-from dragoman.dialects.contract import Call, Facts, Recall, Target
+from dragoman.dialects.contract import Call, Facts, Target
 from dragoman.dialects.responses.quirks import Quirks
 from dragoman.messages.events import Usage
+from reading import recalled
 
 Json = dict[str, Any]
 
@@ -105,8 +106,8 @@ class ResponsesEncoder:
             key="LAB_KEY",
             state_scope="lab",
         )
-        recalled = Recall(**{"model": "claude-opus-4-8", "scope": "lab", **(recall or {})})
-        return Call(url=target.base_url + "/responses", body=b"{}", stream=True, target=target, recall=recalled)
+        recalling = recalled(recall, model="claude-opus-4-8", scope="lab")
+        return Call(url=target.base_url + "/responses", body=b"{}", stream=True, target=target, recall=recalling)
 
     def options(self) -> st.SearchStrategy[Options]:
         return options()

@@ -103,7 +103,7 @@ def test_a_minimal_request() -> None:
     )
     assert made.recall.model == "claude-sonnet-4-5"
     assert made.recall.scope == "lab"
-    assert 0 < made.recall.input_tokens < 30
+    assert 0 < made.recall.estimate.tokens() < 30
 
 
 @pytest.mark.failure(173)

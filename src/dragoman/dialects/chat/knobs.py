@@ -14,6 +14,7 @@ from dragoman.dialects.contract import Target
 from dragoman.messages import schema
 from dragoman.messages.body import Body, Format
 from dragoman.messages.errors import ApiError
+from dragoman.messages.estimate import Estimate
 from dragoman.messages.fields import SERVICE_TIER, fitting, given, left_out, person_hash, session_hash, stop_sequences
 from dragoman.messages.form import is_known, written
 from dragoman.messages.notes import Note
@@ -80,10 +81,10 @@ def _schema(wanted: Format, quirks: Quirks, notes: list[Note], place: str) -> Ra
     return schema.output(wanted.schema, inline=quirks.schema == "inline", notes=notes, place=f"{place}.schema")
 
 
-def limit(chat: ChatBody, body: Body, target: Target, estimate: int, notes: list[Note]) -> None:
+def limit(chat: ChatBody, body: Body, target: Target, estimate: Estimate, notes: list[Note]) -> None:
     """The output limit under the name that the server knows, no larger than the model and its window allow.
 
-    `estimate`: tokens of the input, within 15 %. Clients do not lower it themselves when an upstream refuses it.
+    `estimate`: of the input, within 15 %. Clients do not lower it themselves when an upstream refuses it.
     """
     wanted = body.max_tokens
     if wanted is None:

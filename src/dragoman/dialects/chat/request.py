@@ -33,7 +33,7 @@ from dragoman.dialects.contract import Call, Recall, Target, streams
 from dragoman.messages import fields
 from dragoman.messages.body import Body
 from dragoman.messages.effort import Wish, wish
-from dragoman.messages.estimate import tokens
+from dragoman.messages.estimate import Estimate
 from dragoman.messages.notes import Note
 from dragoman.messages.offer import offer
 from dragoman.messages.request import Request
@@ -69,7 +69,7 @@ def call(request: Request, target: Target) -> Call:
         tools.force_call(chat, only, quirks, notes, thinks=thinks)
     if offered.search is not None:
         tools.search(chat, offered.search, quirks, notes)
-    estimate = tokens(body)
+    estimate = Estimate(body, len(request.raw))
     knobs.limit(chat, body, target, estimate, notes)
     knobs.sample(chat, body, target, notes, thinks=thinks)
     stop_sequences = knobs.stop(chat, body, quirks, notes)
@@ -97,7 +97,7 @@ def call(request: Request, target: Target) -> Call:
             stop_sequences=stop_sequences,
             names=names,
             ids=written.ids,
-            input_tokens=estimate,
+            estimate=estimate,
             output_tool=names.out(output.tool.name) if output.tool else None,
         ),
         headers=_headers(quirks, target, session),

@@ -18,7 +18,7 @@ def counted(tokens: Tokens, tier: str | None, call: Call) -> Usage:
         write = details.cache_write_tokens or details.cache_creation_tokens or 0
     if more is not None and more.reasoning_tokens:
         reasoning = max(more.reasoning_tokens, 0)
-    prompt = tokens.prompt_tokens or call.recall.input_tokens
+    prompt = tokens.prompt_tokens or call.recall.estimate.tokens()
     read = read or tokens.prompt_cache_hit_tokens or tokens.cached_tokens or tokens.cache_read_input_tokens or 0
     write = write or tokens.cache_creation_input_tokens or 0
     output = tokens.completion_tokens or 0

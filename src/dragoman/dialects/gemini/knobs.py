@@ -13,6 +13,7 @@ from dragoman.dialects.gemini.body import GeminiBody, GenerationConfig, SafetySe
 from dragoman.dialects.gemini.quirks import Quirks
 from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
+from dragoman.messages.estimate import Estimate
 from dragoman.messages.fields import fitting, given, left_out, person_hash
 from dragoman.messages.form import is_known, written
 from dragoman.messages.notes import Note
@@ -59,11 +60,11 @@ def output(config: GenerationConfig, request: Body, target: Target, notes: list[
 
 
 def limit(
-    config: GenerationConfig, request: Body, target: Target, estimate: int, notes: list[Note], *, unwanted: int
+    config: GenerationConfig, request: Body, target: Target, estimate: Estimate, notes: list[Note], *, unwanted: int
 ) -> None:
     """The output limit, no larger than the model and its window allow. Thinking counts in it here as it does at Claude.
 
-    `estimate`: tokens of the input, within 15 %. Clients do not lower it themselves when an upstream refuses it.
+    `estimate`: of the input, within 15 %. Clients do not lower it themselves when an upstream refuses it.
     `unwanted`: tokens of thinking that the caller forbade and the model needs all the same; they come on top.
     """
     asked = request.max_tokens

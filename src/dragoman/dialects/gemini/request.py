@@ -49,7 +49,7 @@ from dragoman.dialects.gemini.quirks import Quirks
 from dragoman.messages import fields
 from dragoman.messages.effort import wish
 from dragoman.messages.errors import ApiError
-from dragoman.messages.estimate import tokens
+from dragoman.messages.estimate import Estimate
 from dragoman.messages.lenient import count as number
 from dragoman.messages.lenient import parse
 from dragoman.messages.names import Names
@@ -69,7 +69,7 @@ def call(request: Request, target: Target) -> Call:
     notes = list(request.notes)
     said = _said(request, target, notes)
     body, config = said.body, said.config
-    estimate = tokens(asked)
+    estimate = Estimate(asked, len(request.raw))
     shown = asked.thinking is not None and asked.thinking.display != "omitted"
     thought = thinking.write(wish(asked, notes), target, notes, shown=shown)
     config.thinking_config = thought.config
@@ -94,7 +94,7 @@ def call(request: Request, target: Target) -> Call:
             stop_sequences=stop_sequences,
             names=said.names,
             ids=said.ids,
-            input_tokens=estimate,
+            estimate=estimate,
         ),
         headers=_headers(target),
         notes=unique,

@@ -18,7 +18,7 @@ def counted(tokens: Tokens, call: Call, before: Usage | None, *, searches: int, 
     """
     thoughts = max(tokens.thoughts_token_count or 0, 0)
     output = _output(tokens, thoughts)
-    prompt = max(tokens.prompt_token_count or call.recall.input_tokens, 0)
+    prompt = max(tokens.prompt_token_count or call.recall.estimate.tokens(), 0)
     read = min(max(tokens.cached_content_token_count or 0, 0), prompt)
     fresh = prompt - read + max(tokens.tool_use_prompt_token_count or 0, 0)
     if before is not None:

@@ -10,6 +10,7 @@ from dragoman.dialects.responses.quirks import Quirks
 from dragoman.messages import schema
 from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
+from dragoman.messages.estimate import Estimate
 from dragoman.messages.fields import SERVICE_TIER, fitting, given, left_out, person_hash, session_hash
 from dragoman.messages.form import is_known, written
 from dragoman.messages.names import LEGAL_ID
@@ -38,10 +39,10 @@ def output(request: Body, quirks: Quirks, notes: list[Note]) -> Text | None:
     return Text(SchemaFormat(name, raw, schema.strict_ready(raw) or None))
 
 
-def limit(body: ResponsesBody, request: Body, target: Target, estimate: int, notes: list[Note]) -> None:
+def limit(body: ResponsesBody, request: Body, target: Target, estimate: Estimate, notes: list[Note]) -> None:
     """The output limit, no larger than the model and its window allow, no smaller than the server takes.
 
-    `estimate`: tokens of the input, within 15 %. Clients do not lower it themselves when an upstream refuses it.
+    `estimate`: of the input, within 15 %. Clients do not lower it themselves when an upstream refuses it.
     """
     wanted = request.max_tokens
     if wanted is None:

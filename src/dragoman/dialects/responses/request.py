@@ -39,7 +39,7 @@ from dragoman.dialects.responses.quirks import Quirks
 from dragoman.messages import fields
 from dragoman.messages.effort import wish
 from dragoman.messages.errors import ApiError
-from dragoman.messages.estimate import tokens
+from dragoman.messages.estimate import Estimate
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
 from dragoman.messages.offer import offer
@@ -57,7 +57,7 @@ def call(request: Request, target: Target) -> Call:
     notes = list(request.notes)
     said = _said(request, target, notes)
     body = said.body
-    estimate = tokens(asked)
+    estimate = Estimate(asked, len(request.raw))
     knobs.limit(body, asked, target, estimate, notes)
     knobs.sample(body, asked, target, notes, thinks=said.thinks)
     stop_sequences = fields.stop_sequences(asked, notes)
@@ -84,7 +84,7 @@ def call(request: Request, target: Target) -> Call:
             stop_sequences=stop_sequences,
             names=said.names,
             ids=said.ids,
-            input_tokens=estimate,
+            estimate=estimate,
         ),
         headers=_headers(quirks, target, session),
         notes=unique,

@@ -16,7 +16,7 @@ def counted(response: Response, tokens: Tokens, searches: int, call: Call) -> Us
     reasoning = (more.reasoning_tokens if more is not None else None) or 0
     told = response.tool_usage.web_search if response.tool_usage is not None else None
     searches = (told.num_requests if told is not None else None) or searches
-    prompt = max(tokens.input_tokens or call.recall.input_tokens, 0)
+    prompt = max(tokens.input_tokens or call.recall.estimate.tokens(), 0)
     # Some servers report more cached tokens than the prompt has.
     read = min(max(details.cached_tokens or 0, 0), prompt)
     write = min(max(details.cache_write_tokens or 0, 0), prompt - read)
