@@ -36,7 +36,7 @@ _BLOCK_SIGNS = [b'"\x7fblock %d"' % number for number in range(8)]  # so many bl
 _MESSAGES = b'"messages"'
 _FIRST_TURN = re.compile(rb"\s*:\s*\[\s*")
 _BREAKPOINT = b'"cache_control"'
-_BETWEEN = (b",", b" ", b"\n", b"\t", b"\r")
+_BETWEEN = b", \n\t\r"
 _ANSWER, _QUESTION = b'{"role":"assistant"', b'{"role":"user"'
 
 _FIELDS = {field.name: field for field in msgspec.structs.fields(Body)}
@@ -264,15 +264,14 @@ class Known:
         """The beginning, longer by those of the `new` turns that will come again; they are taken out of there."""
         beginning = None if met is None else met.beginning
         start = _first_turn(raw) if met is None else met.start
-        if not start or not new or (beginning is not None and _is_answer(new[0])):
-            return beginning
-        count = _lasting(new)
         known = 0 if beginning is None else beginning.size
-        if not count or not self._least <= known + sum(map(len, new[:count])) <= self._limit // 8:
+        spans = _spans(new, raw, start + known) if start and new else None
+        if not spans or (beginning is not None and _is_answer(raw, *spans[0])):
             return beginning
-        text = _text_of(new[:count], raw, start + known)
-        if text is None:
+        count = _lasting(raw, spans)
+        if not count or not self._least <= spans[count - 1][1] - start <= self._limit // 8:
             return beginning
+        text = memoryview(raw)[start + known : spans[count - 1][1]]
         longer = Beginning(text, count, beginning)
         self._keep(_Met(longer, start, prompt or _prompt(head.system, raw)), met)
         del new[:count]
@@ -328,43 +327,44 @@ def _first_turn(raw: bytes) -> int:
     return 0
 
 
-def _is_answer(turn: Raw) -> bool:
-    start = bytes(memoryview(turn)[: len(_ANSWER)])
-    if start == _ANSWER:
+def _spans(turns: list[Raw], raw: bytes, begin: int) -> list[tuple[int, int]] | None:
+    """Where in `raw` each of the turns begins and ends, if they are at `begin`."""
+    spans: list[tuple[int, int]] = []
+    at = begin
+    for turn in turns:
+        while raw[at] in _BETWEEN:
+            at += 1
+        if not raw.startswith(turn, at):
+            return None
+        spans.append((at, at + len(turn)))
+        at += len(turn)
+    return spans
+
+
+def _is_answer(raw: bytes, start: int, end: int) -> bool:
+    if raw.startswith(_ANSWER, start):
         return True
-    return not start.startswith(_QUESTION) and _ROLE.decode(turn).role == "assistant"
+    return not raw.startswith(_QUESTION, start) and _ROLE.decode(memoryview(raw)[start:end]).role == "assistant"
 
 
-def _lasting(turns: list[Raw]) -> int:
+def _lasting(raw: bytes, spans: list[tuple[int, int]]) -> int:
     """How many of the turns will come again as they are: all up to an answer that the user replied to.
 
     Cache breakpoints move on with the conversation, so the turns in which they stand now will look otherwise.
     """
-    count = len(turns) - 1
-    for index in range(max(0, len(turns) - MOVING), count):
-        if _BREAKPOINT in bytes(turns[index]):
+    count = len(spans) - 1
+    for index in range(max(0, len(spans) - MOVING), count):
+        if raw.find(_BREAKPOINT, *spans[index]) >= 0:
             count = index
             break
-    follows = _is_answer(turns[count])
+    follows = _is_answer(raw, *spans[count])
     while count > 0:
-        is_answer = _is_answer(turns[count - 1])
+        is_answer = _is_answer(raw, *spans[count - 1])
         if is_answer and not follows:
             break
         follows = is_answer
         count -= 1
     return count
-
-
-def _text_of(turns: list[Raw], raw: bytes, begin: int) -> memoryview | None:
-    """The JSON of these turns, with what stands between and before them, if it is at `begin`."""
-    end = begin
-    for turn in turns:
-        while raw[end : end + 1] in _BETWEEN:
-            end += 1
-        if not raw.startswith(turn, end):
-            return None
-        end += len(turn)
-    return memoryview(raw)[begin:end]
 
 
 def _prompt(system: list[Raw] | str | None, raw: bytes) -> _Places:
