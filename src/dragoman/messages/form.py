@@ -1,6 +1,7 @@
 """What the turns that a conversation began with are in an upstream's language: JSON that is sent again as it is."""
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any, TypeVar
 
 from msgspec import Raw, Struct, json
@@ -101,16 +102,11 @@ def written(first: dict[str, Any], rest: Struct) -> bytes:
 
 def _list(items: list[Any]) -> list[bytes | Raw]:
     pieces: list[bytes | Raw] = [b"["]
-    others: list[Any] = []
-    for item in items:
-        if isinstance(item, Raw):
-            if others:
-                pieces += json.encode(others)[1:-1], b","
-                others = []
-            pieces += item, b","
+    for kind, run in groupby(items, type):
+        if kind is Raw:
+            for item in run:
+                pieces += item, b","
         else:
-            others.append(item)
-    if others:
-        pieces += json.encode(others)[1:-1], b","
+            pieces += json.encode(list(run))[1:-1], b","
     pieces[-1] = b"]"
     return pieces
