@@ -83,12 +83,13 @@ _KNOWN_FIELDS = ("messages", "system", "tools")
 class _Met:
     """A conversation that was met, and where its parts stood."""
 
-    __slots__ = ("beginning", "cost", "end_at", "prompt", "start")
+    __slots__ = ("beginning", "cost", "end", "end_at", "prompt", "start")
 
     def __init__(self, beginning: Beginning, start: int, prompt: _Places | None = None) -> None:
         """`prompt`: None where nobody looked at it yet."""
         self.beginning = beginning
         self.start = start
+        self.end = beginning.end
         self.end_at = start + beginning.end_at
         self.prompt = prompt
         self.cost: int = beginning.cost + 2 * sum([len(block.text) for _, block in prompt or ()])  # bytes, about
@@ -239,7 +240,7 @@ class Known:
         There the longest beginning of any conversation will do, too: a caller may go back, and on in another way.
         """
         for met in reversed(self._conversations):
-            if raw.startswith(met.beginning.end, met.end_at) and met.beginning.begins(raw, met.start):
+            if raw.startswith(met.end, met.end_at) and met.beginning.begins(raw, met.start):
                 self._conversations[met] = self._conversations.pop(met)
                 return met
         start = _first_turn(raw)

@@ -20,7 +20,7 @@ class Memory(Generic[Value]):
     def find(self, raw: bytes) -> tuple[int, int, Value] | None:
         """Where in `raw` a known text begins and ends, and its value; the one that was met last is tried first."""
         size = len(raw)
-        for text, (value, before, behind) in reversed(list(self._places.items())):
+        for text, (value, before, behind) in reversed(self._places.items()):
             for start in (before, size - behind):
                 if start >= 0 and raw.startswith(text, start):
                     return start, start + len(text), value

@@ -55,15 +55,23 @@ class Knobs:
         self._facts = target.facts
         self._notes = notes
         self._limit = outline.max_tokens
-        self._most = None if any(beta.startswith(LONGER) for beta in betas) else target.facts.max_output
+        self._most = target.facts.max_output
+        if betas and any(beta.startswith(LONGER) for beta in betas):
+            self._most = None
 
     def fit(self) -> None:
         """All of them, but what depends on the history."""
-        self._sampling()
-        self._max_tokens()
-        self._thinking()
-        self._efforts()
-        self._tool_choice()
+        outline = self._outline
+        if self._facts.sampling == "never":
+            self._sampling()
+        if self._limit is not None and self._most is not None and self._limit > self._most:
+            self._limit_output(self._most)
+        if outline.thinking is not ABSENT:
+            self._thinking()
+        if outline.output_config is not ABSENT:
+            self._efforts()
+        if outline.tool_choice is not ABSENT:
+            self._tool_choice()
 
     @property
     def thinks_manually(self) -> bool:
@@ -105,8 +113,6 @@ class Knobs:
             self.changes["context_management"] = {"edits": None} if len(management) > 1 else None
 
     def _sampling(self) -> None:
-        if self._facts.sampling != "never":
-            return
         for name in ("temperature", "top_p", "top_k"):
             value = bytes(getattr(self._outline, name))
             if value:
@@ -114,11 +120,10 @@ class Knobs:
                 grade: Grade = "ignored" if value in _USUAL.get(name, (b"null",)) else "changed"
                 self._notes.append(Note(grade, f"{name}.unsupported", name))
 
-    def _max_tokens(self) -> None:
-        if self._limit is not None and self._most is not None and self._limit > self._most:
-            self._limit = self._most
-            self.changes["max_tokens"] = b"%d" % self._most
-            self._notes.append(Note("changed", "max_tokens.clamped", "max_tokens"))
+    def _limit_output(self, most: int) -> None:
+        self._limit = most
+        self.changes["max_tokens"] = b"%d" % most
+        self._notes.append(Note("changed", "max_tokens.clamped", "max_tokens"))
 
     def _takes(self, form: str) -> bool:
         if self._quirks.thinking != "both" and form in ("adaptive", "enabled") and form != self._quirks.thinking:
@@ -222,8 +227,8 @@ def ending(outline: Outline, target: Target, changes: Changes, notes: list[Note]
             return {len(turns) - 1: None}
         notes.append(Note("changed", "prefill.instructed", f"messages.{len(turns) - 1}"))
         said.append(CONTINUE)
-    choice = _object(outline.tool_choice)
-    if not facts.forced_tool_choice and choice.get("type") in _FORCED:
+    choice = {} if facts.forced_tool_choice else _object(outline.tool_choice)
+    if choice.get("type") in _FORCED:
         name = choice.get("name")
         which = f"a call of the tool {name}" if choice["type"] == "tool" and name else "a call of one of the tools"
         said.append(f"Answer with {which}.")

@@ -37,11 +37,14 @@ def clean(turns: list[TurnOutline], quirks: Quirks, notes: list[Note]) -> Cleane
     A turn that holds nothing else goes as a whole: Anthropic refuses turns without content, and takes two turns of the
     caller in a row as one.
     """
+    odd = odd_turns(turns)
+    if not odd:
+        return Cleaned({}, {})
     foreign = _foreign(quirks)
     seals = quirks.signatures == "anthropic"
     changes: Changes = {}
     gone: dict[int, set[int]] = {}
-    for index in odd_turns(turns):
+    for index in odd:
         if turns[index].role != "assistant":
             continue
         blocks = turns[index].blocks

@@ -8,7 +8,7 @@ What may be changed, each with a note:
 https://platform.claude.com/docs/en/api/messages
 """
 
-from collections.abc import Iterator
+from functools import lru_cache
 from urllib.parse import quote
 
 import msgspec
@@ -74,8 +74,11 @@ def count(request: Request, target: Target) -> Call:
 
 
 def _call(request: Request, target: Target, path: str, body: bytes, notes: list[Note], *, stream: bool) -> Call:
-    query = "&".join(each for each in (request.query, target.query) if each)
-    headers = tuple(_headers(request, target, notes))
+    query = "&".join(each for each in (request.query, target.query) if each) if target.query else request.query
+    quirks: Quirks = target.quirks
+    headers = _headers(request.headers, target.headers, request.version, betas=quirks.betas == "all")
+    if quirks.betas != "all" and request.betas:
+        headers += _betas(request.betas, target, notes)
     if target.strict:
         fields.refuse_losses(tuple(notes))
     return Call(
@@ -90,26 +93,32 @@ def _call(request: Request, target: Target, path: str, body: bytes, notes: list[
     )
 
 
-def _headers(request: Request, target: Target, notes: list[Note]) -> Iterator[tuple[str, str]]:
-    """The caller's, but for those of the target's own."""
-    quirks: Quirks = target.quirks
-    fixed = {name.lower() for name, _ in target.headers} | {"content-type"}
-    yield "content-type", "application/json"
+@lru_cache(maxsize=64)  # the same callers come again and again
+def _headers(
+    rows: tuple[tuple[bytes, bytes], ...], own: tuple[tuple[str, str], ...], version: str, *, betas: bool
+) -> tuple[tuple[str, str], ...]:
+    """The caller's, but for those of the target's `own`. `betas`: with the caller's."""
+    fixed = {name.lower() for name, _ in own} | {"content-type"}
+    headers = [("content-type", "application/json")]
     versioned = False
-    for name, value in request.headers:
+    for name, value in rows:
         header, text = name.decode("latin-1"), value.decode("latin-1")
         versioned = versioned or header == "anthropic-version"
-        if header not in fixed and (header != "anthropic-beta" or quirks.betas == "all"):
-            yield header, text
+        if header not in fixed and (betas or header != "anthropic-beta"):
+            headers.append((header, text))
     if not versioned and "anthropic-version" not in fixed:
-        yield "anthropic-version", request.version or VERSION
-    yield from target.headers
-    if quirks.betas != "all" and request.betas:
-        taken = [beta for beta in request.betas if beta in quirks.betas]
-        if len(taken) < len(request.betas):
-            notes.append(Note("changed", "betas.left_out"))
-        if taken and "anthropic-beta" not in fixed:
-            yield "anthropic-beta", ",".join(taken)
+        headers.append(("anthropic-version", version or VERSION))
+    return (*headers, *own)
+
+
+def _betas(asked: tuple[str, ...], target: Target, notes: list[Note]) -> tuple[tuple[str, str], ...]:
+    """What of `anthropic-beta` a server takes that knows few of them."""
+    quirks: Quirks = target.quirks
+    taken = [] if quirks.betas == "none" else [beta for beta in asked if beta in quirks.betas]
+    if len(taken) < len(asked):
+        notes.append(Note("changed", "betas.left_out"))
+    fixed = any(name.lower() == "anthropic-beta" for name, _ in target.headers)
+    return (("anthropic-beta", ",".join(taken)),) if taken and not fixed else ()
 
 
 def _body(request: Request, target: Target, changes: Changes, notes: list[Note]) -> bytes:
@@ -125,7 +134,7 @@ def _body(request: Request, target: Target, changes: Changes, notes: list[Note])
             raw = request.edited(changes)
         if quirks.strip:
             raw = _without(raw, quirks.strip, "field.left_out", notes)
-        if not quirks.cache_ttl and b'"ttl"' in raw:
+        if not quirks.cache_ttl and raw.find(b'"ttl"') >= 0:
             raw = _without(raw, CACHE_TTL, "cache_control.ttl", notes)
     except msgspec.DecodeError as error:
         raise ApiError("invalid_request", f"The request body is not valid JSON: {error}") from None
