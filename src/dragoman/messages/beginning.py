@@ -72,7 +72,7 @@ class Beginning:
         self.before: Beginning | None = before
         self.pieces: tuple[memoryview, ...] = pieces
         self.count: int = count  # turns
-        self.size: int = sum(map(len, pieces))  # bytes of JSON
+        self.size: int = len(piece) + (0 if before is None else before.size)  # bytes of JSON
         self.end = bytes(piece[-_END:])  # of its text
         self.end_at: int = self.size - len(self.end)
         self.cost: int = self.size * _COPIES + count * (_TURN + _STEP * len(pieces))  # bytes of memory, about
@@ -141,8 +141,11 @@ class Beginning:
             self.is_text = True
         new = _TURNS.decode(text)[before is not None :]
         check_turns(new, len(known.turns))
+        names, system = called(new), [turn for turn in new if turn.role == "system"]
         return Decoded(
-            known.turns + new, known.names | called(new), known.system + [turn for turn in new if turn.role == "system"]
+            known.turns + new,
+            known.names if names <= known.names else known.names | names,
+            known.system + system if system else known.system,
         )
 
     def _outlined(self, before: "Outlined | None") -> "Outlined":

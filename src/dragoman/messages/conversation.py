@@ -164,7 +164,7 @@ def settle_on(turns: list[Turn], before: Open, notes: list[Note], *, fold_system
     `before`: what `settle_on` returned for the turns that were settled.
     """
     settled: list[Settled] = []
-    taken = set(before.taken)
+    taken: set[str] | None = None  # ids of all calls, when there are new ones
     calls = list(before.calls)
     end = before.end
     # Assistant turns, and what lies between them, each as one stretch. Two stretches never merge, even when the one
@@ -177,13 +177,15 @@ def settle_on(turns: list[Turn], before: Open, notes: list[Note], *, fold_system
         content = turns[start].content if end == start + 1 else None
         stretch = range(start, end)
         if is_answer:
+            if taken is None:
+                taken = set(before.taken)
             turn, calls = _usual_answer(start, content, taken) or _answer(turns, stretch, taken, notes)
             settled += turn
         else:
             usual = _usual_question(start, content, calls) if turns[start].role == "user" else None
             settled += usual or _between(turns, stretch, calls, notes, fold_system=fold_system)
             calls = []
-    return settled, Open(end, frozenset(taken), tuple(calls))
+    return settled, Open(end, before.taken if taken is None else frozenset(taken), tuple(calls))
 
 
 def _usual_answer(
