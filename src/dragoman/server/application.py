@@ -158,7 +158,7 @@ class Application:
         line.model = exchange.model
         line.stream = exchange.stream
         line.status = exchange.status
-        line.ms = _tenths(seconds * 1000)
+        line.ms = round(seconds * 1000, 1)
         line.error = error_text(exchange.error) if exchange.error else None
         if isinstance(line, Forwarded):
             line.provider = exchange.provider
@@ -345,29 +345,32 @@ def _asks_with_callers_keys(config: Config) -> bool:
 
 def line(record: Record) -> Line:
     """The log's line of a journey."""
-    error = error_text(record.error) if record.error else None
+    first = record.first_token_ms
+    error = None
+    if record.error is not None:
+        error = error_text(record.error)
+    elif record.caller_left:
+        error = "caller_left: the caller left before the end"
     return Line(
-        request_id=record.request_id,
-        path=MESSAGES,
-        model=record.model,
-        provider=record.provider,
-        upstream_model=record.upstream_model,
-        endpoint=record.endpoint,
-        stream=record.stream,
-        status=record.status,
-        ms=_tenths(record.ms),
-        first_token_ms=None if record.first_token_ms is None else _tenths(record.first_token_ms),
-        usage=usage_counts(record.usage),
-        notes=note_codes(record.notes),
-        attempts=len(record.attempts),
-        repairs=record.repairs,
-        error=error or ("caller_left: the caller left before the end" if record.caller_left else None),
+        "",  # the log's own clock
+        "request",
+        record.request_id,
+        MESSAGES,
+        record.model,
+        record.provider,
+        record.upstream_model,
+        record.endpoint,
+        record.stream,
+        record.status,
+        # One digit behind the point. `round` would write it as text and read that.
+        int(record.ms * 10 + 0.5) / 10,
+        None if first is None else int(first * 10 + 0.5) / 10,
+        usage_counts(record.usage),
+        note_codes(record.notes) if record.notes else [],
+        len(record.attempts),
+        record.repairs,
+        error,
     )
-
-
-def _tenths(ms: float) -> float:
-    """`ms` with one digit behind the point. `round` would write it as text and read that."""
-    return int(ms * 10 + 0.5) / 10
 
 
 def detail_lines(record: Record) -> list[str]:
