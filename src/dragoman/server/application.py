@@ -91,10 +91,9 @@ class Application:
         self._over: asyncio.Event | None = None  # somebody waits for the last request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await live(self, receive, send)
-            return
-        if scope["type"] != "http":  # the server is told to speak no websockets
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":  # the server is told to speak no websockets
+                await live(self, receive, send)
             return
         exchange = Exchange(scope, receive, send, next(self._ids), self._redact)
         path = scope["path"]
@@ -105,7 +104,9 @@ class Application:
         started = self._clock()
         self._running += 1
         try:
-            self._let_in(exchange, path)
+            # The very same head needs no second look at the same door.
+            if exchange.facts is None or exchange.facts.passed is not self._door:
+                self._let_in(exchange, path)
             if endpoint is None:
                 await self._serve(exchange, path)
             elif scope["method"] == "POST":
@@ -134,15 +135,12 @@ class Application:
                 self._account(exchange, path, self._clock() - started)
 
     def _let_in(self, exchange: Exchange, path: str) -> None:
-        """Raises ApiError. The very same head needs no second look at the same door."""
-        facts = exchange.facts
-        if facts is not None and facts.get("passed") is self._door:
-            return
+        """Raises ApiError."""
         self._door.check_host(exchange.headers)
         if path not in OPEN:
             self._door.check_token(exchange.headers)
-        if facts is not None:
-            facts["passed"] = self._door
+        if exchange.facts is not None:
+            exchange.facts.passed = self._door
 
     async def _serve(self, exchange: Exchange, path: str) -> None:
         if self._forward is not None and covers(path):
@@ -194,8 +192,7 @@ def _request_ids() -> Iterator[str]:
     """Random ids, for each request one. The system is asked for many at once."""
     while True:
         many = os.urandom(12 * 100).hex()
-        for at in range(0, len(many), 24):
-            yield "req_" + many[at : at + 24]
+        yield from ["req_" + many[at : at + 24] for at in range(0, len(many), 24)]
 
 
 def build(

@@ -11,7 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from starlette.types import Message, Scope
 
@@ -21,6 +21,7 @@ _IN_NO_NAME = re.compile(rb"[\x00-\x20\x7f()<>@,;:\\\[\]={}\"]")
 _IN_NO_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _BARE = (204, 304)  # statuses of answers without a body
 _CLOSE = b"connection: close\r\n"
+_WHOLE = b"%b%bcontent-length: %d\r\n\r\n%b"  # first lines, others, length, body
 
 _logger = logging.getLogger("uvicorn.error")
 
@@ -48,6 +49,19 @@ class Connection(Protocol):
 
     def ended(self, task: asyncio.Task[None]) -> None:
         """`task` answers nobody any more."""
+
+
+class Facts:
+    """What follows from a head that comes again, whatever its length: each is worked out once, by who needs it first.
+    No struct: it holds a token, and must not show it.
+    """
+
+    __slots__ = ("beside", "headers", "passed")
+
+    def __init__(self, headers: dict[bytes, bytes]) -> None:
+        self.headers = headers  # by name, of the newest request with this head: its length is in there
+        self.passed: object = None  # the door that let it in
+        self.beside: tuple[Any, ...] | None = None  # what a request for a message has besides its body
 
 
 class Cycle:
@@ -80,16 +94,15 @@ class Cycle:
         self,
         connection: Connection,
         scope: Scope,
-        *,
-        keep_alive: bool,
-        expects: bool = False,
         body: bytes | None = None,
-        facts: dict[str, Any] | None = None,
+        facts: Facts | None = None,
+        *,
+        keep_alive: bool = True,
+        expects: bool = False,
     ) -> None:
-        """`expects`: the caller waits for a word before it sends the body. `body`: all of it, if it is there.
+        """`body`: all of it, if it is there. `facts`: of a head that is known to come again, to be added to.
 
-        `facts`: what follows from the head alone and was worked out before, to be added to; None for a head that is not
-        known to come again.
+        `expects`: the caller waits for a word before it sends the body.
         """
         self._connection = connection
         self._transport = connection.transport
@@ -131,11 +144,12 @@ class Cycle:
         if self._watched and self.task is not None:
             self.task.cancel()
 
-    def watch(self) -> None:
-        """From now on the task is cancelled when the caller leaves, until `stop`."""
+    def watch(self) -> Self:
+        """From now on the task is cancelled when the caller leaves, until `stop`. Returns itself."""
         self._watched = True
         if self.gone and self.task is not None:
             self.task.cancel()
+        return self
 
     def stop(self) -> None:
         """Who leaves now has got everything."""
@@ -146,7 +160,8 @@ class Cycle:
         if self.more or self._expects or self.gone or not self._heard:
             return None
         self._heard = False
-        self._connection.resume_reading()
+        if len(self._pieces) > 1:  # it came in more than one read, and there may have been too much of it
+            self._connection.resume_reading()
         return self._taken()
 
     async def receive(self) -> Message:
@@ -240,13 +255,15 @@ class Cycle:
         self.begun = True
         if not self.keep_alive:
             fields += _CLOSE
-        head = b"%b%bcontent-length: %d\r\n\r\n" % (self._connection.first(status), fields, len(body))
-        if self.scope["method"] == "HEAD":
-            self._put(head)
-        elif len(body) <= JOINED:
-            self._put(head + body)
-        elif not self._transport.is_closing():
-            self._transport.writelines((head, body))
+        transport = self._transport
+        if not transport.is_closing():  # as in `_put`
+            size = len(body)
+            if self.scope["method"] == "HEAD":
+                body = b""
+            if len(body) <= JOINED:
+                transport.write(_WHOLE % (self._connection.first(status), fields, size, body))
+            else:
+                transport.writelines((_WHOLE % (self._connection.first(status), fields, size, b""), body))
         self._end()
 
     def open(self, fields: bytes) -> None:

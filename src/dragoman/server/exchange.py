@@ -4,14 +4,13 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import lru_cache
 from math import ceil
-from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
 from dragoman.messages import sse
 from dragoman.messages.errors import ApiError, ErrorBody
 from dragoman.messages.events import ErrorEvent
-from dragoman.server.cycle import Cycle, lines
+from dragoman.server.cycle import Cycle, Facts, lines
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -67,12 +66,12 @@ class Exchange:
         self.receive = receive
         self.send = send
         self.request_id = request_id
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.cycle: Cycle | None = None  # what `send` is, when nobody stands between
-        self.facts: dict[str, Any] | None = None  # the cycle's
+        self.facts: Facts | None = None  # the cycle's
         if type(send) is Cycle:
             self.cycle = send
             self.facts = send.facts
+        self.headers = dict(scope["headers"]) if self.facts is None else self.facts.headers
         self.status = 0
         self.error: ApiError | None = None
         self.streaming = False
@@ -87,19 +86,21 @@ class Exchange:
 
     async def reply(self, status: int, body: bytes, more: Headers = ()) -> None:
         """A whole JSON reply."""
-        if not self.answer(status, body, more):
+        if not self.answer(status, body, json_lines(tuple(more))):
             await self.begin(status, (_JSON, (b"content-length", b"%d" % len(body)), *more))
             await self.send({"type": "http.response.body", "body": body})
 
-    def answer(self, status: int, body: bytes, more: Headers = (), theirs: Headers = ()) -> bool:
+    def answer(self, status: int, body: bytes, ours: bytes, theirs: Headers = ()) -> bool:
         """`reply` without anything to wait for; False where that is not possible.
 
-        `theirs`: headers of the upstream, where its answer is passed on.
+        `ours`: lines of the head, from `json_lines`; `theirs`: headers of the upstream, where its answer is passed on.
         """
-        if self.cycle is None:
+        cycle = self.cycle
+        if cycle is None:
             return False
         self.status = status
-        self.cycle.answer(status, self._fields((_JSON, *more), theirs), body)
+        identity = b"request-id: " + self.request_id.encode() + b"\r\n"
+        cycle.answer(status, self._fields(ours, theirs) if theirs else ours + identity, body)
         return True
 
     async def open(self, more: Headers = (), theirs: Headers = ()) -> None:
@@ -109,7 +110,7 @@ class Exchange:
             await self.begin(200, (*_STREAM, *more, *theirs))
         else:
             self.status = 200
-            self.cycle.open(self._fields((*_STREAM, *more), theirs))
+            self.cycle.open(self._fields(_lines((*_STREAM, *more)), theirs))
 
     def write(self, chunk: bytes) -> Awaitable[None] | None:
         """Bytes of an open stream. None while there is room for more, else wait for what it returns."""
@@ -177,11 +178,9 @@ class Exchange:
         rows = [*headers, self._identity(headers)]
         await self.send({"type": "http.response.start", "status": status, "headers": rows})
 
-    def _fields(self, ours: tuple[tuple[bytes, bytes], ...], theirs: Headers) -> bytes:
+    def _fields(self, ours: bytes, theirs: Headers) -> bytes:
         """The lines of a head."""
-        if not theirs:
-            return b"%brequest-id: %b\r\n" % (_lines(ours), self.request_id.encode())
-        return _lines(ours) + lines((*theirs, self._identity(theirs)))
+        return ours + lines((*theirs, self._identity(theirs)))
 
     def _identity(self, headers: Headers) -> tuple[bytes, bytes]:
         """The request id, which is the upstream's own where its answer is passed on; ours is beside it then."""
@@ -218,6 +217,12 @@ class Exchange:
 def _lines(rows: tuple[tuple[bytes, bytes], ...]) -> bytes:
     """Those that are our own: most answers have the same."""
     return lines(rows)
+
+
+@lru_cache(maxsize=1000)
+def json_lines(more: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """The lines of a whole reply's head, but for its request id, and those that every answer has."""
+    return lines((_JSON, *more))
 
 
 def passed_on(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:

@@ -23,7 +23,7 @@ from uvicorn.server import ServerState
 
 from dragoman.config.settings import Server
 from dragoman.messages.errors import ApiError
-from dragoman.server.cycle import Cycle, status_line
+from dragoman.server.cycle import Cycle, Facts, status_line
 from dragoman.server.exchange import CUT, DRAINING
 from dragoman.server.refusal import Refused, told
 
@@ -76,8 +76,7 @@ class State(ServerState):
 
 class _Known:
     """A head that came before: its bytes up to the digits of its length and behind them, and the scope it made, with
-    the place of the length among the headers. `facts` follow from all but the length. No struct: it holds a token, and
-    must not show it.
+    the place of the length among the headers.
     """
 
     __slots__ = ("after", "at", "before", "facts", "scope")
@@ -87,7 +86,7 @@ class _Known:
         self.after = after
         self.scope = scope
         self.at = at
-        self.facts: dict[str, Any] = {}
+        self.facts = Facts(dict(scope["headers"]))
 
 
 class Protocol(asyncio.Protocol):
@@ -103,6 +102,7 @@ class Protocol(asyncio.Protocol):
         del app_state  # nobody here keeps any
         self.transport: asyncio.Transport = None  # type: ignore[assignment]
         self.full = False
+        self.first = server_state.first
         self._state = server_state
         self._application: ASGIApp = config.loaded_app
         self._patient = config.timeout_keep_alive  # seconds with a connection that says nothing
@@ -268,20 +268,23 @@ class Protocol(asyncio.Protocol):
         end = data.find(b"\r", start, start + LONGEST_LENGTH + 1)
         length = data[start : max(end, start)]
         body = end + len(known.after)
+        running = self._running
         if not (
             length.isdigit()
             and data.startswith(known.after, end)
             and len(data) == body + int(length)
-            and not self._is_running()
+            and (running is None or running.over)
             and not self._state.draining
         ):
             return False
-        scope = known.scope.copy()
+        scope, facts = known.scope.copy(), known.facts
         rows = scope["headers"] = scope["headers"].copy()
         rows[known.at] = (b"content-length", length)
+        headers = facts.headers = facts.headers.copy()
+        headers[b"content-length"] = length
         self._idle_since = None
-        self._newest = Cycle(self, scope, keep_alive=True, body=data[body:], facts=known.facts)
-        self._start(self._newest)
+        cycle = self._newest = Cycle(self, scope, data[body:], facts)
+        self._start(cycle)
         return True
 
     # The head of a request.
@@ -455,10 +458,12 @@ class Protocol(asyncio.Protocol):
 
     def _start(self, cycle: Cycle) -> None:
         self._running = cycle
-        task: asyncio.Task[None] = self._loop.create_task(
-            self._application(cycle.scope, cycle.receive, cycle)  # type: ignore[arg-type]
+        # The loop's own call would write a name for each.
+        task = cycle.task = asyncio.Task(
+            self._application(cycle.scope, cycle.receive, cycle),  # type: ignore[arg-type]
+            loop=self._loop,
+            name="request",
         )
-        cycle.task = task
         self._state.tasks.add(task)
         task.add_done_callback(cycle.finish)
 
@@ -473,19 +478,17 @@ class Protocol(asyncio.Protocol):
                 self._start(self._waiting.popleft())
             elif not self._in_head and not self._in_body:
                 self._rest()
-            self.resume_reading()
-            if self._over:
-                self._close_when_done()
+            if self._read_paused:
+                self.resume_reading()
+            if not self._over:
+                return
+            self._close_when_done()
         if self.transport.is_closing():
             self._give_patience()
 
     def soon(self, call: Callable[[], None]) -> None:
         """`call` in the next turn of the event loop."""
         self._loop.call_soon(call)
-
-    def first(self, status: int) -> bytes:
-        """The lines that an answer begins with."""
-        return self._state.first(status)
 
     def pause_writing(self) -> None:
         """Called by the transport when much is unread."""
