@@ -31,6 +31,7 @@ class Connection(Protocol):
 
     transport: asyncio.Transport
     full: bool  # the caller does not read what was written
+    tasks: set[asyncio.Task[None]]  # those that answer somebody
 
     def first(self, status: int) -> bytes:
         """The lines that an answer begins with."""
@@ -47,9 +48,6 @@ class Connection(Protocol):
     def answered(self) -> None:
         """The answer is complete."""
 
-    def ended(self, task: asyncio.Task[None]) -> None:
-        """`task` answers nobody any more."""
-
 
 class Facts:
     """What follows from a head that comes again, whatever its length: each is worked out once, by who needs it first.
@@ -59,7 +57,7 @@ class Facts:
     __slots__ = ("beside", "headers", "passed")
 
     def __init__(self, headers: dict[bytes, bytes]) -> None:
-        self.headers = headers  # by name, of the newest request with this head: its length is in there
+        self.headers = headers  # by name, of the newest request with this head, whose length is in there
         self.passed: object = None  # the door that let it in
         self.beside: tuple[Any, ...] | None = None  # what a request for a message has besides its body
 
@@ -160,9 +158,11 @@ class Cycle:
         if self.more or self._expects or self.gone or not self._heard:
             return None
         self._heard = False
-        if len(self._pieces) > 1:  # it came in more than one read, and there may have been too much of it
+        if len(self._pieces) != 1:  # it came in more than one read, and there may have been too much of it
             self._connection.resume_reading()
-        return self._taken()
+            return self._taken()
+        self.size = 0
+        return self._pieces.pop()
 
     async def receive(self) -> Message:
         """The next piece of the body; after it, that the caller has left."""
@@ -325,7 +325,7 @@ class Cycle:
     def finish(self, task: asyncio.Task[None]) -> None:
         """The task is over. If there is no answer, the caller must not wait for ever, nor take a part for the whole."""
         self.task = None
-        self._connection.ended(task)
+        self._connection.tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
             _logger.error("The application failed.", exc_info=error)

@@ -39,7 +39,7 @@ BODY_PIECE = 60 * 1024  # bytes of a body must come, or its end
 UNREAD = 64 * 1024  # bytes of bodies that nobody took yet, before the caller has to wait
 FRAMING = 16  # bytes of a chunk's frame for each byte in it: more are no body
 LESSONS = 5  # heads of one connection that are kept, one after the other
-LONGEST_LENGTH = 15  # digits
+LONGEST_LENGTH = 16  # digits, and the end of the line
 LINGER = 2.0  # seconds in which a caller can read why it was refused, before the connection is closed
 
 _EXPECT, _HOST, _ENCODING, _UPGRADE = b"expect", b"host", b"transfer-encoding", b"upgrade"
@@ -92,6 +92,48 @@ class _Known:
 class Protocol(asyncio.Protocol):
     """One connection. What it refuses it tells in the form that callers know."""
 
+    __slots__ = (  # more than thirty attributes without would each be looked up by name, in a dict
+        "_application",
+        "_body",
+        "_body_before",
+        "_client",
+        "_deadline",
+        "_encodings",
+        "_expects",
+        "_extensions",
+        "_head",
+        "_headers",
+        "_hosts",
+        "_idle",
+        "_idle_since",
+        "_in_body",
+        "_in_head",
+        "_known",
+        "_lessons",
+        "_loop",
+        "_made_wait",
+        "_newest",
+        "_over",
+        "_parser",
+        "_patience",
+        "_patient",
+        "_piece",
+        "_read_paused",
+        "_readers",
+        "_received",
+        "_running",
+        "_scheme",
+        "_server",
+        "_state",
+        "_upgrade",
+        "_url",
+        "_waiting",
+        "first",
+        "full",
+        "tasks",
+        "transport",
+    )
+
     def __init__(
         self,
         config: uvicorn.Config,
@@ -103,6 +145,7 @@ class Protocol(asyncio.Protocol):
         self.transport: asyncio.Transport = None  # type: ignore[assignment]
         self.full = False
         self.first = server_state.first
+        self.tasks = server_state.tasks
         self._state = server_state
         self._application: ASGIApp = config.loaded_app
         self._patient = config.timeout_keep_alive  # seconds with a connection that says nothing
@@ -179,7 +222,8 @@ class Protocol(asyncio.Protocol):
             return
         begun = self._in_head
         between = not begun and not self._in_body
-        if between and self._known is not None and self._has_head_of_before(data, self._known):
+        known = self._known
+        if between and known is not None and self._has_head_of_before(data, known):
             return
         self._piece = len(data)
         try:
@@ -265,14 +309,13 @@ class Protocol(asyncio.Protocol):
             self._known = None
             return False
         start = len(known.before)
-        end = data.find(b"\r", start, start + LONGEST_LENGTH + 1)
-        length = data[start : max(end, start)]
+        length = data[start : start + LONGEST_LENGTH].partition(b"\r")[0]
+        end = start + len(length)
         body = end + len(known.after)
         running = self._running
         if not (
-            length.isdigit()
-            and data.startswith(known.after, end)
-            and len(data) == body + int(length)
+            data.startswith(known.after, end)
+            and length == b"%d" % (len(data) - body)
             and (running is None or running.over)
             and not self._state.draining
         ):
@@ -280,8 +323,7 @@ class Protocol(asyncio.Protocol):
         scope, facts = known.scope.copy(), known.facts
         rows = scope["headers"] = scope["headers"].copy()
         rows[known.at] = (b"content-length", length)
-        headers = facts.headers = facts.headers.copy()
-        headers[b"content-length"] = length
+        facts.headers[b"content-length"] = length
         self._idle_since = None
         cycle = self._newest = Cycle(self, scope, data[body:], facts)
         self._start(cycle)
@@ -464,12 +506,8 @@ class Protocol(asyncio.Protocol):
             loop=self._loop,
             name="request",
         )
-        self._state.tasks.add(task)
+        self.tasks.add(task)
         task.add_done_callback(cycle.finish)
-
-    def ended(self, task: asyncio.Task[None]) -> None:
-        """`task` answers nobody any more."""
-        self._state.tasks.discard(task)
 
     def answered(self) -> None:
         """The answer that runs is complete."""

@@ -125,11 +125,11 @@ class Log:
         try:
             now = self._clock()
             line.ts = self._stamp(now)
-            names = self._names
-            model, path = line.model, line.path
-            if model:
+            names, model, path = self._names, line.model, line.path
+            if model and names.get(model) != model:
                 line.model = names.get(model) or self._name(model)
-            line.path = names.get(path) or self._name(path)
+            if names.get(path) != path:
+                line.path = names.get(path) or self._name(path)
             if line.error:
                 line.error = self._redact(line.error)[:LONGEST_MESSAGE]
             if self._human:
@@ -174,11 +174,13 @@ class Log:
 
     def _stamp(self, now: float) -> str:
         second, text = self._second
-        if not 0.0 <= now - second < 1.0:
+        rest = now - second
+        if not 0.0 <= rest < 1.0:
             second = float(int(now))
+            rest = now - second
             text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
             self._second = (second, text)
-        return text + _THOUSANDTHS[int((now - second) * 1000.0 + 0.001)]
+        return text + _THOUSANDTHS[int(rest * 1000.0 + 0.001)]
 
     def _name(self, text: str) -> str:
         """A name that the caller chose, redacted: people paste keys into the wrong field. To be remembered."""
