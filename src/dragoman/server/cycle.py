@@ -7,7 +7,6 @@ https://asgi.readthedocs.io/en/latest/specs/www.html
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
 from http import HTTPStatus
@@ -17,8 +16,9 @@ from starlette.types import Message, Scope
 
 JOINED = 64 * 1024  # bytes of a body that is copied behind its head; a larger one is handed over by itself
 
-_IN_NO_NAME = re.compile(rb"[\x00-\x20\x7f()<>@,;:\\\[\]={}\"]")
-_IN_NO_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROLS = frozenset((*range(0x20), 0x7F))
+_IN_NAMES = bytes(byte for byte in range(256) if byte not in _CONTROLS and byte not in b' ()<>@,;:\\[]={}"')
+_IN_VALUES = bytes(byte for byte in range(256) if byte not in _CONTROLS or byte == 0x09)
 _BARE = (204, 304)  # statuses of answers without a body
 _CLOSE = b"connection: close\r\n"
 _WHOLE = b"%b%bcontent-length: %d\r\n\r\n%b"  # first lines, others, length, body
@@ -344,11 +344,15 @@ class Cycle:
 def lines(rows: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Headers as they are written. Raises RuntimeError for what no header can have."""
     rows = list(rows)
-    if _IN_NO_NAME.search(b"".join([name for name, _ in rows])) or _IN_NO_VALUE.search(
-        b"".join([value for _, value in rows])
-    ):
+    return checked(b"".join([name for name, _ in rows]), b"".join([b"%b: %b\r\n" % row for row in rows]), len(rows))
+
+
+def checked(names: bytes, written: bytes, number: int) -> bytes:
+    """`written`, which are the lines of so many headers with these names. Raises RuntimeError, likewise."""
+    # What may be there is taken away. A pattern for what may not would look at each byte by itself, ten times dearer.
+    if names.translate(None, _IN_NAMES) or written.translate(None, _IN_VALUES) != b"\r\n" * number:
         raise RuntimeError("A header of the answer has characters that headers cannot have.")
-    return b"".join([b"%b: %b\r\n" % row for row in rows])
+    return written
 
 
 @lru_cache(maxsize=500)

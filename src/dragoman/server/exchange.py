@@ -10,9 +10,10 @@ from starlette.types import Message, Receive, Scope, Send
 from dragoman.messages import sse
 from dragoman.messages.errors import ApiError, ErrorBody
 from dragoman.messages.events import ErrorEvent
-from dragoman.server.cycle import Cycle, Facts, lines
+from dragoman.server.cycle import Cycle, Facts, checked, lines
 
 Headers = Sequence[tuple[bytes, bytes]]
+Texts = Sequence[tuple[str, str]]
 
 _JSON = (b"content-type", b"application/json")
 _STREAM = (
@@ -90,7 +91,7 @@ class Exchange:
             await self.begin(status, (_JSON, (b"content-length", b"%d" % len(body)), *more))
             await self.send({"type": "http.response.body", "body": body})
 
-    def answer(self, status: int, body: bytes, ours: bytes, theirs: Headers = ()) -> bool:
+    def answer(self, status: int, body: bytes, ours: bytes, theirs: Texts = ()) -> bool:
         """`reply` without anything to wait for; False where that is not possible.
 
         `ours`: lines of the head, from `json_lines`; `theirs`: headers of the upstream, where its answer is passed on.
@@ -99,15 +100,14 @@ class Exchange:
         if cycle is None:
             return False
         self.status = status
-        identity = b"request-id: " + self.request_id.encode() + b"\r\n"
-        cycle.answer(status, self._fields(ours, theirs) if theirs else ours + identity, body)
+        cycle.answer(status, self._fields(ours, theirs), body)
         return True
 
-    async def open(self, more: Headers = (), theirs: Headers = ()) -> None:
+    async def open(self, more: Headers = (), theirs: Texts = ()) -> None:
         """Status 200 and the headers of a stream of events. `theirs`: as above."""
         self.streaming = True
         if self.cycle is None:
-            await self.begin(200, (*_STREAM, *more, *theirs))
+            await self.begin(200, (*_STREAM, *more, *passed_on(theirs)))
         else:
             self.status = 200
             self.cycle.open(self._fields(_lines((*_STREAM, *more)), theirs))
@@ -178,9 +178,16 @@ class Exchange:
         rows = [*headers, self._identity(headers)]
         await self.send({"type": "http.response.start", "status": status, "headers": rows})
 
-    def _fields(self, ours: bytes, theirs: Headers) -> bytes:
+    def _fields(self, ours: bytes, theirs: Texts) -> bytes:
         """The lines of a head."""
-        return ours + lines((*theirs, self._identity(theirs)))
+        identity = b"request-id: "
+        if theirs:
+            names = [name for name, _ in theirs]
+            if "request-id" in names:  # as in `_identity`
+                identity = b"x-dragoman-request-id: "
+            written = "\r\n".join(map(": ".join, theirs)) + "\r\n"
+            ours += checked(_encoded("".join(names)), _encoded(written), len(names))
+        return ours + identity + self.request_id.encode() + b"\r\n"
 
     def _identity(self, headers: Headers) -> tuple[bytes, bytes]:
         """The request id, which is the upstream's own where its answer is passed on; ours is beside it then."""
@@ -227,7 +234,11 @@ def json_lines(more: tuple[tuple[bytes, bytes], ...]) -> bytes:
 
 def passed_on(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     """An upstream's headers, for a caller who is told what it said, in the bytes that they came in."""
-    return [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in headers]
+    return [(name.encode(), _encoded(value)) for name, value in headers]
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def ascii_header(text: str) -> bytes:

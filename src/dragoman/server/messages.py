@@ -74,10 +74,8 @@ class Messages:
             else:
                 body = await journey.message()
                 about, ours = _about(journey.record)
-                headers = journey.headers
-                theirs = passed_on(headers) if headers else ()
-                if not exchange.answer(200, body, ours, theirs):
-                    await exchange.reply(200, body, (*about, *theirs))
+                if not exchange.answer(200, body, ours, journey.headers):
+                    await exchange.reply(200, body, (*about, *passed_on(journey.headers)))
         except asyncio.CancelledError:
             if not presence.gone:
                 raise
@@ -138,7 +136,7 @@ class Counting:
 async def _stream(exchange: Exchange, journey: Journey) -> None:
     await journey.hold()
     about, _ = _about(journey.record)
-    await exchange.open(about, passed_on(journey.headers))
+    await exchange.open(about, journey.headers)
     await journey.stream(exchange.write)
     await exchange.end()
 
