@@ -314,7 +314,7 @@ class Protocol(asyncio.Protocol):
         body = end + len(known.after)
         running = self._running
         if not (
-            data.startswith(known.after, end)
+            data[end:body] == known.after
             and length == b"%d" % (len(data) - body)
             and (running is None or running.over)
             and not self._state.draining

@@ -31,7 +31,7 @@ class Counts(Struct, gc=False):
     thinking_tokens: int | UnsetType = UNSET
 
 
-class Line(Struct):
+class Line(Struct, gc=False):
     """What is written about one request."""
 
     ts: str = ""  # when it ended: ISO 8601, UTC, milliseconds
@@ -53,7 +53,7 @@ class Line(Struct):
     error: str | None = None  # "<type>: <message>"
 
 
-class Forwarded(Line):
+class Forwarded(Line, gc=False):
     """What is written about a request that was forwarded as it is."""
 
     request_bytes: int = 0  # of the body that went up
