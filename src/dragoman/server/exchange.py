@@ -100,7 +100,8 @@ class Exchange:
         if cycle is None:
             return False
         self.status = status
-        cycle.answer(status, self._fields(ours, theirs), body)
+        identity = b"request-id: " + self.request_id.encode() + b"\r\n"
+        cycle.answer(status, self._fields(ours, theirs) if theirs else ours + identity, body)
         return True
 
     async def open(self, more: Headers = (), theirs: Texts = ()) -> None:

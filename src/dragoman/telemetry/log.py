@@ -18,7 +18,7 @@ LONGEST_MESSAGE = 500  # characters of an error's message
 
 _THOUSANDTHS = (*[f".{each:03d}Z" for each in range(1000)], ".999Z")  # the last for what was rounded up
 
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
 
 
 class Counts(Struct, gc=False):
@@ -89,7 +89,7 @@ class _Failure(Struct, kw_only=True):
 
 
 class Log:
-    """Turns lines into text and hands it to `write`, which must not block.
+    """Turns lines into text and hands it to `write`, which must not block. `request` belongs to one thread.
 
     `human`: one aligned line for a terminal instead of JSON. `older`: JSON as an older proxy wrote it.
     `clock`: seconds since 1970.
@@ -114,6 +114,7 @@ class Log:
         self._least = 500 if level == "error" else 0  # the first status that is written
         self._clock = clock
         self._names: dict[str, str] = {}
+        self._buffer = bytearray()  # of the line that is made; a new one for each would grow from nothing each time
         self._second = (0.0, "")  # the last one that was written, and its text
         self.detailed = level == "debug"  # whether details are wanted at all
         self.swallowed = 0  # lines that could not be made
@@ -135,7 +136,8 @@ class Log:
             if self._human:
                 text = self._for_people(line, now)
             else:
-                text = _encode(_as_older(line, now) if self._older else line).decode()
+                _encoder.encode_into(_as_older(line, now) if self._older else line, self._buffer)
+                text = self._buffer.decode()
             self._write(text)
         except Exception:  # noqa: BLE001 an account of a request must never be the reason that it fails
             self.swallowed += 1
@@ -158,7 +160,7 @@ class Log:
         line = _Failure(
             ts=self._stamp(now), event=event, level=level, message=message, request_id=request_id, traceback=trace
         )
-        self._write(_encode(line).decode())
+        self._write(_encoder.encode(line).decode())
 
     def details(self, lines: Iterable[str], *, request_id: str) -> None:
         """Write what only people who look for a cause want to know. Raises nothing."""
