@@ -40,6 +40,7 @@ UNREAD = 64 * 1024  # bytes of bodies that nobody took yet, before the caller ha
 FRAMING = 16  # bytes of a chunk's frame for each byte in it: more are no body
 LESSONS = 5  # heads of one connection that are kept, one after the other
 LONGEST_LENGTH = 16  # digits, and the end of the line
+ROOM = 256 * 1024  # bytes that are read at once
 LINGER = 2.0  # seconds in which a caller can read why it was refused, before the connection is closed
 
 _EXPECT, _HOST, _ENCODING, _UPGRADE = b"expect", b"host", b"transfer-encoding", b"upgrade"
@@ -58,6 +59,8 @@ class State(ServerState):
         super().__init__()
         self.settings = settings
         self.draining = False
+        self.room = memoryview(bytearray(ROOM))
+        """Where a connection finds what it was just sent, which stands there for as long as that call takes."""
         self._date = b""
         self._firsts: dict[int, bytes] = {}
 
@@ -79,17 +82,18 @@ class _Known:
     the place of the length among the headers.
     """
 
-    __slots__ = ("after", "at", "before", "facts", "scope")
+    __slots__ = ("after", "at", "before", "facts", "longest", "scope")
 
     def __init__(self, before: bytes, after: bytes, scope: dict[str, Any], at: int) -> None:
         self.before = before
         self.after = after
         self.scope = scope
         self.at = at
+        self.longest = len(before) + LONGEST_LENGTH + len(after)  # bytes, of such a head
         self.facts = Facts(dict(scope["headers"]))
 
 
-class Protocol(asyncio.Protocol):
+class Protocol(asyncio.BufferedProtocol):
     """One connection. What it refuses it tells in the form that callers know."""
 
     __slots__ = (  # more than thirty attributes without would each be looked up by name, in a dict
@@ -217,15 +221,21 @@ class Protocol(asyncio.Protocol):
         del self._parser
         self._waiting.clear()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes go. They are taken from there before this is called again, for whatever connection."""
+        del sizehint
+        return self._state.room
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self._over:
             return
+        data = self._state.room[:nbytes]
         begun = self._in_head
         between = not begun and not self._in_body
         known = self._known
         if between and known is not None and self._has_head_of_before(data, known):
             return
-        self._piece = len(data)
+        self._piece = nbytes
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -237,9 +247,9 @@ class Protocol(asyncio.Protocol):
         elif self._in_body:
             self._wait_for_body()
         elif between and self._newest is not None:
-            self._learn_head(data, self._newest)
+            self._learn_head(bytes(data), self._newest)
 
-    def _stay(self, data: bytes, upgrade: httptools.HttpParserUpgrade) -> None:
+    def _stay(self, data: bytes | memoryview, upgrade: httptools.HttpParserUpgrade) -> None:
         """Nothing else is spoken here: the request is read again, as one that asks for no upgrade.
 
         Java's own client asks for HTTP/2 with every request, and httptools does not look at bodies then.
@@ -301,20 +311,21 @@ class Protocol(asyncio.Protocol):
             at = [name for name, _ in cycle.scope["headers"]].index(b"content-length")
             self._known = _Known(data[: found.start(1)], data[found.end(1) : end], dict(cycle.scope), at)
 
-    def _has_head_of_before(self, data: bytes, known: "_Known") -> bool:
+    def _has_head_of_before(self, data: memoryview, known: "_Known") -> bool:
         """Whether `data` is one whole request, whose head differs from the known one in its length only; then it
         begins, and nothing of the head is read again. What differs more is for the parser, as it is.
         """
-        if not data.startswith(known.before):
+        head = bytes(data[: known.longest])
+        if not head.startswith(known.before):
             self._known = None
             return False
         start = len(known.before)
-        length = data[start : start + LONGEST_LENGTH].partition(b"\r")[0]
+        length = head[start : start + LONGEST_LENGTH].partition(b"\r")[0]
         end = start + len(length)
         body = end + len(known.after)
         running = self._running
         if not (
-            data[end:body] == known.after
+            head.startswith(known.after, end)
             and length == b"%d" % (len(data) - body)
             and (running is None or running.over)
             and not self._state.draining
@@ -325,7 +336,7 @@ class Protocol(asyncio.Protocol):
         rows[known.at] = (b"content-length", length)
         facts.headers[b"content-length"] = length
         self._idle_since = None
-        cycle = self._newest = Cycle(self, scope, data[body:], facts)
+        cycle = self._newest = Cycle(self, scope, bytes(data[body:]), facts)
         self._start(cycle)
         return True
 
