@@ -207,3 +207,19 @@ async def test_a_server_that_cannot_cut_does_it_when_the_reply_is_left() -> None
 def test_a_refusal_without_keys_is_left_as_it_came() -> None:
     assert exchange([]).cleaned(b"\xffA") == b"\xffA"
     assert exchange([]).cleaned(b"\xffa") == b"\xffA"
+
+
+@pytest.mark.parametrize(
+    "row", [("x-a", "b\r\nx-c: d"), ("x-a", "b\n"), ("x-a", "\r"), ("x-a\r\nx-b", "c"), ("x a", "b"), ("x-a", "\x00")]
+)
+def test_a_header_of_an_upstream_cannot_forge_another(row: tuple[str, str]) -> None:
+    fine = ("x-z", "\u00e9\udcff\ttab")
+    assert exchange([])._fields(b"", [fine]) == b"x-z: \xc3\xa9\xff\ttab\r\nrequest-id: req_1\r\n"
+    with pytest.raises(RuntimeError, match="header"):
+        exchange([])._fields(b"", [fine, row])
+
+
+def test_the_request_id_of_an_upstream_stays_beside_ours() -> None:
+    rows = [("request-id", "req_up"), ("x-a", "b")]
+    written = b"a: b\r\nrequest-id: req_up\r\nx-a: b\r\nx-dragoman-request-id: req_1\r\n"
+    assert exchange([])._fields(b"a: b\r\n", rows) == written

@@ -8,6 +8,7 @@ import pytest
 
 from dragoman.config.settings import Config, Server
 from dragoman.server.door import Door
+from dragoman.server.exchange import Exchange
 from dragoman.server.protocol import LESSONS, Protocol
 from server_fixture import BODY, House, Reply, connect, read_reply, running
 
@@ -77,8 +78,9 @@ async def test_a_head_that_comes_again_is_not_read_again(monkeypatch: pytest.Mon
         (request(9, more=b"x-claude-code-session-id: s\r\n"),),
         (request(9).replace(b"Host", b"host"),),
         (request(9)[:-9] + b"\t" * 9,),
+        (request(9, length=b"%04d" % (len(json.dumps(BODY)) + 9)),),
     ],
-    ids=["the body comes later", "half a head", "one more header", "another case", "another body"],
+    ids=["the body comes later", "half a head", "one more header", "another case", "another body", "another length"],
 )
 async def test_what_is_not_the_same_is_read_as_always(
     pieces: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
@@ -91,6 +93,25 @@ async def test_what_is_not_the_same_is_read_as_always(
         assert house.script.journeys[-1].request.named_session == ("s" if b"session" in pieces[0] else None)
         assert (await talk.ask(request(3))).status == 200
         assert len(talk.bodies[-1]) == len(json.dumps(BODY)) + 3
+        talk.writer.close()
+
+
+async def test_a_head_of_before_tells_the_length_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[bytes] = []
+
+    async def endpoint(exchange: Exchange) -> None:
+        told.append(exchange.headers[b"content-length"])
+        assert dict(exchange.scope["headers"]) == exchange.headers
+        await exchange.reply(200, b"{}")
+
+    async with running() as house:
+        monkeypatch.setitem(house.application._hot, "/v1/messages", endpoint)
+        talk = Talk(house, monkeypatch)
+        await talk.begin()
+        for number in (5, 70, 8):
+            await talk.ask(request(number))
+        assert talk.read == 2
+        assert [int(each) - len(json.dumps(BODY)) for each in told] == [0, 1, 5, 70, 8]
         talk.writer.close()
 
 

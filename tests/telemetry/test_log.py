@@ -222,7 +222,7 @@ def test_counts_codes_and_errors() -> None:
     assert usage_counts(None) is None
     details = usage_counts(Usage(output_tokens=9, output_tokens_details=OutputDetails(thinking_tokens=4)))
     assert details is not None
-    assert details["thinking_tokens"] == 4
+    assert details.thinking_tokens == 4
     notes = [Note("lost", "a"), Note("ignored", "b"), Note("changed", "c"), Note("lost", "a", "x")]
     assert note_codes(notes) == ["a", "c"]
     assert error_text(ApiError("overloaded", "busy")) == "overloaded_error: busy"

@@ -91,10 +91,9 @@ class Application:
         self._over: asyncio.Event | None = None  # somebody waits for the last request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await live(self, receive, send)
-            return
-        if scope["type"] != "http":  # the server is told to speak no websockets
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":  # the server is told to speak no websockets
+                await live(self, receive, send)
             return
         exchange = Exchange(scope, receive, send, next(self._ids), self._redact)
         path = scope["path"]
@@ -105,7 +104,9 @@ class Application:
         started = self._clock()
         self._running += 1
         try:
-            self._let_in(exchange, path)
+            # The very same head needs no second look at the same door.
+            if exchange.facts is None or exchange.facts.passed is not self._door:
+                self._let_in(exchange, path)
             if endpoint is None:
                 await self._serve(exchange, path)
             elif scope["method"] == "POST":
@@ -134,15 +135,12 @@ class Application:
                 self._account(exchange, path, self._clock() - started)
 
     def _let_in(self, exchange: Exchange, path: str) -> None:
-        """Raises ApiError. The very same head needs no second look at the same door."""
-        facts = exchange.facts
-        if facts is not None and facts.get("passed") is self._door:
-            return
+        """Raises ApiError."""
         self._door.check_host(exchange.headers)
         if path not in OPEN:
             self._door.check_token(exchange.headers)
-        if facts is not None:
-            facts["passed"] = self._door
+        if exchange.facts is not None:
+            exchange.facts.passed = self._door
 
     async def _serve(self, exchange: Exchange, path: str) -> None:
         if self._forward is not None and covers(path):
@@ -158,7 +156,7 @@ class Application:
         line.model = exchange.model
         line.stream = exchange.stream
         line.status = exchange.status
-        line.ms = _tenths(seconds * 1000)
+        line.ms = round(seconds * 1000, 1)
         line.error = error_text(exchange.error) if exchange.error else None
         if isinstance(line, Forwarded):
             line.provider = exchange.provider
@@ -194,8 +192,7 @@ def _request_ids() -> Iterator[str]:
     """Random ids, for each request one. The system is asked for many at once."""
     while True:
         many = os.urandom(12 * 100).hex()
-        for at in range(0, len(many), 24):
-            yield "req_" + many[at : at + 24]
+        yield from ["req_" + many[at : at + 24] for at in range(0, len(many), 24)]
 
 
 def build(
@@ -345,29 +342,32 @@ def _asks_with_callers_keys(config: Config) -> bool:
 
 def line(record: Record) -> Line:
     """The log's line of a journey."""
-    error = error_text(record.error) if record.error else None
+    first = record.first_token_ms
+    error = None
+    if record.error is not None:
+        error = error_text(record.error)
+    elif record.caller_left:
+        error = "caller_left: the caller left before the end"
     return Line(
-        request_id=record.request_id,
-        path=MESSAGES,
-        model=record.model,
-        provider=record.provider,
-        upstream_model=record.upstream_model,
-        endpoint=record.endpoint,
-        stream=record.stream,
-        status=record.status,
-        ms=_tenths(record.ms),
-        first_token_ms=None if record.first_token_ms is None else _tenths(record.first_token_ms),
-        usage=usage_counts(record.usage),
-        notes=note_codes(record.notes),
-        attempts=len(record.attempts),
-        repairs=record.repairs,
-        error=error or ("caller_left: the caller left before the end" if record.caller_left else None),
+        "",  # the log's own clock
+        "request",
+        record.request_id,
+        MESSAGES,
+        record.model,
+        record.provider,
+        record.upstream_model,
+        record.endpoint,
+        record.stream,
+        record.status,
+        # One digit behind the point. `round` would write it as text and read that.
+        int(record.ms * 10 + 0.5) / 10,
+        None if first is None else int(first * 10 + 0.5) / 10,
+        usage_counts(record.usage),
+        note_codes(record.notes) if record.notes else [],
+        len(record.attempts),
+        record.repairs,
+        error,
     )
-
-
-def _tenths(ms: float) -> float:
-    """`ms` with one digit behind the point. `round` would write it as text and read that."""
-    return int(ms * 10 + 0.5) / 10
 
 
 def detail_lines(record: Record) -> list[str]:

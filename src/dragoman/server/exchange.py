@@ -4,16 +4,16 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import lru_cache
 from math import ceil
-from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
 from dragoman.messages import sse
 from dragoman.messages.errors import ApiError, ErrorBody
 from dragoman.messages.events import ErrorEvent
-from dragoman.server.cycle import Cycle, lines
+from dragoman.server.cycle import Cycle, Facts, checked, lines
 
 Headers = Sequence[tuple[bytes, bytes]]
+Texts = Sequence[tuple[str, str]]
 
 _JSON = (b"content-type", b"application/json")
 _STREAM = (
@@ -67,12 +67,12 @@ class Exchange:
         self.receive = receive
         self.send = send
         self.request_id = request_id
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.cycle: Cycle | None = None  # what `send` is, when nobody stands between
-        self.facts: dict[str, Any] | None = None  # the cycle's
+        self.facts: Facts | None = None  # the cycle's
         if type(send) is Cycle:
             self.cycle = send
             self.facts = send.facts
+        self.headers = dict(scope["headers"]) if self.facts is None else self.facts.headers
         self.status = 0
         self.error: ApiError | None = None
         self.streaming = False
@@ -87,29 +87,31 @@ class Exchange:
 
     async def reply(self, status: int, body: bytes, more: Headers = ()) -> None:
         """A whole JSON reply."""
-        if not self.answer(status, body, more):
+        if not self.answer(status, body, json_lines(tuple(more))):
             await self.begin(status, (_JSON, (b"content-length", b"%d" % len(body)), *more))
             await self.send({"type": "http.response.body", "body": body})
 
-    def answer(self, status: int, body: bytes, more: Headers = (), theirs: Headers = ()) -> bool:
+    def answer(self, status: int, body: bytes, ours: bytes, theirs: Texts = ()) -> bool:
         """`reply` without anything to wait for; False where that is not possible.
 
-        `theirs`: headers of the upstream, where its answer is passed on.
+        `ours`: lines of the head, from `json_lines`; `theirs`: headers of the upstream, where its answer is passed on.
         """
-        if self.cycle is None:
+        cycle = self.cycle
+        if cycle is None:
             return False
         self.status = status
-        self.cycle.answer(status, self._fields((_JSON, *more), theirs), body)
+        identity = b"request-id: " + self.request_id.encode() + b"\r\n"
+        cycle.answer(status, self._fields(ours, theirs) if theirs else ours + identity, body)
         return True
 
-    async def open(self, more: Headers = (), theirs: Headers = ()) -> None:
+    async def open(self, more: Headers = (), theirs: Texts = ()) -> None:
         """Status 200 and the headers of a stream of events. `theirs`: as above."""
         self.streaming = True
         if self.cycle is None:
-            await self.begin(200, (*_STREAM, *more, *theirs))
+            await self.begin(200, (*_STREAM, *more, *passed_on(theirs)))
         else:
             self.status = 200
-            self.cycle.open(self._fields((*_STREAM, *more), theirs))
+            self.cycle.open(self._fields(_lines((*_STREAM, *more)), theirs))
 
     def write(self, chunk: bytes) -> Awaitable[None] | None:
         """Bytes of an open stream. None while there is room for more, else wait for what it returns."""
@@ -177,11 +179,16 @@ class Exchange:
         rows = [*headers, self._identity(headers)]
         await self.send({"type": "http.response.start", "status": status, "headers": rows})
 
-    def _fields(self, ours: tuple[tuple[bytes, bytes], ...], theirs: Headers) -> bytes:
+    def _fields(self, ours: bytes, theirs: Texts) -> bytes:
         """The lines of a head."""
-        if not theirs:
-            return b"%brequest-id: %b\r\n" % (_lines(ours), self.request_id.encode())
-        return _lines(ours) + lines((*theirs, self._identity(theirs)))
+        identity = b"request-id: "
+        if theirs:
+            names = [name for name, _ in theirs]
+            if "request-id" in names:  # as in `_identity`
+                identity = b"x-dragoman-request-id: "
+            written = "\r\n".join(map(": ".join, theirs)) + "\r\n"
+            ours += checked(_encoded("".join(names)), _encoded(written), len(names))
+        return ours + identity + self.request_id.encode() + b"\r\n"
 
     def _identity(self, headers: Headers) -> tuple[bytes, bytes]:
         """The request id, which is the upstream's own where its answer is passed on; ours is beside it then."""
@@ -220,9 +227,19 @@ def _lines(rows: tuple[tuple[bytes, bytes], ...]) -> bytes:
     return lines(rows)
 
 
+@lru_cache(maxsize=1000)
+def json_lines(more: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """The lines of a whole reply's head, but for its request id, and those that every answer has."""
+    return lines((_JSON, *more))
+
+
 def passed_on(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     """An upstream's headers, for a caller who is told what it said, in the bytes that they came in."""
-    return [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in headers]
+    return [(name.encode(), _encoded(value)) for name, value in headers]
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def ascii_header(text: str) -> bytes:

@@ -33,14 +33,16 @@ class Intake:
 
         Raises ApiError ("too_large", "overloaded").
         """
-        if exchange.cycle is None or b"content-encoding" in exchange.headers:
+        cycle = exchange.cycle
+        if cycle is None or b"content-encoding" in exchange.headers:
             return None
-        body = exchange.cycle.whole()
+        body = cycle.whole()
         if body is not None:
-            if len(body) > self._limit:
+            size = len(body)
+            if size > self._limit:
                 raise self._too_large()
-            self._reserve(len(body))
-            self.held -= len(body)
+            if self.held + size > self._together:
+                raise _too_many()
         return body
 
     async def read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
@@ -77,7 +79,7 @@ class Intake:
 
     def _reserve(self, size: int) -> None:
         if self.held + size > self._together:
-            raise ApiError("overloaded", "Too many large requests at the same time. Try again soon.", retry_after=1)
+            raise _too_many()
         self.held += size
 
     async def _unpack(self, body: bytes) -> bytes:
@@ -107,6 +109,10 @@ class Intake:
     def _too_large(self) -> ApiError:
         limit = f"{self._limit / 1024 / 1024:g} MB"
         return ApiError("too_large", f"The request body is over {limit}. Send less, or raise server.body_limit.")
+
+
+def _too_many() -> ApiError:
+    return ApiError("overloaded", "Too many large requests at the same time. Try again soon.", retry_after=1)
 
 
 async def _next(receive: Receive) -> tuple[bytes, bool]:

@@ -15,10 +15,10 @@ from dragoman.messages.errors import ApiError
 from dragoman.messages.request import Request
 from dragoman.routing.route import Route
 from dragoman.routing.router import Router
-from dragoman.server.exchange import CLIENT_LEFT, Exchange, Headers, ascii_header, passed_on
+from dragoman.server.exchange import CLIENT_LEFT, Exchange, Headers, ascii_header, json_lines, passed_on
 from dragoman.server.headers import PassedOn, Rows
 from dragoman.server.intake import Intake
-from dragoman.server.presence import watched
+from dragoman.server.presence import Presence
 from dragoman.telemetry.redaction import Redactor
 
 Credentials = Callable[[Mapping[bytes, bytes]], Sequence[tuple[str, str]]]
@@ -62,7 +62,7 @@ class Messages:
             caller = self._credentials(exchange.headers)
         else:
             route, caller = self._own(endpoint, exchange.headers, request.model)
-        presence = watched(exchange)
+        presence = Presence(exchange.receive) if exchange.cycle is None else exchange.cycle.watch()
         journey: Journey | None = None
         try:
             journey = self._gateway.begin(request, exchange.request_id, caller, route)
@@ -73,16 +73,16 @@ class Messages:
                 await _stream(exchange, journey)
             else:
                 body = await journey.message()
-                about, theirs = _about(journey.record), passed_on(journey.headers)
-                if not exchange.answer(200, body, about, theirs):
-                    await exchange.reply(200, body, (*about, *theirs))
+                about, ours = _about(journey.record)
+                if not exchange.answer(200, body, ours, journey.headers):
+                    await exchange.reply(200, body, (*about, *passed_on(journey.headers)))
         except asyncio.CancelledError:
             if not presence.gone:
                 raise
             exchange.status = CLIENT_LEFT
         except Exception:
             if journey is not None:
-                exchange.about = _about(journey.record)
+                exchange.about, _ = _about(journey.record)
             raise
         finally:
             presence.stop()
@@ -135,18 +135,19 @@ class Counting:
 
 async def _stream(exchange: Exchange, journey: Journey) -> None:
     await journey.hold()
-    await exchange.open(_about(journey.record), passed_on(journey.headers))
+    about, _ = _about(journey.record)
+    await exchange.open(about, journey.headers)
     await journey.stream(exchange.write)
     await exchange.end()
 
 
 def _request(exchange: Exchange, raw: bytes, passed: PassedOn, *, counting: bool = False) -> Request:
     facts = exchange.facts
-    beside = None if facts is None else facts.get("beside")
+    beside = None if facts is None else facts.beside
     if beside is None:
         beside = _beside(exchange, passed)
         if facts is not None:
-            facts["beside"] = beside
+            facts.beside = beside
     request = Request(raw, counting, *beside)
     exchange.model = request.model
     return request
@@ -180,16 +181,16 @@ def _betas(exchange: Exchange) -> tuple[str, ...]:
     return tuple(beta for part in joined.decode("latin-1").split(",") if (beta := part.strip()))
 
 
-def _about(record: Record) -> Headers:
-    """What is known about the answer when its headers go out."""
-    headers = []
-    if record.provider:
-        headers.append(_target(record.provider, record.upstream_model))
-    if record.notes and (codes := notes.header(record.notes)):
-        headers.append((b"x-dragoman-notes", ascii_header(codes)))
-    return headers
+def _about(record: Record) -> tuple[Headers, bytes]:
+    """What is known about the answer when its headers go out, and the lines of one that is whole."""
+    return _shown(record.provider, record.upstream_model, notes.header(record.notes) if record.notes else "")
 
 
 @lru_cache(maxsize=1000)
-def _target(provider: str, model: str | None) -> tuple[bytes, bytes]:
-    return b"x-dragoman-target", ascii_header(f"{provider}/{model}")
+def _shown(provider: str | None, model: str | None, codes: str) -> tuple[Headers, bytes]:
+    headers = []
+    if provider:
+        headers.append((b"x-dragoman-target", ascii_header(f"{provider}/{model}")))
+    if codes:
+        headers.append((b"x-dragoman-notes", ascii_header(codes)))
+    return headers, json_lines(tuple(headers))

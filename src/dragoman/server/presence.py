@@ -8,14 +8,11 @@ import asyncio
 
 from starlette.types import Receive
 
-from dragoman.server.cycle import Cycle
-from dragoman.server.exchange import Exchange
-
 PATIENCE = 0.05  # seconds
 
 
 class Presence:
-    """Watches one caller on behalf of the current task, from its making until `stop`."""
+    """Watches one caller on behalf of the current task, from its making until `stop`. `Cycle.watch` does without."""
 
     __slots__ = ("_receive", "_task", "_timer", "_watching", "gone")
 
@@ -44,12 +41,3 @@ class Presence:
             continue
         self.gone = True
         self._task.cancel()
-
-
-def watched(exchange: Exchange) -> Presence | Cycle:
-    """Who says whether the caller has `gone`, and then cancels the current task, until `stop`."""
-    cycle = exchange.cycle
-    if cycle is None:
-        return Presence(exchange.receive)
-    cycle.watch()
-    return cycle

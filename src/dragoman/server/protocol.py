@@ -23,7 +23,7 @@ from uvicorn.server import ServerState
 
 from dragoman.config.settings import Server
 from dragoman.messages.errors import ApiError
-from dragoman.server.cycle import Cycle, status_line
+from dragoman.server.cycle import Cycle, Facts, status_line
 from dragoman.server.exchange import CUT, DRAINING
 from dragoman.server.refusal import Refused, told
 
@@ -39,7 +39,8 @@ BODY_PIECE = 60 * 1024  # bytes of a body must come, or its end
 UNREAD = 64 * 1024  # bytes of bodies that nobody took yet, before the caller has to wait
 FRAMING = 16  # bytes of a chunk's frame for each byte in it: more are no body
 LESSONS = 5  # heads of one connection that are kept, one after the other
-LONGEST_LENGTH = 15  # digits
+LONGEST_LENGTH = 16  # digits, and the end of the line
+ROOM = 256 * 1024  # bytes that are read at once
 LINGER = 2.0  # seconds in which a caller can read why it was refused, before the connection is closed
 
 _EXPECT, _HOST, _ENCODING, _UPGRADE = b"expect", b"host", b"transfer-encoding", b"upgrade"
@@ -58,6 +59,8 @@ class State(ServerState):
         super().__init__()
         self.settings = settings
         self.draining = False
+        self.room = memoryview(bytearray(ROOM))
+        """Where a connection finds what it was just sent, which stands there for as long as that call takes."""
         self._date = b""
         self._firsts: dict[int, bytes] = {}
 
@@ -76,22 +79,64 @@ class State(ServerState):
 
 class _Known:
     """A head that came before: its bytes up to the digits of its length and behind them, and the scope it made, with
-    the place of the length among the headers. `facts` follow from all but the length. No struct: it holds a token, and
-    must not show it.
+    the place of the length among the headers.
     """
 
-    __slots__ = ("after", "at", "before", "facts", "scope")
+    __slots__ = ("after", "at", "before", "facts", "longest", "scope")
 
     def __init__(self, before: bytes, after: bytes, scope: dict[str, Any], at: int) -> None:
         self.before = before
         self.after = after
         self.scope = scope
         self.at = at
-        self.facts: dict[str, Any] = {}
+        self.longest = len(before) + LONGEST_LENGTH + len(after)  # bytes, of such a head
+        self.facts = Facts(dict(scope["headers"]))
 
 
-class Protocol(asyncio.Protocol):
+class Protocol(asyncio.BufferedProtocol):
     """One connection. What it refuses it tells in the form that callers know."""
+
+    __slots__ = (  # more than thirty attributes without would each be looked up by name, in a dict
+        "_application",
+        "_body",
+        "_body_before",
+        "_client",
+        "_deadline",
+        "_encodings",
+        "_expects",
+        "_extensions",
+        "_head",
+        "_headers",
+        "_hosts",
+        "_idle",
+        "_idle_since",
+        "_in_body",
+        "_in_head",
+        "_known",
+        "_lessons",
+        "_loop",
+        "_made_wait",
+        "_newest",
+        "_over",
+        "_parser",
+        "_patience",
+        "_patient",
+        "_piece",
+        "_read_paused",
+        "_readers",
+        "_received",
+        "_running",
+        "_scheme",
+        "_server",
+        "_state",
+        "_upgrade",
+        "_url",
+        "_waiting",
+        "first",
+        "full",
+        "tasks",
+        "transport",
+    )
 
     def __init__(
         self,
@@ -103,6 +148,8 @@ class Protocol(asyncio.Protocol):
         del app_state  # nobody here keeps any
         self.transport: asyncio.Transport = None  # type: ignore[assignment]
         self.full = False
+        self.first = server_state.first
+        self.tasks = server_state.tasks
         self._state = server_state
         self._application: ASGIApp = config.loaded_app
         self._patient = config.timeout_keep_alive  # seconds with a connection that says nothing
@@ -174,14 +221,21 @@ class Protocol(asyncio.Protocol):
         del self._parser
         self._waiting.clear()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes go. They are taken from there before this is called again, for whatever connection."""
+        del sizehint
+        return self._state.room
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self._over:
             return
+        data = self._state.room[:nbytes]
         begun = self._in_head
         between = not begun and not self._in_body
-        if between and self._known is not None and self._has_head_of_before(data, self._known):
+        known = self._known
+        if between and known is not None and self._has_head_of_before(data, known):
             return
-        self._piece = len(data)
+        self._piece = nbytes
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -193,9 +247,9 @@ class Protocol(asyncio.Protocol):
         elif self._in_body:
             self._wait_for_body()
         elif between and self._newest is not None:
-            self._learn_head(data, self._newest)
+            self._learn_head(bytes(data), self._newest)
 
-    def _stay(self, data: bytes, upgrade: httptools.HttpParserUpgrade) -> None:
+    def _stay(self, data: bytes | memoryview, upgrade: httptools.HttpParserUpgrade) -> None:
         """Nothing else is spoken here: the request is read again, as one that asks for no upgrade.
 
         Java's own client asks for HTTP/2 with every request, and httptools does not look at bodies then.
@@ -257,31 +311,33 @@ class Protocol(asyncio.Protocol):
             at = [name for name, _ in cycle.scope["headers"]].index(b"content-length")
             self._known = _Known(data[: found.start(1)], data[found.end(1) : end], dict(cycle.scope), at)
 
-    def _has_head_of_before(self, data: bytes, known: "_Known") -> bool:
+    def _has_head_of_before(self, data: memoryview, known: "_Known") -> bool:
         """Whether `data` is one whole request, whose head differs from the known one in its length only; then it
         begins, and nothing of the head is read again. What differs more is for the parser, as it is.
         """
-        if not data.startswith(known.before):
+        head = bytes(data[: known.longest])
+        if not head.startswith(known.before):
             self._known = None
             return False
         start = len(known.before)
-        end = data.find(b"\r", start, start + LONGEST_LENGTH + 1)
-        length = data[start : max(end, start)]
+        length = head[start : start + LONGEST_LENGTH].partition(b"\r")[0]
+        end = start + len(length)
         body = end + len(known.after)
+        running = self._running
         if not (
-            length.isdigit()
-            and data.startswith(known.after, end)
-            and len(data) == body + int(length)
-            and not self._is_running()
+            head.startswith(known.after, end)
+            and length == b"%d" % (len(data) - body)
+            and (running is None or running.over)
             and not self._state.draining
         ):
             return False
-        scope = known.scope.copy()
+        scope, facts = known.scope.copy(), known.facts
         rows = scope["headers"] = scope["headers"].copy()
         rows[known.at] = (b"content-length", length)
+        facts.headers[b"content-length"] = length
         self._idle_since = None
-        self._newest = Cycle(self, scope, keep_alive=True, body=data[body:], facts=known.facts)
-        self._start(self._newest)
+        cycle = self._newest = Cycle(self, scope, bytes(data[body:]), facts)
+        self._start(cycle)
         return True
 
     # The head of a request.
@@ -455,16 +511,14 @@ class Protocol(asyncio.Protocol):
 
     def _start(self, cycle: Cycle) -> None:
         self._running = cycle
-        task: asyncio.Task[None] = self._loop.create_task(
-            self._application(cycle.scope, cycle.receive, cycle)  # type: ignore[arg-type]
+        # The loop's own call would write a name for each.
+        task = cycle.task = asyncio.Task(
+            self._application(cycle.scope, cycle.receive, cycle),  # type: ignore[arg-type]
+            loop=self._loop,
+            name="request",
         )
-        cycle.task = task
-        self._state.tasks.add(task)
+        self.tasks.add(task)
         task.add_done_callback(cycle.finish)
-
-    def ended(self, task: asyncio.Task[None]) -> None:
-        """`task` answers nobody any more."""
-        self._state.tasks.discard(task)
 
     def answered(self) -> None:
         """The answer that runs is complete."""
@@ -473,19 +527,17 @@ class Protocol(asyncio.Protocol):
                 self._start(self._waiting.popleft())
             elif not self._in_head and not self._in_body:
                 self._rest()
-            self.resume_reading()
-            if self._over:
-                self._close_when_done()
+            if self._read_paused:
+                self.resume_reading()
+            if not self._over:
+                return
+            self._close_when_done()
         if self.transport.is_closing():
             self._give_patience()
 
     def soon(self, call: Callable[[], None]) -> None:
         """`call` in the next turn of the event loop."""
         self._loop.call_soon(call)
-
-    def first(self, status: int) -> bytes:
-        """The lines that an answer begins with."""
-        return self._state.first(status)
 
     def pause_writing(self) -> None:
         """Called by the transport when much is unread."""

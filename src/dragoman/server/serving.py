@@ -98,7 +98,7 @@ async def serve(
     server = _Server(
         uvicorn.Config(
             application,
-            http=Protocol,
+            http=Protocol,  # type: ignore[arg-type]  # any kind of protocol will do
             ws="none",
             lifespan="on",
             interface="asgi3",

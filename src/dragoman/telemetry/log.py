@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from time import time
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import Usage
@@ -18,10 +18,20 @@ LONGEST_MESSAGE = 500  # characters of an error's message
 
 _THOUSANDTHS = (*[f".{each:03d}Z" for each in range(1000)], ".999Z")  # the last for what was rounded up
 
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
 
 
-class Line(Struct, kw_only=True):
+class Counts(Struct, gc=False):
+    """The counters of a usage that are worth a column."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_creation_input_tokens: int
+    cache_read_input_tokens: int
+    thinking_tokens: int | UnsetType = UNSET
+
+
+class Line(Struct, gc=False):
     """What is written about one request."""
 
     ts: str = ""  # when it ended: ISO 8601, UTC, milliseconds
@@ -36,14 +46,14 @@ class Line(Struct, kw_only=True):
     status: int = 0
     ms: float = 0
     first_token_ms: float | None = None
-    usage: dict[str, int] | None = None
+    usage: Counts | None = None
     notes: list[str] = []
     attempts: int = 0
     repairs: list[str] = []  # codes of what was changed after the upstream refused it, now or at an earlier request
     error: str | None = None  # "<type>: <message>"
 
 
-class Forwarded(Line, kw_only=True):
+class Forwarded(Line, gc=False):
     """What is written about a request that was forwarded as it is."""
 
     request_bytes: int = 0  # of the body that went up
@@ -79,7 +89,7 @@ class _Failure(Struct, kw_only=True):
 
 
 class Log:
-    """Turns lines into text and hands it to `write`, which must not block.
+    """Turns lines into text and hands it to `write`, which must not block. `request` belongs to one thread.
 
     `human`: one aligned line for a terminal instead of JSON. `older`: JSON as an older proxy wrote it.
     `clock`: seconds since 1970.
@@ -101,27 +111,34 @@ class Log:
         self._redact = redact
         self._human = human
         self._older = older
-        self._level = level
+        self._least = 500 if level == "error" else 0  # the first status that is written
         self._clock = clock
         self._names: dict[str, str] = {}
+        self._buffer = bytearray()  # of the line that is made; a new one for each would grow from nothing each time
         self._second = (0.0, "")  # the last one that was written, and its text
+        self.detailed = level == "debug"  # whether details are wanted at all
         self.swallowed = 0  # lines that could not be made
 
     def request(self, line: Line) -> None:
         """Write one request's line. Raises nothing: watching cannot break traffic."""
-        if self._level == "error" and line.status < 500:
+        if line.status < self._least:
             return
         try:
             now = self._clock()
             line.ts = self._stamp(now)
-            line.model = line.model and self._name(line.model)
-            line.path = self._name(line.path)
+            names, model, path = self._names, line.model, line.path
+            if model and names.get(model) != model:
+                line.model = names.get(model) or self._name(model)
+            if names.get(path) != path:
+                line.path = names.get(path) or self._name(path)
             if line.error:
                 line.error = self._redact(line.error)[:LONGEST_MESSAGE]
-            if self._older:
-                self._write(_encode(_as_older(line, now)).decode())
+            if self._human:
+                text = self._for_people(line, now)
             else:
-                self._write(self._for_people(line, now) if self._human else _encode(line).decode())
+                _encoder.encode_into(_as_older(line, now) if self._older else line, self._buffer)
+                text = self._buffer.decode()
+            self._write(text)
         except Exception:  # noqa: BLE001 an account of a request must never be the reason that it fails
             self.swallowed += 1
 
@@ -143,12 +160,7 @@ class Log:
         line = _Failure(
             ts=self._stamp(now), event=event, level=level, message=message, request_id=request_id, traceback=trace
         )
-        self._write(_encode(line).decode())
-
-    @property
-    def detailed(self) -> bool:
-        """Whether details are wanted at all."""
-        return self._level == "debug"
+        self._write(_encoder.encode(line).decode())
 
     def details(self, lines: Iterable[str], *, request_id: str) -> None:
         """Write what only people who look for a cause want to know. Raises nothing."""
@@ -164,20 +176,20 @@ class Log:
 
     def _stamp(self, now: float) -> str:
         second, text = self._second
-        if not 0.0 <= now - second < 1.0:
+        rest = now - second
+        if not 0.0 <= rest < 1.0:
             second = float(int(now))
+            rest = now - second
             text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
             self._second = (second, text)
-        return text + _THOUSANDTHS[int((now - second) * 1000.0 + 0.001)]
+        return text + _THOUSANDTHS[int(rest * 1000.0 + 0.001)]
 
     def _name(self, text: str) -> str:
-        """A name that the caller chose, redacted: people paste keys into the wrong field."""
-        known = self._names.get(text)
-        if known is None:
-            known = self._redact(text)[:LONGEST]
-            if len(self._names) < 1000 and len(text) <= LONGEST:
-                self._names[text] = known
-        return known
+        """A name that the caller chose, redacted: people paste keys into the wrong field. To be remembered."""
+        name = self._redact(text)[:LONGEST]
+        if len(self._names) < 1000 and len(text) <= LONGEST:
+            self._names[text] = name
+        return name
 
     def _for_people(self, line: Line, now: float) -> str:
         target = f"{line.provider}/{line.upstream_model}" if line.provider else ""
@@ -185,9 +197,10 @@ class Log:
         who = f"{asked} -> {target}" if target and target != asked else asked
         parts = [f"{_hour(now)}  {_printable(who):<56}", f"{line.status:>3}", f"{_duration(line.ms):>7}"]
         if line.usage:
-            cached = line.usage["cache_read_input_tokens"] + line.usage["cache_creation_input_tokens"]
-            fresh = f"{line.usage['input_tokens'] + cached} in" + (f" ({cached} cached)" if cached else "")
-            parts.append(f"{fresh}, {line.usage['output_tokens']} out")
+            counts = line.usage
+            cached = counts.cache_read_input_tokens + counts.cache_creation_input_tokens
+            fresh = f"{counts.input_tokens + cached} in" + (f" ({cached} cached)" if cached else "")
+            parts.append(f"{fresh}, {counts.output_tokens} out")
         if line.first_token_ms is not None:
             parts.append(f"first {_duration(line.first_token_ms)}")
         if line.attempts > 1:
@@ -216,8 +229,8 @@ def _as_older(line: Line, now: float) -> _Older:
     usage = None
     if line.usage is not None:
         counts = line.usage
-        asked = counts["input_tokens"] + counts["cache_read_input_tokens"] + counts["cache_creation_input_tokens"]
-        usage = _OlderUsage(counts["output_tokens"], asked, asked + counts["output_tokens"])
+        asked = counts.input_tokens + counts.cache_read_input_tokens + counts.cache_creation_input_tokens
+        usage = _OlderUsage(counts.output_tokens, asked, asked + counts.output_tokens)
     return _Older(
         ts=int(now * 1000),
         event="proxy.success" if line.status < 400 and line.error is None else "proxy.failure",
@@ -230,25 +243,22 @@ def _as_older(line: Line, now: float) -> _Older:
     )
 
 
-def usage_counts(usage: Usage | None) -> dict[str, int] | None:
+def usage_counts(usage: Usage | None) -> Counts | None:
     """The counters of a usage that are worth a column."""
     if usage is None:
         return None
-    counts = {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cache_creation_input_tokens": usage.cache_creation_input_tokens,
-        "cache_read_input_tokens": usage.cache_read_input_tokens,
-    }
-    if usage.output_tokens_details is not None:
-        counts["thinking_tokens"] = usage.output_tokens_details.thinking_tokens
-    return counts
+    details = usage.output_tokens_details
+    return Counts(
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cache_creation_input_tokens,
+        usage.cache_read_input_tokens,
+        UNSET if details is None else details.thinking_tokens,
+    )
 
 
 def note_codes(notes: Sequence[Note]) -> list[str]:
     """Codes of what was lost or changed, each once."""
-    if not notes:
-        return []
     return list(dict.fromkeys(note.code for note in notes if note.grade != "ignored"))
 
 

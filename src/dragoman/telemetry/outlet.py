@@ -27,6 +27,7 @@ class Outlet:
         self._limit = limit
         self._told = 0
         self._wake = threading.Event()
+        self._woken = False  # it is set, or about to be; to look there would be a call, and setting it takes a lock
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -37,7 +38,8 @@ class Outlet:
             self.dropped += 1
             return
         self._lines.append(line)
-        if not self._wake.is_set():  # setting takes a lock; the thread clears it before it takes the lines
+        if not self._woken:
+            self._woken = True
             self._wake.set()
         if self._thread is None:
             self._start()
@@ -63,6 +65,7 @@ class Outlet:
             if not self._closing.is_set():
                 time.sleep(self._gather)
             self._wake.clear()
+            self._woken = False  # after clearing, so that no word is lost, and before the lines are taken
             self._drain()
             if self._closing.is_set() and not self._lines:
                 return
