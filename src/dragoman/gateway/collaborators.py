@@ -56,6 +56,14 @@ class Pours(Protocol):
         ...
 
 
+class Documents(Protocol):
+    """Optional: an answer that knows when nothing of it has to be waited for."""
+
+    def document(self) -> bytes | None:
+        """The whole body, when it is JSON by its own word and all of it is here; None: look at it, and `read`."""
+        ...
+
+
 class UpstreamLike(Protocol):
     async def send(
         self,
@@ -104,11 +112,13 @@ class Collaborators(Struct, frozen=True, kw_only=True):
     signer: SignerLike
     settings: Server
     watch: Callable[[Record], None]
+    failed_to_watch: Callable[[], None]  # is told when `watch` raises
     new_id: Callable[[], str]
     clock: Callable[[], float]
     health: Health
     rounds: Rounds
     tell: Callable[[Change], None]  # what people should know about targets and keys
+    relaying: frozenset[str]  # dialects that speak Messages themselves
     mended: dict[tuple[str, str, str], Mended]  # by provider, base URL and model; bounded by whoever fills it
 
 

@@ -51,11 +51,13 @@ class Gateway:
             signer=signer,
             settings=settings,
             watch=watch,
+            failed_to_watch=self._count_watch_failure,
             new_id=new_id,
             clock=clock,
             health=Health(),
             rounds=Rounds(min(settings.open_after, settings.ping_every, settings.read_idle, OFTEN)),
             tell=tell,
+            relaying=frozenset(name for name, dialect in dialects.items() if relays(dialect)),
             mended={},
         )
 
@@ -72,9 +74,10 @@ class Gateway:
         the caller wants it to go, whatever the model's name says.
         Raises ApiError: "not_found", and "invalid_request" for a body that would have to be translated.
         """
+        collaborators = self._collaborators
         if route is None:
             route = self._router.route(request.model, thinking=request.thinks)
-        if not relays(self._collaborators.dialects, route.targets[0]):
+        if route.targets[0].dialect not in collaborators.relaying:
             request.body  # noqa: B018 decoded once, for all who look at it
         record = Record(
             request_id=request_id,
@@ -84,7 +87,7 @@ class Gateway:
             session=request.session,
             request_bytes=len(request.raw),
         )
-        return Journey(self._collaborators, request, route, record, self._count_watch_failure, caller=caller)
+        return Journey(collaborators, request, route, record, caller)
 
     def _count_watch_failure(self) -> None:
         self.watch_failures += 1
