@@ -1,11 +1,11 @@
 """Whom the gateway works with. The rooms themselves are chosen where the application is put together."""
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from time import monotonic
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from dragoman.config.settings import Server
 from dragoman.dialects.contract import Dialect, Target
@@ -122,6 +122,14 @@ class Collaborators(Struct, frozen=True, kw_only=True):
     mended: dict[tuple[str, str, str], Mended]  # by provider, base URL and model; bounded by whoever fills it
 
 
+def random_ids() -> Iterator[str]:
+    """Twelve random bytes each, in hexadecimal digits. The system is asked for many at once."""
+    while True:
+        many = os.urandom(12 * 100).hex()
+        for at in range(0, len(many), 24):
+            yield many[at : at + 24]
+
+
 class Surroundings(Struct, frozen=True, kw_only=True):
     """What stands around a gateway: something else may be put in its place, or between it and the gateway."""
 
@@ -129,6 +137,6 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     upstream: UpstreamLike
     signer: SignerLike
     watch: Callable[[Record], None]
-    new_id: Callable[[], str] = lambda: os.urandom(12).hex()
+    new_id: Callable[[], str] = field(default_factory=lambda: random_ids().__next__)
     clock: Callable[[], float] = monotonic
     remembers: bool = True  # whether one request teaches the gateway for the next one

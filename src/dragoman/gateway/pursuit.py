@@ -110,7 +110,7 @@ class Pursuit:
         self._record = record
         self._message_id = "msg_" + collaborators.new_id()
         self._who = request.session or self._message_id
-        slots = affinity.slots(route, self._who)
+        slots = affinity.ordered(route.groups, self._who) if route.groups else route.targets
         self._position = -1  # how many slots were asked before this one
         self._left = list(slots)  # what was not asked yet
         self._overflowed = False  # what is asked about conversations that are too long is asked
@@ -328,7 +328,8 @@ class Pursuit:
         if call.stream and getattr(dialect, "answers_once", False):
             told = structs.replace(call, body=b"")
         reader = self.reader = dialect.reader(told, writer)
-        body = None if call.stream else _document(answer)
+        offer = None if call.stream else getattr(answer, "document", None)
+        body: bytes | None = offer() if offer is not None else None
         if body is None:
             if _is_stream(answer, call):
                 return []
@@ -580,13 +581,6 @@ def relays(dialect: Dialect) -> bool:
     """Whether its targets speak Messages themselves, so that nothing is translated."""
     found: bool = getattr(dialect, "relays", False)
     return found
-
-
-def _document(answer: AnswerLike) -> bytes | None:
-    """The whole body of an answer that offers `collaborators.Documents` and is one."""
-    offer = getattr(answer, "document", None)
-    body: bytes | None = offer() if offer is not None else None
-    return body
 
 
 def _is_stream(answer: AnswerLike, call: Call) -> bool:

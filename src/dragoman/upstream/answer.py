@@ -177,7 +177,8 @@ class Answer:
         if self._timer is not None:
             self._timer.cancel()
         self._take = None
-        self.wake()
+        if self._waiter is not None:
+            self.wake()
 
     def _cut(self) -> None:
         if not self.ended:
