@@ -104,6 +104,12 @@ class Mended(Struct, frozen=True):
     repairs: tuple[str, ...]
 
 
+class Unwatched(Struct):
+    """How often `watch` raised. Nobody is told: watching cannot break traffic."""
+
+    count: int = 0
+
+
 class Collaborators(Struct, frozen=True, kw_only=True):
     """Everything that a journey needs and does not own."""
 
@@ -112,7 +118,7 @@ class Collaborators(Struct, frozen=True, kw_only=True):
     signer: SignerLike
     settings: Server
     watch: Callable[[Record], None]
-    failed_to_watch: Callable[[], None]  # is told when `watch` raises
+    unwatched: Unwatched
     new_id: Callable[[], str]
     clock: Callable[[], float]
     health: Health

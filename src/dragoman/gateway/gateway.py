@@ -7,7 +7,7 @@ from msgspec import structs
 
 from dragoman.config.settings import Server
 from dragoman.dialects.contract import Dialect
-from dragoman.gateway.collaborators import Collaborators, RouterLike, SignerLike, UpstreamLike
+from dragoman.gateway.collaborators import Collaborators, RouterLike, SignerLike, Unwatched, UpstreamLike
 from dragoman.gateway.health import Change, Health
 from dragoman.gateway.journey import OFTEN, Journey
 from dragoman.gateway.pursuit import relays
@@ -42,7 +42,6 @@ class Gateway:
         clock: Callable[[], float] = monotonic,
         tell: Callable[[Change], None] = nobody,
     ) -> None:
-        self.watch_failures = 0
         self._router = router
         self._clock = clock
         self._collaborators = Collaborators(
@@ -51,7 +50,7 @@ class Gateway:
             signer=signer,
             settings=settings,
             watch=watch,
-            failed_to_watch=self._count_watch_failure,
+            unwatched=Unwatched(),
             new_id=new_id,
             clock=clock,
             health=Health(),
@@ -89,8 +88,9 @@ class Gateway:
         )
         return Journey(collaborators, request, route, record, caller)
 
-    def _count_watch_failure(self) -> None:
-        self.watch_failures += 1
+    @property
+    def watch_failures(self) -> int:
+        return self._collaborators.unwatched.count
 
 
 class Forgetful(Gateway):

@@ -162,7 +162,7 @@ class Journey:
         try:
             self._collaborators.watch(record)
         except Exception:  # noqa: BLE001 watching cannot break traffic
-            self._collaborators.failed_to_watch()
+            self._collaborators.unwatched.count += 1
         if record.error is not None:
             record.error.forget()
         if (crash := record.crash) is not None:  # its frames hold this
