@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import re
+from itertools import islice
 
 import pytest
 
+from dragoman.gateway.collaborators import random_ids
 from dragoman.gateway.pursuit import _endpoint
 from dragoman.messages.errors import ApiError
 from dragoman.messages.request import decode
@@ -71,3 +74,9 @@ async def test_an_answer_may_come_between_opening_and_streaming() -> None:
 )
 def test_an_endpoint_shows_neither_query_nor_credentials(url: str, endpoint: str) -> None:
     assert _endpoint(url) == endpoint
+
+
+def test_ids_are_legal_and_never_the_same() -> None:
+    found = list(islice(random_ids(), 250))
+    assert len(set(found)) == 250
+    assert all(re.fullmatch("[0-9a-f]{24}", each) for each in found)

@@ -190,7 +190,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     health = Health()
     for name in "abcdefgh":
         broken(health, target("lab", name))
-    assert len(health._troubles) == 3
+    assert len(health.troubles) == 3
     assert health.resting(target("lab", "h"), 0.0)
 
 

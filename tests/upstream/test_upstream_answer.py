@@ -194,3 +194,43 @@ async def test_leaving_while_an_answer_pours_closes_its_connection() -> None:
         async with asyncio.timeout(5):
             await gone.wait()
         await client.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "found"),
+    [
+        (b"Content-Type: application/json; charset=utf-8\r\ncontent-length: 2\r\n\r\n{}", b"{}"),
+        (b"content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n", b"{}"),
+        (b"content-type: text/event-stream\r\ncontent-length: 2\r\n\r\n{}", None),
+        (b"content-length: 2\r\n\r\n{}", None),
+        (b"content-type: application/json\r\ncontent-length: 3\r\n\r\n{}", None),
+    ],
+    ids=["json", "chunks", "a stream", "of no kind", "cut"],
+)
+async def test_a_document_is_json_that_is_here_whole(sent: bytes, found: bytes | None) -> None:
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200 OK\r\n" + sent)
+        connection.cut()
+
+    client = upstream()
+    async with Server(script) as server:
+        answer = await client.send("POST", server.url, (), b"{}")
+        while not answer.ended:
+            await asyncio.sleep(0)
+        assert answer.document() == found
+        await client.close()
+
+
+async def test_what_is_still_coming_is_no_document() -> None:
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{")
+        await connection.gone()
+
+    client = upstream()
+    async with Server(script) as server:
+        answer = await client.send("POST", server.url, (), b"{}")
+        assert answer.document() is None
+        answer.close()
+        await client.close()

@@ -1,11 +1,11 @@
 """Whom the gateway works with. The rooms themselves are chosen where the application is put together."""
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from time import monotonic
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from dragoman.config.settings import Server
 from dragoman.dialects.contract import Dialect, Target
@@ -56,6 +56,14 @@ class Pours(Protocol):
         ...
 
 
+class Documents(Protocol):
+    """Optional: an answer that knows when nothing of it has to be waited for."""
+
+    def document(self) -> bytes | None:
+        """The whole body, when it is JSON by its own word and all of it is here; None: look at it, and `read`."""
+        ...
+
+
 class UpstreamLike(Protocol):
     async def send(
         self,
@@ -96,6 +104,12 @@ class Mended(Struct, frozen=True):
     repairs: tuple[str, ...]
 
 
+class Unwatched(Struct):
+    """How often `watch` raised. Nobody is told: watching cannot break traffic."""
+
+    count: int = 0
+
+
 class Collaborators(Struct, frozen=True, kw_only=True):
     """Everything that a journey needs and does not own."""
 
@@ -104,12 +118,22 @@ class Collaborators(Struct, frozen=True, kw_only=True):
     signer: SignerLike
     settings: Server
     watch: Callable[[Record], None]
+    unwatched: Unwatched
     new_id: Callable[[], str]
     clock: Callable[[], float]
     health: Health
     rounds: Rounds
     tell: Callable[[Change], None]  # what people should know about targets and keys
+    relaying: frozenset[str]  # dialects that speak Messages themselves
     mended: dict[tuple[str, str, str], Mended]  # by provider, base URL and model; bounded by whoever fills it
+
+
+def random_ids() -> Iterator[str]:
+    """Twelve random bytes each, in hexadecimal digits. The system is asked for many at once."""
+    while True:
+        many = os.urandom(12 * 100).hex()
+        for at in range(0, len(many), 24):
+            yield many[at : at + 24]
 
 
 class Surroundings(Struct, frozen=True, kw_only=True):
@@ -119,6 +143,6 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     upstream: UpstreamLike
     signer: SignerLike
     watch: Callable[[Record], None]
-    new_id: Callable[[], str] = lambda: os.urandom(12).hex()
+    new_id: Callable[[], str] = field(default_factory=lambda: random_ids().__next__)
     clock: Callable[[], float] = monotonic
     remembers: bool = True  # whether one request teaches the gateway for the next one

@@ -53,7 +53,7 @@ class UpstreamCount:
             dialect = self._dialects[candidate.dialect] if candidate is not None else None
             if candidate is None or not isinstance(dialect, Counting):
                 continue
-            if relays(self._dialects, candidate) or not self._relayed:
+            if relays(self._dialects[candidate.dialect]) or not self._relayed:
                 try:
                     async with asyncio.timeout(PATIENCE):
                         return await self._ask(dialect, request, candidate, caller)

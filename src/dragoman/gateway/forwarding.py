@@ -53,7 +53,7 @@ def destination(config: Config, dialects: Mapping[str, Dialect]) -> Target | Api
 
 def _root(dialects: Mapping[str, Dialect], target: Target) -> str | None:
     """The base URL before `/v1/...`; None for a server that has no more than messages, or has them elsewhere."""
-    if not relays(dialects, target):
+    if not relays(dialects[target.dialect]):
         return None
     place = target.base_url + getattr(target.quirks, "messages_path", _MESSAGES)
     return place.removesuffix(_MESSAGES) if place.endswith(_MESSAGES) else None

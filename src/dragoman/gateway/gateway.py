@@ -7,7 +7,7 @@ from msgspec import structs
 
 from dragoman.config.settings import Server
 from dragoman.dialects.contract import Dialect
-from dragoman.gateway.collaborators import Collaborators, RouterLike, SignerLike, UpstreamLike
+from dragoman.gateway.collaborators import Collaborators, RouterLike, SignerLike, Unwatched, UpstreamLike
 from dragoman.gateway.health import Change, Health
 from dragoman.gateway.journey import OFTEN, Journey
 from dragoman.gateway.pursuit import relays
@@ -42,7 +42,6 @@ class Gateway:
         clock: Callable[[], float] = monotonic,
         tell: Callable[[Change], None] = nobody,
     ) -> None:
-        self.watch_failures = 0
         self._router = router
         self._clock = clock
         self._collaborators = Collaborators(
@@ -51,11 +50,13 @@ class Gateway:
             signer=signer,
             settings=settings,
             watch=watch,
+            unwatched=Unwatched(),
             new_id=new_id,
             clock=clock,
             health=Health(),
             rounds=Rounds(min(settings.open_after, settings.ping_every, settings.read_idle, OFTEN)),
             tell=tell,
+            relaying=frozenset(name for name, dialect in dialects.items() if relays(dialect)),
             mended={},
         )
 
@@ -72,9 +73,10 @@ class Gateway:
         the caller wants it to go, whatever the model's name says.
         Raises ApiError: "not_found", and "invalid_request" for a body that would have to be translated.
         """
+        collaborators = self._collaborators
         if route is None:
             route = self._router.route(request.model, thinking=request.thinks)
-        if not relays(self._collaborators.dialects, route.targets[0]):
+        if route.targets[0].dialect not in collaborators.relaying:
             request.body  # noqa: B018 decoded once, for all who look at it
         record = Record(
             request_id=request_id,
@@ -84,10 +86,11 @@ class Gateway:
             session=request.session,
             request_bytes=len(request.raw),
         )
-        return Journey(self._collaborators, request, route, record, self._count_watch_failure, caller=caller)
+        return Journey(collaborators, request, route, record, caller)
 
-    def _count_watch_failure(self) -> None:
-        self.watch_failures += 1
+    @property
+    def watch_failures(self) -> int:
+        return self._collaborators.unwatched.count
 
 
 class Forgetful(Gateway):

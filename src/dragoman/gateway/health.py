@@ -90,74 +90,74 @@ class Health:
     """Remembers the ill ones of one process. While all are well, a question costs one look at an empty table."""
 
     def __init__(self) -> None:
-        self._troubles: dict[Place, Trouble] = {}
+        self.troubles: dict[Place, Trouble] = {}  # empty: nobody need ask
 
     def next(self, slots: Sequence[Target], now: float) -> int:
         """The place among `slots`, which is not empty, of the one to be asked: the first that is well.
 
         Else the target that rests least long; else the key that does.
         """
-        if not self._troubles:
+        if not self.troubles:
             return 0
         rest = [self._rest(slot, now) for slot in slots]
         return rest.index(min(rest))
 
     def usable(self, slot: Target, now: float) -> bool:
         """Whether its key may be used now. Its target may rest all the same."""
-        return not self._troubles or not self._rest(slot, now)[0]
+        return not self.troubles or not self._rest(slot, now)[0]
 
     def resting(self, slot: Target, now: float) -> bool:
         """Whether others are better asked now."""
-        return bool(self._troubles) and any(self._rest(slot, now))
+        return bool(self.troubles) and any(self._rest(slot, now))
 
     def soonest(self, slots: Sequence[Target], now: float) -> float | None:
         """Seconds until one of the slots may be asked again; None when one is well, or none ever will be."""
-        if not self._troubles:
+        if not self.troubles:
             return None
         first = min((max(self._rest(slot, now)) for slot in slots), default=0.0)
         return first if 0 < first < inf else None
 
     def begin(self, slot: Target, now: float) -> bool:
         """A request asks this one. True when it is the one that tries it for all: it must tell how that ended."""
-        known = self._troubles.get(_target(slot)) if self._troubles else None
+        known = self.troubles.get(_target(slot)) if self.troubles else None
         if known is None or known.failures < FAILURES or rests(known, now):
             return False
-        self._troubles[_target(slot)] = structs.replace(known, until=now + TRIAL, trial=True)
+        self.troubles[_target(slot)] = structs.replace(known, until=now + TRIAL, trial=True)
         return True
 
     def leave(self, slot: Target, now: float) -> None:
         """The request that was to try it is gone without an outcome: another one may."""
-        known = self._troubles.get(_target(slot))
+        known = self.troubles.get(_target(slot))
         if known is not None and known.trial:
-            self._troubles[_target(slot)] = structs.replace(known, until=now, trial=False)
+            self.troubles[_target(slot)] = structs.replace(known, until=now, trial=False)
 
     def succeeded(self, slot: Target, *, whole: bool) -> list[Change]:
         """It answers, and all is well again. Until the answer is `whole`, one more failure makes its target rest."""
-        if not self._troubles:
+        if not self.troubles:
             return []
         changes = []
         for place in (_target(slot), _key_at(slot), _key(slot)):
-            known = self._troubles.pop(place, None)
+            known = self.troubles.pop(place, None)
             if known is None:
                 continue
             if known.until:
                 changes.append(Change(_name(slot), None if place == _target(slot) else slot.key, 0.0))
             if place == _target(slot) and not whole:
-                self._troubles[place] = Trouble(min(known.failures, FAILURES - 1), 0.0)
+                self.troubles[place] = Trouble(min(known.failures, FAILURES - 1), 0.0)
         return changes
 
     def failed(self, slot: Target, error: ApiError, now: float) -> list[Change]:
         """What follows from an error of this one, if anything does."""
         if error.kind in OF_TARGET:
-            known = self._troubles.get(_target(slot))
+            known = self.troubles.get(_target(slot))
             found = self._keep(_target(slot), after_failure(known, now))
             told = found.until > now and (known is None or not known.until)
             return [Change(_name(slot), None, found.until - now, error)] if told else []
-        self._troubles.pop(_target(slot), None)  # an answer that is an error all the same: the server is there
+        self.troubles.pop(_target(slot), None)  # an answer that is an error all the same: the server is there
         if error.kind not in OF_KEY or error.upstream_status is None or slot.auth == "caller":
             return []  # one caller's key says nothing about another's
         place = _key_at(slot) if error.kind in ("rate_limit", "permission") else _key(slot)
-        known = self._troubles.get(place)
+        known = self.troubles.get(place)
         if error.kind == "rate_limit":
             found = after_rate_limit(known, error.retry_after, now)
         else:
@@ -172,13 +172,13 @@ class Health:
         return max(key - now, 0.0), max(self._until(_target(slot)) - now, 0.0)
 
     def _until(self, place: Place) -> float:
-        known = self._troubles.get(place)
+        known = self.troubles.get(place)
         return 0.0 if known is None else known.until
 
     def _keep(self, place: Place, trouble: Trouble) -> Trouble:
-        if place not in self._troubles and len(self._troubles) >= REMEMBERED:
-            del self._troubles[next(iter(self._troubles))]
-        self._troubles[place] = trouble
+        if place not in self.troubles and len(self.troubles) >= REMEMBERED:
+            del self.troubles[next(iter(self.troubles))]
+        self.troubles[place] = trouble
         return trouble
 
 

@@ -41,8 +41,6 @@ class Journey:
     __slots__ = (
         "_closed",
         "_collaborators",
-        "_failed_to_watch",
-        "_loop",
         "_ping",
         "_pursuit",
         "_send",
@@ -61,15 +59,11 @@ class Journey:
         request: Request,
         route: Route,
         record: Record,
-        failed_to_watch: Callable[[], None],
-        *,
-        caller: Sequence[tuple[str, str]] = (),
+        caller: Sequence[tuple[str, str]],
     ) -> None:
-        """`failed_to_watch` is told when `watch` raises."""
+        """Inside a running loop. `caller`: the headers with the caller's own credentials."""
         self._collaborators = collaborators
-        self._loop = asyncio.get_running_loop()
         self._pursuit = Pursuit(collaborators, request, route, record, caller)
-        self._failed_to_watch = failed_to_watch
         self._task: asyncio.Task[None] | None = None  # the pursuit, for a caller that streams
         self._woken: asyncio.Future[None] | None = None
         self._send: Send | None = None
@@ -112,14 +106,14 @@ class Journey:
         Raises ApiError: there is still time for a real HTTP status.
         """
         self._collaborators.rounds.begin(self)
-        task = self._task = self._loop.create_task(self._pursuit.run())
-        woken = self._woken = self._loop.create_future()
+        task = self._task = self._pursuit.loop.create_task(self._pursuit.run())
+        woken = self._woken = self._pursuit.loop.create_future()
         task.add_done_callback(self._wake)
         await woken
         self._woken = None
         if not task.done():
             self.state = "opened"
-            self._collect_notes()
+            self.record.notes = self._pursuit.all_notes()
             return False
         try:
             task.result()
@@ -154,11 +148,11 @@ class Journey:
             if task is not None and not task.cancel() and not task.cancelled():
                 task.exception()  # looked at, so that asyncio does not report it
         self._task = self._ping = self._slow = None  # their ends hold this
-        self._pursuit.close()
         if self.state != "over":
+            self._pursuit.close()
             record.caller_left = True
             record.status = record.status or CALLER_LEFT
-            self._collect_notes()
+            record.notes = self._pursuit.all_notes()
         writer = self._pursuit.writer
         if record.usage is None and writer is not None:
             record.usage = writer.usage_seen
@@ -168,7 +162,7 @@ class Journey:
         try:
             self._collaborators.watch(record)
         except Exception:  # noqa: BLE001 watching cannot break traffic
-            self._failed_to_watch()
+            self._collaborators.unwatched.count += 1
         if record.error is not None:
             record.error.forget()
         if (crash := record.crash) is not None:  # its frames hold this
@@ -190,7 +184,7 @@ class Journey:
         self._task = None
         self._pursuit.settle()
         self.record.first_token_ms = (self._collaborators.clock() - self.record.started) * 1000
-        self._collect_notes()
+        self.record.notes = self._pursuit.all_notes()
 
     async def _deliver(self, send: Send) -> None:
         pursuit = self._pursuit
@@ -306,23 +300,17 @@ class Journey:
             self.record.status = error.status
         self.record.error = error
         self.state = "over"
-        self._collect_notes()
+        self.record.notes = self._pursuit.all_notes()
         self._pursuit.close()
         return error
 
     def _over(self) -> None:
         """Over, with a whole answer."""
         self.state = "over"
-        self._collect_notes()
+        pursuit, record = self._pursuit, self.record
+        record.notes = pursuit.all_notes()
         # After a stop sequence of ours the upstream would go on and on; else its end is a moment away.
-        self._pursuit.finish(soon=self.record.stop_reason != "stop_sequence")
-
-    def _collect_notes(self) -> None:
-        pursuit = self._pursuit
-        notes = pursuit.known_notes()
-        if pursuit.writer is not None:
-            notes += pursuit.writer.notes
-        self.record.notes = notes
+        pursuit.finish(soon=record.stop_reason != "stop_sequence")
 
     # Time
 
@@ -354,7 +342,7 @@ class Journey:
     def _begin_ping(self, send: Send) -> None:
         if self._ping is None:
             self._sent = self._collaborators.clock()
-            self._ping = self._loop.create_task(self._send_ping(send))
+            self._ping = self._pursuit.loop.create_task(self._send_ping(send))
 
     async def _send_ping(self, send: Send) -> None:
         """In a task of its own; the next frames wait for it, so that frames are never mixed."""

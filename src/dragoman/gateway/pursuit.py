@@ -4,7 +4,7 @@ Nothing in here was shown to the caller yet, so every failure may still be mende
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -53,7 +53,6 @@ class Pursuit:
         "_hops",
         "_idle",
         "_left",
-        "_loop",
         "_message_id",
         "_overflowed",
         "_passing",
@@ -75,11 +74,21 @@ class Pursuit:
         "headers",
         "heard",
         "listening",
+        "loop",
         "notes",
         "pour",
         "reader",
         "writer",
     )
+
+    # Of the slot that is asked; `_take_target` sets them.
+    _slot: Target
+    _target: Target  # the same, with repairs
+    _call: Call | None
+    _retried: int
+    _signed_anew: bool  # a refused token was replaced, once for each target
+    _used: list[str]  # codes of repairs that are in force or were tried
+    _passing: bool  # one of them holds for this conversation only
 
     def __init__(
         self,
@@ -87,13 +96,13 @@ class Pursuit:
         request: Request,
         route: Route,
         record: Record,
-        caller: Sequence[tuple[str, str]] = (),
+        caller: Sequence[tuple[str, str]],
     ) -> None:
         """Inside a running loop. `caller`: the headers with the caller's own credentials, which only targets with
         `auth` "caller" see.
         """
         self._collaborators = collaborators
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._clock = collaborators.clock
         self._caller = caller
         self._request: Request | None = request  # until an answer is committed
@@ -101,23 +110,16 @@ class Pursuit:
         self._record = record
         self._message_id = "msg_" + collaborators.new_id()
         self._who = request.session or self._message_id
-        slots = affinity.slots(route, self._who)
+        slots = affinity.ordered(route.groups, self._who) if route.groups else route.targets
         self._position = -1  # how many slots were asked before this one
         self._left = list(slots)  # what was not asked yet
         self._overflowed = False  # what is asked about conversations that are too long is asked
         self._preferred = slots[0]
-        self._slot: Target = slots[0]  # that is asked
-        self._target: Target = slots[0]  # the same, with repairs
         self._trial = False  # this request tries the slot for all, and must tell how that ends
-        self._retried = 0
-        self._used: list[str] = []  # codes of repairs that are in force or were tried
-        self._passing = False  # one of them holds for this conversation only
         self._errors: list[ApiError] = []  # the last one of each slot
-        self._call: Call | None = None
         self._answer: AnswerLike | None = None
         self._sender: asyncio.Task[Any] | None = None  # waits for the head of an answer
         self._signed: Sequence[tuple[str, str]] = ()  # the headers of the last call that carry a key or a token
-        self._signed_anew = False  # a refused token was replaced, once for each target
         self.listening = False  # waits for the body of an answer
         self._hops = 0  # calls that went on where the upstream had stopped
         self._idle = False  # the upstream was silent for too long, and was given up
@@ -127,7 +129,7 @@ class Pursuit:
         self.notes: tuple[Note, ...] = ()
         self.pour: Pour | None = None  # of an answer that offers it
         self.writer: MessageWriter | None = None
-        self.reader: Reader | None = None
+        self.reader: Reader | None = None  # of the answer that is taken
 
     async def run(self) -> None:
         """Until the answer is committed, for a caller that streams; until it is whole, for others.
@@ -136,14 +138,19 @@ class Pursuit:
         """
         request = self._request
         assert request is not None  # noqa: S101 nothing is committed yet
+        collaborators = self._collaborators
+        streams = self._record.stream
         self._take_target()
         while True:
-            if request.max_tokens == 0 and not relays(self._collaborators.dialects, self._target):
+            if request.max_tokens == 0 and self._target.dialect not in collaborators.relaying:
                 self._warm_up(request.body)
                 return
             began = self._clock()
             try:
-                await self._attempt(request)
+                call, writer = self._ready(request)
+                self.events = await self._begin(call, writer)
+                while not writer.ended and not (streams and writer.committed):
+                    self.events += await self.more()
             except ApiError as error:
                 failure = error
             except Exception as crash:  # noqa: BLE001 a bug of ours must reach the caller in its own language
@@ -153,25 +160,29 @@ class Pursuit:
                 if self._used and not self._passing:
                     self._remember()
                 self._trial = False
-                self._well(whole=False)
+                if collaborators.health.troubles:
+                    self._well(whole=False)
                 return
             self._account(began, failure)
             await self._after(failure)
 
     def settle(self) -> None:
         """The answer is committed: no other one will follow, and what was asked need not be kept while it streams."""
-        self.notes = tuple(self.known_notes())
+        request = self._request
+        if request is not None:
+            self.notes = (*request.notes, *self._route.notes, *self.notes)
         if self._call is not None:
             self._call.recall.estimate.tokens()  # what could measure it later would keep the whole body
         self._request = self._call = None
         self._left = []
 
-    def known_notes(self) -> list[Note]:
-        """Of what was asked, where it went, and what it became there."""
-        request = self._request
-        if request is None:
-            return list(self.notes)
-        return [*request.notes, *self._route.notes, *self.notes]
+    def all_notes(self) -> list[Note]:
+        """Of what was asked, where it went, what it became there, and of the answer as far as it came."""
+        request, writer = self._request, self.writer
+        found = [*self.notes] if request is None else [*request.notes, *self._route.notes, *self.notes]
+        if writer is not None:
+            found += writer.notes
+        return found
 
     async def more(self) -> list[Event]:
         """The events of the next bytes. Raises ApiError."""
@@ -236,12 +247,14 @@ class Pursuit:
 
     def finish(self, *, soon: bool) -> None:
         """The answer is taken. `soon`: the upstream said its last word, too."""
-        self._well(whole=True)
-        if self._answer is not None:
+        if self._collaborators.health.troubles:
+            self._well(whole=True)
+        answer = self._answer
+        if answer is not None:
             if soon:
-                self._answer.release()
+                answer.release()
             else:
-                self._answer.close()
+                answer.close()
 
     def close(self) -> None:
         """Leave: an answer that is not over is closed at once."""
@@ -253,12 +266,12 @@ class Pursuit:
 
     # One attempt
 
-    async def _attempt(self, request: Request) -> None:
-        target = self._target
-        dialect = self._collaborators.dialects[target.dialect]
+    def _ready(self, request: Request) -> tuple[Call, MessageWriter]:
+        """What is sent, and who writes what comes. Raises ApiError."""
         call = self._call
         if call is None:
-            call = self._call = translated(dialect, request, target)
+            target = self._target
+            call = self._call = translated(self._collaborators.dialects[target.dialect], request, target)
             self._record.endpoint = _endpoint(call.url)
         self.notes = call.notes
         slot, preferred = self._slot, self._preferred
@@ -277,10 +290,7 @@ class Pursuit:
             asked_thinking=recall.asked_thinking,
             output_tool=recall.output_tool,
         )
-        self.events = await self._begin(call, writer)
-        streams = self._record.stream
-        while not writer.ended and not (streams and writer.committed):
-            self.events += await self.more()
+        return call, writer
 
     async def _begin(self, call: Call, writer: MessageWriter) -> list[Event]:
         """Send the call. The first events of its answer: none yet of one that streams, all of another.
@@ -290,11 +300,15 @@ class Pursuit:
         collaborators = self._collaborators
         target = call.target
         self.heard = self._clock()
-        self._sender = asyncio.current_task(self._loop)
+        self._sender = asyncio.current_task(self.loop)
         try:
-            headers = signed_at_once(collaborators.signer, target, self._caller)
+            signer = collaborators.signer
+            if target.auth == "caller":
+                headers = signed_at_once(signer, target, self._caller)
+            else:
+                headers = signer.headers(target)
             if headers is None:
-                headers = await collaborators.signer.fetch(target)
+                headers = await signer.fetch(target)
             self._signed = headers
             answer = self._answer = await collaborators.upstream.send(
                 call.method, call.url, [*call.headers, *headers], call.body, public=target.public
@@ -306,24 +320,28 @@ class Pursuit:
             raise
         finally:
             self._sender = None
+        dialect = collaborators.dialects[target.dialect]
         if not 200 <= answer.status < 300:
-            raise await self._refusal(collaborators.dialects[target.dialect], call, answer)
+            raise await self._refusal(dialect, call, answer)
         self.pour = getattr(answer, "pour", None)
         if call.relays:
             self.headers = passed_on(answer.headers)
-        dialect = collaborators.dialects[target.dialect]
         told = call
         if call.stream and getattr(dialect, "answers_once", False):
             told = structs.replace(call, body=b"")
         reader = self.reader = dialect.reader(told, writer)
-        if _is_stream(answer, call):
-            return []
-        first = b""
-        if call.stream:
-            first = await self._read()
-            if first.lstrip()[:1] not in _JSON_BEGINS:
-                return reader.feed(first)  # a stream under a wrong name
-        events = reader.whole(await self._body(answer, first))
+        offer = None if call.stream else getattr(answer, "document", None)
+        body: bytes | None = offer() if offer is not None else None
+        if body is None:
+            if _is_stream(answer, call):
+                return []
+            first = b""
+            if call.stream:
+                first = await self._read()
+                if first.lstrip()[:1] not in _JSON_BEGINS:
+                    return reader.feed(first)  # a stream under a wrong name
+            body = await self._body(answer, first)
+        events = reader.whole(body)
         if not writer.ended:
             following = _next_call(reader)
             if following is None:
@@ -500,24 +518,27 @@ class Pursuit:
         return repair if repair is not None and repair.code not in self._used else None
 
     def _take_target(self) -> None:
-        left, now = self._left, self._clock()
-        health = self._collaborators.health
-        slot = self._slot = left.pop(health.next(left, now) if len(left) > 1 else 0)
-        self._trial = health.begin(slot, now)
+        left, record, collaborators = self._left, self._record, self._collaborators
+        health, mended = collaborators.health, collaborators.mended
+        self._trial = False
+        if not health.troubles:
+            slot = left.pop(0)
+        else:
+            now = self._clock()
+            slot = left.pop(health.next(left, now))
+            self._trial = health.begin(slot, now)
+        self._slot = self._target = slot
         self._position += 1
         self._retried = 0
         self._signed_anew = False
         self._call = None
-        self._record.provider = slot.provider
-        self._record.upstream_model = slot.model
-        self._target = slot
         self._used = []
         self._passing = False
-        mended = self._collaborators.mended
+        record.provider, record.upstream_model = slot.provider, slot.model
         if mended and (known := mended.get((slot.provider, slot.base_url, slot.model))) is not None:
             self._target = known.target if known.target.key == slot.key else structs.replace(known.target, key=slot.key)
             self._used += known.repairs
-        self._record.repairs = list(self._used)
+        record.repairs = self._used.copy()
 
     def _remember(self) -> None:
         """Repairs that worked are used at once next time. Not called when one was about this conversation."""
@@ -536,11 +557,11 @@ class Pursuit:
         answer = self._answer
         self._record.attempts.append(
             Attempt(
-                target=f"{target.provider}/{target.model}",
-                ms=(self._clock() - began) * 1000,
-                status=answer.status if answer is not None else None,
-                error=error.kind if error is not None else None,
-                repair=self._used[-1] if self._used else None,
+                f"{target.provider}/{target.model}",
+                (self._clock() - began) * 1000,
+                answer.status if answer is not None else None,
+                error.kind if error is not None else None,
+                self._used[-1] if self._used else None,
             )
         )
 
@@ -560,17 +581,15 @@ def _next_call(reader: Reader) -> Call | None:
     return call
 
 
-def relays(dialects: Mapping[str, Dialect], target: Target) -> bool:
-    """Whether the target speaks Messages itself, so that nothing is translated."""
-    found: bool = getattr(dialects[target.dialect], "relays", False)
+def relays(dialect: Dialect) -> bool:
+    """Whether its targets speak Messages themselves, so that nothing is translated."""
+    found: bool = getattr(dialect, "relays", False)
     return found
 
 
 def _is_stream(answer: AnswerLike, call: Call) -> bool:
     """What the answer is, by its own word; else what was asked for."""
     content_type = answer.headers.get("content-type", "")
-    if content_type == "application/json":  # most
-        return False
     content_type = content_type.lower()
     if content_type.startswith("text/event-stream"):
         return True

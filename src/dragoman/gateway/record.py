@@ -7,7 +7,7 @@ from dragoman.messages.events import StopReason, Usage
 from dragoman.messages.notes import Note
 
 
-class Attempt(Struct, frozen=True, kw_only=True):
+class Attempt(Struct, frozen=True):
     """One call and its outcome."""
 
     target: str  # "provider/model"

@@ -56,22 +56,21 @@ class Answer:
                 headers[name] = f"{headers[name]}, {value}" if name in headers else value
         return headers
 
-    async def begin(self) -> None:
-        """Wait for the head. Raises Lost and Garbled. Cancelling it closes the connection."""
-        try:
-            while not self.status:
-                if self._error is not None:
-                    try:
-                        raise self._error
-                    finally:
-                        self._error = None  # raised, it holds this frame and with it this: held here, a circle
-                waiter = self._waiter = asyncio.get_running_loop().create_future()
-                await waiter
-        except asyncio.CancelledError:
-            self._cut()
-            raise
-        finally:
-            self._waiter = None
+    def begin(self) -> "asyncio.Future[None]":
+        """Wait for the head. Raises Lost and Garbled. Who stops waiting has to `close` this."""
+        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        if self.status or self._error is not None:
+            self.wake()
+        return waiter
+
+    def document(self) -> bytes | None:
+        """The whole body, when it is JSON by its own word and all of it is here. None: look at it, and `read`."""
+        if not self.ended or self._error is not None:
+            return None
+        for name, value in self.fields:
+            if name.lower() == b"content-type":
+                return self._rest if value.startswith(b"application/json") else None
+        return None
 
     async def read(self) -> bytes:
         """The next bytes as they come, b"" at the end.
@@ -159,9 +158,14 @@ class Answer:
             if not connection.parts or take(connection.take()):
                 return
             self._take = None
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
+        waiter, self._waiter = self._waiter, None
+        if waiter is None or waiter.done():
+            return
+        if self.status:
             waiter.set_result(None)
+        elif self._error is not None:
+            waiter.set_exception(self._error)
+            self._error = None  # raised, it holds frames that hold this: held here, a circle
 
     def over(self, rest: bytes, error: Exception | None) -> None:
         self.ended = True
@@ -173,7 +177,8 @@ class Answer:
         if self._timer is not None:
             self._timer.cancel()
         self._take = None
-        self.wake()
+        if self._waiter is not None:
+            self.wake()
 
     def _cut(self) -> None:
         if not self.ended:

@@ -73,6 +73,7 @@ class Upstream:
             text = "The call has a header that HTTP does not allow. Check the key for line breaks."
             raise ApiError("internal", text) from error
         bare = method == "HEAD"
+        answer = None
         try:
             if not isinstance(body, bytes):
                 return await self._upload(place, head, body, bare=bare, headers=headers)
@@ -85,7 +86,16 @@ class Upstream:
             except Lost as lost:
                 if lost.heard or not used:
                     raise
-                answer = await self._again(place, head, body, bare=bare)
+                # It may have been closed while nobody looked. Then the call is sent once more, on a new one.
+                # https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1
+                connection = await self._pool.take(place, fresh=True)
+                answer = Answer(connection, place.host)
+                connection.ask(answer, head, body, bare=bare)
+                await answer.begin()
+        except asyncio.CancelledError:
+            if answer is not None:
+                answer.close()
+            raise
         except Garbled as error:
             text = f"{place.name} sent an answer that is not HTTP. Check base_url."
             raise ApiError("bad_answer", text) from error
@@ -100,17 +110,6 @@ class Upstream:
         pool, self._pool = self._pool, self._new_pool()
         await pool.close()
         self._dialler.close()
-
-    async def _again(self, place: Place, head: bytes, body: bytes, *, bare: bool) -> Answer:
-        """A used connection may have been closed while nobody looked; then the call is sent once more, on a new one.
-
-        https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1
-        """
-        connection = await self._pool.take(place, fresh=True)
-        answer = Answer(connection, place.host)
-        connection.ask(answer, head, body, bare=bare)
-        await answer.begin()
-        return answer
 
     async def _upload(
         self,
@@ -131,6 +130,7 @@ class Upstream:
         try:
             await answer.begin()
         except BaseException as error:
+            answer.close()
             sending.stop()
             if sending.failure is not None and isinstance(error, Lost | OSError):
                 raise sending.failure from None

@@ -108,7 +108,9 @@ class Connection(asyncio.Protocol):
         self._size = 0  # bytes that wait to be taken, at most
         self._complete = False
         self._keep = False
-        there = self.write((head, body) if body else (head,))
+        there = not (self.gone or self.transport.is_closing())
+        if there:
+            self.transport.writelines((head, body) if body else (head,))
         if self._early:
             early, self._early = self._early, b""
             self.data_received(early)
@@ -226,7 +228,7 @@ class Connection(asyncio.Protocol):
             raise Garbled("a head that is too large")
 
     def on_headers_complete(self) -> None:
-        if not self._parser.get_http_version().startswith("1."):
+        if not self.used and not self._parser.get_http_version().startswith("1."):  # one connection speaks one version
             raise Garbled("another version")
         status = self._parser.get_status_code()
         if status < 200:
