@@ -129,6 +129,21 @@ class Recall(Struct, frozen=True, kw_only=True):
             input_tokens=input_tokens,
         )
 
+    def writer(self, message_id: str) -> MessageWriter:
+        """Writes the answer, as the message of that id."""
+        return MessageWriter(
+            message_id,
+            self.model,
+            self.input_tokens,
+            self.stop_sequences,
+            self.names,
+            self.ids,
+            self.show_thinking,
+            self.omit_thinking,
+            self.asked_thinking,
+            self.output_tool,
+        )
+
 
 class Call(Struct, frozen=True, kw_only=True):
     """One HTTP request to be sent, unsigned."""

@@ -69,6 +69,11 @@ class Names(Struct, frozen=True):
         return name if is_legal else _shorten(name, self.limit, 0, begins=self._begins)
 
 
+def is_legal_id(id: str) -> bool:  # noqa: A002 - the wire's word
+    """Whether it is a `LEGAL_ID`; this is faster."""
+    return 0 < len(id) <= 64 and _clean(id)
+
+
 def tool_id(id: str, *, limit: int, style: Literal["any", "alphanumeric9"] = "any") -> str:  # noqa: A002 - the wire's word
     """A tool id that the upstream takes, the same for a call and for its result.
 

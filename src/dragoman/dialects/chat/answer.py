@@ -37,6 +37,7 @@ from dragoman.messages.writer import MessageWriter
 
 _LEARN_LIMIT = 100  # frames that are looked at for likeness: streams whose frames all differ must not pay for it
 _DONE = (b"[DONE]", b'"[DONE]"', b"[done]")
+_USUAL_REASONS = ("stop", "tool_calls", "length")
 _TYPED_FIELDS = frozenset({"reasoning_content", "reasoning", "reasoning_details"})
 
 
@@ -209,6 +210,8 @@ class ChatReader:
         if choice.finish_reason:
             self._reason = choice.finish_reason
             self._finishing(chunk)
+            # There is little left to say, so the gateway waits less for it; `_conclude` has the last word.
+            self._writer.finish(STOP_REASON.get(self._reason.lower(), "end_turn"))
         elif choice.usage is not None or choice.error:
             self._extras(chunk)
         elif plain and self._tries and delta is not None:
@@ -304,11 +307,44 @@ class ChatReader:
             self._usage(chunk)
         self._seen = True
         message = choice.message or choice.delta
-        if message is not None:
+        is_usual = choice.finish_reason in _USUAL_REASONS and not choice.error
+        if message is not None and not (is_usual and self._usual(message)):
             self._delta(message, whole=True)
         self._reason = choice.finish_reason or ""
         self._finishing(chunk)
         self._conclude()
+
+    def _usual(self, message: Delta) -> bool:
+        """Plays a message that is a text, calls, or both, as nearly all are: blocks that are there whole.
+
+        False for others, and nothing is played.
+        """
+        content = message.content
+        if (
+            not isinstance(content, str | None)
+            or message.reasoning_content
+            or message.reasoning
+            or message.reasoning_details
+            or message.thinking_blocks
+            or message.refusal
+            or message.annotations
+            or message.function_call is not None
+            or self._tags is not None
+            or self._halves is not None
+            or not self._typed
+        ):
+            return False
+        functions: list[tuple[str, str | None, str]] = []
+        for piece in message.tool_calls or ():
+            function = piece.function
+            if function is None or not function.name or piece.extra_content:
+                return False
+            functions.append((function.name, piece.id or None, written(function.arguments)))
+        if content:
+            self._writer.whole_text(content)
+        for name, call_id, arguments in functions:
+            self._writer.whole_call(name, call_id, arguments)
+        return True
 
     # The delta
 
@@ -507,9 +543,8 @@ class ChatReader:
             self._refused = StopDetails(explanation=told)
         if isinstance(choice.stop_reason, str):
             self._matched = choice.stop_reason
-        self._extras(chunk)
-        # There is little left to say, so the gateway waits less for it; `_conclude` has the last word on the reason.
-        self._writer.finish(STOP_REASON.get(reason, "end_turn"))
+        if choice.error or choice.usage is not None:
+            self._extras(chunk)
 
     def _conclude(self) -> None:
         """The end of the answer, after its last usage."""
