@@ -88,7 +88,7 @@ class Target(Struct, frozen=True, kw_only=True):
         return structs.replace(self, facts=structs.replace(self.facts, **facts))
 
 
-class Recall(Struct, frozen=True, kw_only=True):
+class Recall(Struct, frozen=True):
     """What the way back needs to know about the way there."""
 
     model: str  # as the caller wrote it
@@ -116,17 +116,18 @@ class Recall(Struct, frozen=True, kw_only=True):
     ) -> "Recall":
         """Of a request that is translated. `ids`: the tool ids of its history, as the caller wrote them."""
         thinking = body.thinking
+        asks = thinking is not None and thinking.type != "disabled"
         return cls(
-            model=body.model,
-            stop_sequences=stop_sequences,
-            names=names.back,
-            ids=frozenset(ids),
-            output_tool=output_tool,
-            show_thinking=thinking is None or thinking.type != "disabled",
-            omit_thinking=thinking is not None and thinking.display == "omitted",
-            asked_thinking=thinking is not None and thinking.type != "disabled",
-            scope=target.state_scope,
-            input_tokens=input_tokens,
+            body.model,
+            stop_sequences,
+            names.back,
+            frozenset(ids),
+            output_tool,
+            asks or thinking is None,
+            thinking is not None and thinking.display == "omitted",
+            asks,
+            target.state_scope,
+            input_tokens,
         )
 
     def writer(self, message_id: str) -> MessageWriter:

@@ -34,8 +34,8 @@ _IGNORED = (
 )  # fmt: skip
 
 # One look at all of them: hardly any request has one.
-_raw_fields = attrgetter(*_REFUSED, *_IGNORED, "thread")
-_NOTHING = (NO_RAW,) * (len(_REFUSED) + len(_IGNORED) + 1)
+_rare_fields = attrgetter(*_REFUSED, *_IGNORED, "thread", "speed", "inference_geo")
+_NOTHING = (*(NO_RAW,) * (len(_REFUSED) + len(_IGNORED) + 1), None, None)
 
 
 class _Thread(Struct, frozen=True):
@@ -47,10 +47,25 @@ def given(raw: Raw) -> bool:
     return raw is not NO_RAW and memoryview(raw).tobytes() not in (b"null", b"[]", b"{}", b'""')
 
 
-def refuse(body: Body) -> None:
-    """Raises ApiError("invalid_request") for fields that cannot be honoured and would change what the caller gets."""
-    if _raw_fields(body) == _NOTHING:
-        return
+def check(body: Body, notes: list[Note]) -> None:
+    """A note for every field that is left out.
+
+    Raises ApiError("invalid_request") for fields that cannot be honoured and would change what the caller gets.
+    """
+    if _rare_fields(body) != _NOTHING:
+        _refuse(body)
+        notes += [Note("ignored", field, field) for field in (*_IGNORED, "thread") if given(getattr(body, field))]
+        if body.speed is not None:
+            notes.append(Note("ignored", "speed", "speed"))
+        if body.inference_geo is not None:
+            notes.append(Note("ignored", "inference_geo", "inference_geo"))
+    if body.output_config is not None and given(body.output_config.task_budget):
+        notes.append(Note("changed", "task_budget", "output_config.task_budget"))
+    if body.thinking is not None and body.thinking.display == "updates":
+        notes.append(Note("ignored", "thinking.display", "thinking.display"))
+
+
+def _refuse(body: Body) -> None:
     for field, why in _REFUSED.items():
         if given(getattr(body, field)):
             raise ApiError("invalid_request", f"{field}: {why}; this upstream cannot do it. Leave it out.")
@@ -66,20 +81,6 @@ def _kind(raw: Raw) -> str:
         return msgspec.json.decode(raw, type=_Thread).type
     except msgspec.DecodeError:
         return ""
-
-
-def ignore(body: Body, notes: list[Note]) -> None:
-    """A note for every field that is left out."""
-    if _raw_fields(body) != _NOTHING:
-        notes += [Note("ignored", field, field) for field in (*_IGNORED, "thread") if given(getattr(body, field))]
-    if body.speed is not None:
-        notes.append(Note("ignored", "speed", "speed"))
-    if body.inference_geo is not None:
-        notes.append(Note("ignored", "inference_geo", "inference_geo"))
-    if body.output_config is not None and given(body.output_config.task_budget):
-        notes.append(Note("changed", "task_budget", "output_config.task_budget"))
-    if body.thinking is not None and body.thinking.display == "updates":
-        notes.append(Note("ignored", "thinking.display", "thinking.display"))
 
 
 def stop_sequences(body: Body, notes: list[Note]) -> tuple[str, ...]:

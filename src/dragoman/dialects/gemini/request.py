@@ -166,8 +166,7 @@ class _Said(Struct):
 def _said(request: Request, target: Target, notes: list[Note]) -> _Said:
     asked = request.body
     quirks: Quirks = target.quirks
-    fields.refuse(asked)
-    fields.ignore(asked, notes)
+    fields.check(asked, notes)
     offered = offer(asked, tools.means(target), notes)
     names = offered.names(asked, limit=quirks.tool_name_limit, begins=True)
     written = turns.write(asked, target, names, notes)
