@@ -71,7 +71,7 @@ class Names(Struct, frozen=True):
 
 def is_legal_id(id: str) -> bool:  # noqa: A002 - the wire's word
     """Whether it is a `LEGAL_ID`; this is faster."""
-    return 0 < len(id) <= 64 and _clean(id)
+    return (len(id) <= 64 and id.isascii() and id.isidentifier()) or LEGAL_ID.match(id) is not None
 
 
 def tool_id(id: str, *, limit: int, style: Literal["any", "alphanumeric9"] = "any") -> str:  # noqa: A002 - the wire's word
