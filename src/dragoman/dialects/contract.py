@@ -4,7 +4,7 @@ A dialect is pure: no sockets, no clock, no randomness, no environment. `gateway
 and feeds the answer's bytes to the reader.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct, structs
@@ -88,6 +88,9 @@ class Target(Struct, frozen=True, kw_only=True):
         return structs.replace(self, facts=structs.replace(self.facts, **facts))
 
 
+_NO_IDS: frozenset[str] = frozenset()
+
+
 class Recall(Struct, frozen=True):
     """What the way back needs to know about the way there."""
 
@@ -110,7 +113,7 @@ class Recall(Struct, frozen=True):
         *,
         stop_sequences: tuple[str, ...],
         names: Names,
-        ids: Iterable[str],
+        ids: Collection[str],
         input_tokens: int,
         output_tool: str | None = None,
     ) -> "Recall":
@@ -121,7 +124,7 @@ class Recall(Struct, frozen=True):
             body.model,
             stop_sequences,
             names.back,
-            frozenset(ids),
+            frozenset(ids) if ids else _NO_IDS,
             output_tool,
             asks or thinking is None,
             thinking is not None and thinking.display == "omitted",

@@ -5,7 +5,6 @@ https://platform.claude.com/docs/en/api/messages
 """
 
 from hashlib import sha256
-from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -33,10 +32,6 @@ _IGNORED = (
     "diagnostics", "context_management", "fallbacks", "fallback_credit_token", "billing_policy", "safeguards", "tags",
 )  # fmt: skip
 
-# One look at all of them: hardly any request has one.
-_rare_fields = attrgetter(*_REFUSED, *_IGNORED, "thread", "speed", "inference_geo")
-_NOTHING = (*(NO_RAW,) * (len(_REFUSED) + len(_IGNORED) + 1), None, None)
-
 
 class _Thread(Struct, frozen=True):
     type: str = ""
@@ -52,7 +47,21 @@ def check(body: Body, notes: list[Note]) -> None:
 
     Raises ApiError("invalid_request") for fields that cannot be honoured and would change what the caller gets.
     """
-    if _rare_fields(body) != _NOTHING:
+    if not (  # hardly any request has one of them
+        body.container is NO_RAW
+        and body.mcp_servers is NO_RAW
+        and body.compaction is NO_RAW
+        and body.diagnostics is NO_RAW
+        and body.context_management is NO_RAW
+        and body.fallbacks is NO_RAW
+        and body.fallback_credit_token is NO_RAW
+        and body.billing_policy is NO_RAW
+        and body.safeguards is NO_RAW
+        and body.tags is NO_RAW
+        and body.thread is NO_RAW
+        and body.speed is None
+        and body.inference_geo is None
+    ):
         _refuse(body)
         notes += [Note("ignored", field, field) for field in (*_IGNORED, "thread") if given(getattr(body, field))]
         if body.speed is not None:

@@ -1,7 +1,7 @@
 """The request of a caller: its body, decoded as far as somebody looks, and what came beside it."""
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -22,10 +22,11 @@ class _once(Generic[Value]):  # noqa: N801 used as `property` is
 
     def __init__(self, find: Callable[[Any], Value]) -> None:
         self._find = find
+        self._name = find.__name__
 
     def __get__(self, owner: "Request", _kind: type) -> Value:
         value = self._find(owner)
-        owner.__dict__[self._find.__name__] = value  # found before this is asked again
+        owner.__dict__[self._name] = value  # found before this is asked again
         return value
 
 
@@ -43,21 +44,19 @@ class Request(Struct, frozen=True, dict=True):
     query: str = ""
     named_session: str | None = None  # value of x-claude-code-session-id
     headers: tuple[tuple[bytes, bytes], ...] = ()  # the caller's own that an upstream of Messages may see
+    notes: ClassVar[tuple[Note, ...]] = ()  # from decoding `body`; none before that
 
     @_once
     def _parts(self) -> Parts | None:
         return decoding.parts(self.raw)
 
     @_once
-    def _decoded(self) -> tuple[Body, tuple[Note, ...]]:
+    def body(self) -> Body:
         body, notes = decoding.body(self.raw, self._parts)
         if body.max_tokens is None and not self.counting:
             raise ApiError("invalid_request", "max_tokens: Field required")
-        return body, notes
-
-    @_once
-    def body(self) -> Body:
-        return self._decoded[0]
+        self.__dict__["notes"] = notes
+        return body
 
     @_once
     def outline(self) -> Outline | None:
@@ -71,11 +70,6 @@ class Request(Struct, frozen=True, dict=True):
     def _head(self) -> Head:
         found: Head = decoding.head(self.raw) if self._parts is None else self._parts.head
         return found
-
-    @property
-    def notes(self) -> tuple[Note, ...]:
-        """From decoding itself; none before that."""
-        return self._decoded[1] if "_decoded" in self.__dict__ else ()
 
     @_once
     def model(self) -> str:

@@ -195,7 +195,7 @@ class MessageWriter:
         """Text that is there whole, and a block of its own: a border, the text, a border."""
         if text and not text.isspace() and self._call is None and self._stop is None and not self.ended:
             self._characters += len(text)
-            self._put(TextBlock(text))
+            self._events.append(WholeBlock(self._next(), TextBlock(text)))
         else:
             self.border()
             self.text(text)
@@ -285,7 +285,8 @@ class MessageWriter:
             self._characters += size
             self._count_waiting(size)
             self.tool_calls += 1
-            self._put(ToolUseBlock(self._id(id), self._names.get(name, name), Raw(arguments.encode())))
+            block = ToolUseBlock(self._id(id), self._names.get(name, name), Raw(arguments.encode()))
+            self._events.append(WholeBlock(self._next(), block))
         else:
             key = object()
             self.tool(key, name, id)
@@ -522,9 +523,6 @@ class MessageWriter:
     def _open(self, kind: str, block: ContentBlock) -> None:
         self._events.append(BlockStart(self._next(), block))
         self._kind = kind
-
-    def _put(self, block: TextBlock | ToolUseBlock) -> None:
-        self._events.append(WholeBlock(self._next(), block))
 
     def _next(self) -> int:
         """The number of the block that comes next; what is open is closed."""

@@ -322,7 +322,11 @@ class ChatReader:
         message = choice.message or choice.delta
         is_simple = self._typed and self._tags is None and self._halves is None
         if is_simple and message is not None and completion.play(choice, message, self._writer):
-            self._end()
+            if choice.finish_reason == "length" or self._silent_window:
+                self._end()
+            else:  # the turn is over, as the writer says by itself
+                self._done = True
+                self._writer.end()
             return
         if not self._ready:
             self._prepare()
