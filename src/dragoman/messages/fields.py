@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from dragoman.messages.body import NO_RAW, Body, Source
+from dragoman.messages.conversation import is_plain
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
 
@@ -31,6 +32,17 @@ _REFUSED = {
 _IGNORED = (
     "diagnostics", "context_management", "fallbacks", "fallback_credit_token", "billing_policy", "safeguards", "tags",
 )  # fmt: skip
+
+
+def wants_words(body: Body) -> bool:
+    """Whether nothing is asked for but an answer in words to words: no tools, no thinking, no form of the answer."""
+    return not (
+        body.tools
+        or body.tool_choice is not None
+        or body.thinking is not None
+        or body.output_config is not None
+        or body.output_format is not None
+    ) and is_plain(body.messages)
 
 
 class _Thread(Struct, frozen=True):

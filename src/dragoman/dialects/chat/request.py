@@ -32,10 +32,9 @@ from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Call, Recall, Target, streams
 from dragoman.messages import fields
 from dragoman.messages.body import Body
-from dragoman.messages.conversation import is_plain
 from dragoman.messages.effort import Wish, wish
 from dragoman.messages.estimate import tokens
-from dragoman.messages.names import Names
+from dragoman.messages.names import Names, no_names
 from dragoman.messages.notes import Note
 from dragoman.messages.offer import offer
 from dragoman.messages.request import Request
@@ -52,8 +51,8 @@ def call(request: Request, target: Target) -> Call:
     notes = list(request.notes)
     fields.check(body, notes)
     output_tool: str | None = None
-    if _talks_only(body):
-        names = Names({}, quirks.tool_name_limit, {})
+    if fields.wants_words(body):
+        names = no_names(quirks.tool_name_limit)
         written = turns.write(body, target, names, notes)
         chat = ChatBody(target.model, written.messages)
         thinks = reasoning.thinks_unasked(target)
@@ -98,17 +97,6 @@ def call(request: Request, target: Target) -> Call:
         headers=headers,
         notes=unique,
     )
-
-
-def _talks_only(body: Body) -> bool:
-    """Whether nothing is asked for but an answer in words: no tools, no thinking, no form."""
-    return not (
-        body.tools
-        or body.tool_choice is not None
-        or body.thinking is not None
-        or body.output_config is not None
-        or body.output_format is not None
-    ) and is_plain(body.messages)
 
 
 def _demanding(
