@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from dragoman.messages import decoding, edit
 from dragoman.messages.body import Body
+from dragoman.messages.decoding import LARGE
 from dragoman.messages.edit import Changes
 from dragoman.messages.errors import ApiError
 from dragoman.messages.known import Parts
@@ -28,6 +29,18 @@ class _once(Generic[Value]):  # noqa: N801 used as `property` is
         value = self._find(owner)
         owner.__dict__[self._name] = value  # found before this is asked again
         return value
+
+
+class _OfHead(Generic[Value]):
+    """A field of the head. The first look at one of them finds them all."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, owner: "Request", _kind: type) -> Value:
+        owner.read_head()
+        found: Value = owner.__dict__[self._name]
+        return found
 
 
 class Request(Struct, frozen=True, dict=True):
@@ -52,7 +65,8 @@ class Request(Struct, frozen=True, dict=True):
 
     @_once
     def body(self) -> Body:
-        body, notes = decoding.body(self.raw, self._parts)
+        raw = self.raw
+        body, notes = decoding.body(raw, None if len(raw) <= LARGE else self._parts)
         if body.max_tokens is None and not self.counting:
             raise ApiError("invalid_request", "max_tokens: Field required")
         self.__dict__["notes"] = notes
@@ -66,31 +80,24 @@ class Request(Struct, frozen=True, dict=True):
         except ApiError:
             return None
 
-    @_once
-    def _head(self) -> Head:
-        found: Head = decoding.head(self.raw) if self._parts is None else self._parts.head
-        return found
+    model = _OfHead[str]("model")
+    stream = _OfHead[bool]("stream")
+    max_tokens = _OfHead[int | None]("max_tokens")
+    thinks = _OfHead[bool]("thinks")
+    session = _OfHead[str | None]("session")
+    """A stable name of the conversation, when the client gives one: in a header, else in `metadata.user_id`."""
 
-    @_once
-    def model(self) -> str:
-        return self._head.model
-
-    @property
-    def stream(self) -> bool:
-        return bool(self._head.stream)
-
-    @property
-    def thinks(self) -> bool:
-        return wants_thinking(self._head.thinking)
-
-    @property
-    def max_tokens(self) -> int | None:
-        return self._head.max_tokens
-
-    @_once
-    def session(self) -> str | None:
-        """A stable name of the conversation, when the client gives one: in a header, else in `metadata.user_id`."""
-        return self.named_session or session_of(self._head.metadata)
+    def read_head(self) -> None:
+        """Finds the fields above. Raises ApiError("invalid_request") that names a wrong one."""
+        raw = self.raw
+        parts = None if len(raw) <= LARGE else self._parts
+        head: Head = decoding.head(raw) if parts is None else parts.head
+        found = self.__dict__
+        found["stream"] = bool(head.stream)
+        found["max_tokens"] = head.max_tokens
+        found["thinks"] = wants_thinking(head.thinking)
+        found["session"] = self.named_session or session_of(head.metadata)
+        found["model"] = head.model
 
     def edited(self, changes: Changes) -> bytes:
         """The raw body with changes. Raises msgspec.DecodeError for what is no JSON."""
