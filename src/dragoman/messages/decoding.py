@@ -21,7 +21,7 @@ from dragoman.messages.outline import Head, Outline
 _HEAD = msgspec.json.Decoder(Head)
 _OUTLINE = msgspec.json.Decoder(Outline)
 _BODY = msgspec.json.Decoder(Body)
-LARGE = 8192  # bytes of a body, the most of one whose parts are not worth being remembered
+_LARGE = 8192  # bytes of a body whose parts are worth being remembered
 _KNOWN = Known()
 _BLOCK = msgspec.json.Decoder(Block)
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
@@ -43,7 +43,7 @@ def head(raw: bytes) -> Head:
 
 def parts(raw: bytes) -> Parts | None:
     """The parts of a long body; None for a short one, and where something is wrong or unusual."""
-    return _KNOWN.read(raw) if len(raw) > LARGE else None
+    return _KNOWN.read(raw) if len(raw) > _LARGE else None
 
 
 def outline(raw: bytes, found: Parts | None = None) -> Outline:
@@ -62,7 +62,7 @@ def body(raw: bytes, found: Parts | None = None) -> tuple[Body, tuple[Note, ...]
 
     Raises ApiError("invalid_request").
     """
-    if found is None and len(raw) <= LARGE:
+    if found is None and len(raw) <= _LARGE:
         try:
             return _whole(raw), ()
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

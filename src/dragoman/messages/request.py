@@ -8,7 +8,6 @@ from msgspec import Struct
 
 from dragoman.messages import decoding, edit
 from dragoman.messages.body import Body
-from dragoman.messages.decoding import LARGE
 from dragoman.messages.edit import Changes
 from dragoman.messages.errors import ApiError
 from dragoman.messages.known import Parts
@@ -65,8 +64,7 @@ class Request(Struct, frozen=True, dict=True):
 
     @_once
     def body(self) -> Body:
-        raw = self.raw
-        body, notes = decoding.body(raw, None if len(raw) <= LARGE else self._parts)
+        body, notes = decoding.body(self.raw, self._parts)
         if body.max_tokens is None and not self.counting:
             raise ApiError("invalid_request", "max_tokens: Field required")
         self.__dict__["notes"] = notes
@@ -89,9 +87,8 @@ class Request(Struct, frozen=True, dict=True):
 
     def read_head(self) -> None:
         """Finds the fields above. Raises ApiError("invalid_request") that names a wrong one."""
-        raw = self.raw
-        parts = None if len(raw) <= LARGE else self._parts
-        head: Head = decoding.head(raw) if parts is None else parts.head
+        parts = self._parts
+        head: Head = decoding.head(self.raw) if parts is None else parts.head
         found = self.__dict__
         found["stream"] = bool(head.stream)
         found["max_tokens"] = head.max_tokens
