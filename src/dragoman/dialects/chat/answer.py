@@ -516,8 +516,7 @@ class ChatReader:
             self._refused = StopDetails(explanation=told)
         if isinstance(choice.stop_reason, str):
             self._matched = choice.stop_reason
-        if choice.error or choice.usage is not None:
-            self._extras(chunk)
+        self._extras(chunk)
 
     def _conclude(self) -> None:
         """The end of the answer, after its last usage."""
