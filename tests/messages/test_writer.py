@@ -266,7 +266,7 @@ def test_several_texts_are_as_good_as_one_by_one(stops: tuple[str, ...], texts: 
     assert finished(once) == finished(single)
 
 
-WHOLE = st.sampled_from(["", " ", "a", "b END c", "a longer text"])
+WHOLE = st.sampled_from(["", "a", "b END c", "a longer text"])
 INPUTS = st.sampled_from(
     ["", "{}", '{"a":1}', '{"a": [1, "END"]}', ' {"a":1}', '{"a":', "null", "{'a': 1}", '{"a":"\ud83d"}']
 )

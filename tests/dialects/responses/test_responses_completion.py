@@ -37,6 +37,7 @@ def test_messages_and_calls_are_blocks() -> None:
         {"type": "message", "content": "so"},
         {"type": "message", "content": [{"type": "refusal", "refusal": "no"}]},
         {"type": "message", "content": [{"type": "output_text", "text": "so", "annotations": [{"type": "x"}]}]},
+        {"type": "message", "content": [{"type": "output_text", "text": " "}]},
         {"type": "reasoning", "summary": []},
         {"type": "message", "content": [], "encrypted_content": "x"},
         {"type": "function_call", "call_id": "call_2"},

@@ -19,9 +19,9 @@ def play(output: list[Item], writer: MessageWriter) -> bool:
             return False
         if item.type == "message" and not isinstance(item.content, str):
             for part in item.content or ():
-                if part.refusal or part.annotations:
+                if part.refusal or part.annotations or not part.text or part.text.isspace():
                     return False
-                said.append(part.text or "")
+                said.append(part.text)
         elif item.type == "function_call" and item.name:
             arguments = item.arguments
             if isinstance(arguments, dict):
