@@ -19,6 +19,7 @@ from dragoman.messages.events import (
     ThinkingDelta,
     ToolUseBlock,
 )
+from relayed import singly
 
 DELTAS = {
     TextBlock: (TextDelta, CitationsDelta),
@@ -34,7 +35,7 @@ def check(events: Iterable[Event], *, whole: bool = True) -> None:
     signed = False
     index = -1
     ids: set[str] = set()
-    for event in events:
+    for event in singly(events):
         assert not stopped, f"{event} after message_stop"
         if isinstance(event, MessageStart):
             assert not started, "a second message_start"

@@ -24,6 +24,7 @@ from dragoman.messages.events import (
     ThinkingBlock,
     ThinkingDelta,
     ToolUseBlock,
+    WholeBlock,
 )
 from dragoman.messages.sse import Frame, FrameReader
 
@@ -45,7 +46,7 @@ def frames_of(events: Iterable[Event]) -> bytes:
 
 def singly(events: Iterable[Event]) -> list[Event]:
     """The same events, each as an object of its own."""
-    return [one for event in events for one in (event.each() if isinstance(event, Deltas) else [event])]
+    return [one for event in events for one in (event.each() if isinstance(event, Deltas | WholeBlock) else [event])]
 
 
 def typed(events: Iterable[Event]) -> list[Event]:

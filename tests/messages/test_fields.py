@@ -8,7 +8,7 @@ import pytest
 from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
 from dragoman.messages.estimate import Estimate
-from dragoman.messages.fields import fitting, ignore, person_hash, refuse, refuse_losses, session_hash, stop_sequences
+from dragoman.messages.fields import check, fitting, person_hash, refuse_losses, session_hash, stop_sequences
 from dragoman.messages.notes import Note
 from dragoman.messages.request import decode
 
@@ -20,8 +20,7 @@ def body(**fields: Any) -> Body:
 
 def noted(**fields: Any) -> list[Note]:
     notes: list[Note] = []
-    refuse(body(**fields))
-    ignore(body(**fields), notes)
+    check(body(**fields), notes)
     return notes
 
 
@@ -38,7 +37,7 @@ def noted(**fields: Any) -> list[Note]:
 )
 def test_fields_that_would_change_what_the_caller_gets_are_refused_by_name(field: str, value: Any) -> None:
     with pytest.raises(ApiError, match=rf"^{field}: ") as caught:
-        refuse(body(**{field: value}))
+        check(body(**{field: value}), [])
     assert caught.value.status == 400
 
 

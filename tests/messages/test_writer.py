@@ -29,11 +29,14 @@ from dragoman.messages.events import (
     ThinkingDelta,
     ToolUseBlock,
     Usage,
+    WholeBlock,
 )
 from dragoman.messages.fold import fold
 from dragoman.messages.notes import Note
+from dragoman.messages.sse import encode_all
 from dragoman.messages.writer import NO_STATE, MessageWriter
 from grammar import check
+from relayed import singly
 
 
 def writer(**options: Any) -> MessageWriter:
@@ -261,6 +264,56 @@ def test_several_texts_are_as_good_as_one_by_one(stops: tuple[str, ...], texts: 
     for text in texts:
         single.text(text)
     assert finished(once) == finished(single)
+
+
+WHOLE = st.sampled_from(["", "a", "b END c", "a longer text"])
+INPUTS = st.sampled_from(
+    ["", "{}", '{"a":1}', '{"a": [1, "END"]}', ' {"a":1}', '{"a":', "null", "{'a': 1}", '{"a":"\ud83d"}']
+)
+NAMES = st.sampled_from(["ls", "output", "mcp_1"])
+CALLED = st.tuples(NAMES, st.sampled_from([None, "t 1", "t1"]), INPUTS)
+
+
+@given(
+    stops=st.sampled_from([(), ("END",)]),
+    output_tool=st.sampled_from([None, "output"]),
+    begins=st.booleans(),
+    said=st.lists(WHOLE | CALLED, max_size=6),
+)
+def test_what_is_there_whole_is_as_good_as_its_pieces(
+    stops: tuple[str, ...], output_tool: str | None, begins: bool, said: list[Any]
+) -> None:
+    options: dict[str, Any] = {"stop_sequences": stops, "output_tool": output_tool, "names": {"mcp_1": "mcp__one"}}
+    whole, pieces = writer(**options), writer(**options)
+    if begins:
+        whole.thinking("hm")
+        pieces.thinking("hm")
+    for number, each in enumerate(said):
+        if isinstance(each, str):
+            whole.whole_text(each)
+            pieces.border()
+            pieces.text(each)
+            pieces.border()
+        else:
+            whole.whole_call(*each)
+            pieces.tool(number, *each[:2])
+            pieces.arguments(number, each[2])
+    for made in (whole, pieces):
+        made.finish("end_turn")
+        made.end()
+    events = whole.take()
+    check(events)
+    assert singly(events) == pieces.take()
+    assert whole.notes == pieces.notes
+
+
+def test_what_is_there_whole_is_written_as_its_pieces() -> None:
+    made = writer()
+    made.whole_text("so")
+    made.whole_call("ls", "t1", '{"a":"\u00e9"}')
+    events = made.take()
+    assert [type(event) for event in events] == [MessageStart, WholeBlock, WholeBlock]
+    assert encode_all(events) == encode_all(singly(events))
 
 
 def test_the_output_tool_becomes_text() -> None:

@@ -4,7 +4,7 @@ A dialect is pure: no sockets, no clock, no randomness, no environment. `gateway
 and feeds the answer's bytes to the reader.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct, structs
@@ -89,7 +89,10 @@ class Target(Struct, frozen=True, kw_only=True):
         return structs.replace(self, facts=structs.replace(self.facts, **facts))
 
 
-class Recall(Struct, frozen=True, kw_only=True):
+_NO_IDS: frozenset[str] = frozenset()
+
+
+class Recall(Struct, frozen=True):
     """What the way back needs to know about the way there."""
 
     model: str  # as the caller wrote it
@@ -111,23 +114,39 @@ class Recall(Struct, frozen=True, kw_only=True):
         *,
         stop_sequences: tuple[str, ...],
         names: Names,
-        ids: Iterable[str],
+        ids: Collection[str],
         estimate: Estimate,
         output_tool: str | None = None,
     ) -> "Recall":
         """Of a request that is translated. `ids`: the tool ids of its history, as the caller wrote them."""
         thinking = body.thinking
+        asks = thinking is not None and thinking.type != "disabled"
         return cls(
-            model=body.model,
-            stop_sequences=stop_sequences,
-            names=names.back,
-            ids=frozenset(ids),
-            output_tool=output_tool,
-            show_thinking=thinking is None or thinking.type != "disabled",
-            omit_thinking=thinking is not None and thinking.display == "omitted",
-            asked_thinking=thinking is not None and thinking.type != "disabled",
-            scope=target.state_scope,
-            estimate=estimate,
+            body.model,
+            stop_sequences,
+            names.back,
+            frozenset(ids) if ids else _NO_IDS,
+            output_tool,
+            asks or thinking is None,
+            thinking is not None and thinking.display == "omitted",
+            asks,
+            target.state_scope,
+            estimate,
+        )
+
+    def writer(self, message_id: str) -> MessageWriter:
+        """Writes the answer, as the message of that id."""
+        return MessageWriter(
+            message_id,
+            self.model,
+            self.estimate.tokens,
+            self.stop_sequences,
+            self.names,
+            self.ids,
+            self.show_thinking,
+            self.omit_thinking,
+            self.asked_thinking,
+            self.output_tool,
         )
 
 

@@ -277,19 +277,7 @@ class Pursuit:
         slot, preferred = self._slot, self._preferred
         if slot is not preferred and not same_target(slot, preferred):
             self.notes = (*call.notes, Note("changed", "target.fallback", "model"))
-        recall = call.recall
-        writer = self.writer = MessageWriter(
-            message_id=self._message_id,
-            model=recall.model,
-            input_tokens=recall.estimate.tokens,
-            stop_sequences=recall.stop_sequences,
-            names=recall.names,
-            ids=recall.ids,
-            show_thinking=recall.show_thinking,
-            omit_thinking=recall.omit_thinking,
-            asked_thinking=recall.asked_thinking,
-            output_tool=recall.output_tool,
-        )
+        writer = self.writer = call.recall.writer(self._message_id)
         return call, writer
 
     async def _begin(self, call: Call, writer: MessageWriter) -> list[Event]:

@@ -10,9 +10,14 @@ import re
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Raw
+from msgspec import Struct
 
-_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+
+class _Object(Struct):
+    """Any object: what is in it is passed over."""
+
+
+_OBJECT = msgspec.json.Decoder(_Object)
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 _LITERAL_LIMIT = 100_000  # characters that are parsed as a Python literal
 

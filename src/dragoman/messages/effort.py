@@ -27,6 +27,10 @@ class Wish(Struct, frozen=True):
     budget: int | None
 
 
+UNASKED = Wish("unsaid", None, None)
+"""The caller asks nothing of thinking."""
+
+
 def wish(body: Body, notes: list[Note]) -> Wish:
     """`effort` is the caller's own, or that of the budget. A budget beside an effort is ignored with a note."""
     effort = last_effort(body)

@@ -193,6 +193,24 @@ class BlockStop(Struct, frozen=True, gc=False, tag="content_block_stop"):
     index: int
 
 
+class WholeBlock(Struct, frozen=True):
+    """A block that was there at once: its start, its delta and its stop as one object, which `sse.encode` writes."""
+
+    index: int
+    block: TextBlock | ToolUseBlock  # a text that is not empty; an input that is JSON and not {}
+
+    def each(self) -> "list[BlockStart | BlockDelta | BlockStop]":
+        """The same as events of their own."""
+        index, block = self.index, self.block
+        begun: ContentBlock
+        delta: Delta
+        if isinstance(block, TextBlock):
+            begun, delta = TextBlock(""), TextDelta(block.text)
+        else:
+            begun, delta = ToolUseBlock(block.id, block.name), InputDelta(str(block.input, "utf-8"))
+        return [BlockStart(index, begun), BlockDelta(index, delta), BlockStop(index)]
+
+
 class Outcome(Struct, frozen=True):
     """`delta` of the message_delta event."""
 
@@ -232,6 +250,7 @@ Event = (
     | BlockDelta
     | Deltas
     | BlockStop
+    | WholeBlock
     | MessageDelta
     | MessageStop
     | Ping

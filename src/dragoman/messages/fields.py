@@ -5,13 +5,13 @@ https://platform.claude.com/docs/en/api/messages
 """
 
 from hashlib import sha256
-from operator import attrgetter
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
 from dragoman.messages.body import NO_RAW, Body, Source
+from dragoman.messages.conversation import is_plain
 from dragoman.messages.errors import ApiError
 from dragoman.messages.estimate import Estimate
 from dragoman.messages.notes import Note
@@ -37,9 +37,16 @@ _IGNORED = (
     "diagnostics", "context_management", "fallbacks", "fallback_credit_token", "billing_policy", "safeguards", "tags",
 )  # fmt: skip
 
-# One look at all of them: hardly any request has one.
-_raw_fields = attrgetter(*_REFUSED, *_IGNORED, "thread")
-_NOTHING = (NO_RAW,) * (len(_REFUSED) + len(_IGNORED) + 1)
+
+def wants_words(body: Body) -> bool:
+    """Whether nothing is asked for but an answer in words to words: no tools, no thinking, no form of the answer."""
+    return not (
+        body.tools
+        or body.tool_choice is not None
+        or body.thinking is not None
+        or body.output_config is not None
+        or body.output_format is not None
+    ) and is_plain(body.messages)
 
 
 class _Thread(Struct, frozen=True):
@@ -51,10 +58,39 @@ def given(raw: Raw) -> bool:
     return raw is not NO_RAW and memoryview(raw).tobytes() not in (b"null", b"[]", b"{}", b'""')
 
 
-def refuse(body: Body) -> None:
-    """Raises ApiError("invalid_request") for fields that cannot be honoured and would change what the caller gets."""
-    if _raw_fields(body) == _NOTHING:
-        return
+def check(body: Body, notes: list[Note]) -> None:
+    """A note for every field that is left out.
+
+    Raises ApiError("invalid_request") for fields that cannot be honoured and would change what the caller gets.
+    """
+    if not (  # hardly any request has one of them
+        body.container is NO_RAW
+        and body.mcp_servers is NO_RAW
+        and body.compaction is NO_RAW
+        and body.diagnostics is NO_RAW
+        and body.context_management is NO_RAW
+        and body.fallbacks is NO_RAW
+        and body.fallback_credit_token is NO_RAW
+        and body.billing_policy is NO_RAW
+        and body.safeguards is NO_RAW
+        and body.tags is NO_RAW
+        and body.thread is NO_RAW
+        and body.speed is None
+        and body.inference_geo is None
+    ):
+        _refuse(body)
+        notes += [Note("ignored", field, field) for field in (*_IGNORED, "thread") if given(getattr(body, field))]
+        if body.speed is not None:
+            notes.append(Note("ignored", "speed", "speed"))
+        if body.inference_geo is not None:
+            notes.append(Note("ignored", "inference_geo", "inference_geo"))
+    if body.output_config is not None and given(body.output_config.task_budget):
+        notes.append(Note("changed", "task_budget", "output_config.task_budget"))
+    if body.thinking is not None and body.thinking.display == "updates":
+        notes.append(Note("ignored", "thinking.display", "thinking.display"))
+
+
+def _refuse(body: Body) -> None:
     for field, why in _REFUSED.items():
         if given(getattr(body, field)):
             raise ApiError("invalid_request", f"{field}: {why}; this upstream cannot do it. Leave it out.")
@@ -70,20 +106,6 @@ def _kind(raw: Raw) -> str:
         return msgspec.json.decode(raw, type=_Thread).type
     except msgspec.DecodeError:
         return ""
-
-
-def ignore(body: Body, notes: list[Note]) -> None:
-    """A note for every field that is left out."""
-    if _raw_fields(body) != _NOTHING:
-        notes += [Note("ignored", field, field) for field in (*_IGNORED, "thread") if given(getattr(body, field))]
-    if body.speed is not None:
-        notes.append(Note("ignored", "speed", "speed"))
-    if body.inference_geo is not None:
-        notes.append(Note("ignored", "inference_geo", "inference_geo"))
-    if body.output_config is not None and given(body.output_config.task_budget):
-        notes.append(Note("changed", "task_budget", "output_config.task_budget"))
-    if body.thinking is not None and body.thinking.display == "updates":
-        notes.append(Note("ignored", "thinking.display", "thinking.display"))
 
 
 def stop_sequences(body: Body, notes: list[Note]) -> tuple[str, ...]:

@@ -27,64 +27,52 @@ from dragoman.messages.events import (
     ThinkingBlock,
     ThinkingDelta,
     ToolUseBlock,
+    WholeBlock,
 )
 
 
-class Fold:
-    """Collects events as they come; `message` is what they add up to."""
-
-    __slots__ = ("_content", "_deltas", "_end", "_open", "_start")
-
-    def __init__(self) -> None:
-        self._start: MessageStart | None = None
-        self._end: MessageDelta | None = None
-        self._content: list[ContentBlock] = []
-        self._open: ContentBlock | None = None
-        self._deltas: list[Delta] = []
-
-    def add(self, events: Iterable[Event]) -> None:
-        """Raises ApiError for an error event."""
-        for event in events:
-            if type(event) is BlockDelta:
-                self._deltas.append(event.delta)
-            elif type(event) is Deltas:
-                self._deltas.append(event.kind("".join(event.texts)))
-            elif type(event) is BlockStart:
-                self._open = event.content_block
-            elif type(event) is BlockStop:
-                if self._open is not None:
-                    self._content.append(_filled(self._open, self._deltas))
-                self._open, self._deltas = None, []
-            elif type(event) is MessageStart:
-                self._start = event
-            elif type(event) is MessageDelta:
-                self._end = event
-            elif type(event) is ErrorEvent:
-                raise ApiError("upstream_failed", event.error.message)
-
-    @property
-    def message(self) -> Message:
-        """Raises ApiError("truncated") when the stream had no end."""
-        if self._start is None or self._end is None:
-            raise ApiError("truncated", "The upstream's answer ended before it was complete.")
-        begun, outcome = self._start.message, self._end.delta
-        return Message(
-            begun.id,
-            begun.model,
-            self._content,
-            self._end.usage,
-            begun.role,
-            outcome.stop_reason,
-            outcome.stop_sequence,
-            outcome.stop_details,
-        )
-
-
 def fold(events: Iterable[Event]) -> Message:
-    """The Message that a whole stream adds up to. Raises ApiError for a stream that failed or was cut."""
-    whole = Fold()
-    whole.add(events)
-    return whole.message
+    """The Message that a whole stream adds up to.
+
+    Raises ApiError for an error event; ApiError("truncated") when the stream had no end.
+    """
+    start: Message | None = None
+    end: MessageDelta | None = None
+    content: list[ContentBlock] = []
+    block: ContentBlock | None = None
+    deltas: list[Delta] = []
+    for event in events:
+        if type(event) is BlockDelta:
+            deltas.append(event.delta)
+        elif type(event) is WholeBlock:
+            content.append(event.block)
+        elif type(event) is Deltas:
+            deltas.append(event.kind("".join(event.texts)))
+        elif type(event) is BlockStart:
+            block = event.content_block
+        elif type(event) is BlockStop:
+            if block is not None:
+                content.append(_filled(block, deltas))
+            block, deltas = None, []
+        elif type(event) is MessageStart:
+            start = event.message
+        elif type(event) is MessageDelta:
+            end = event
+        elif type(event) is ErrorEvent:
+            raise ApiError("upstream_failed", event.error.message)
+    if start is None or end is None:
+        raise ApiError("truncated", "The upstream's answer ended before it was complete.")
+    outcome = end.delta
+    return Message(
+        start.id,
+        start.model,
+        content,
+        end.usage,
+        start.role,
+        outcome.stop_reason,
+        outcome.stop_sequence,
+        outcome.stop_details,
+    )
 
 
 def _filled(block: ContentBlock, deltas: list[Delta]) -> ContentBlock:

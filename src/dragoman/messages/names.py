@@ -7,6 +7,7 @@ https://platform.openai.com/docs/api-reference/chat/create
 
 import re
 from collections.abc import Container, Iterable
+from functools import lru_cache
 from hashlib import sha256
 from typing import Literal
 
@@ -67,6 +68,17 @@ class Names(Struct, frozen=True):
             return known
         is_legal = _fits(name, self.limit, begins=self._begins)
         return name if is_legal else _shorten(name, self.limit, 0, begins=self._begins)
+
+
+@lru_cache(maxsize=64)  # a limit is a server's
+def no_names(limit: int, *, begins: bool = False) -> Names:
+    """Of a request without tools. `limit` and `begins`: see `Names.of`."""
+    return Names({}, limit, {}, (), begins)
+
+
+def is_legal_id(id: str) -> bool:  # noqa: A002 - the wire's word
+    """Whether it is a `LEGAL_ID`; this is faster."""
+    return (len(id) <= 64 and id.isascii() and id.isidentifier()) or LEGAL_ID.match(id) is not None
 
 
 def tool_id(id: str, *, limit: int, style: Literal["any", "alphanumeric9"] = "any") -> str:  # noqa: A002 - the wire's word

@@ -1,7 +1,7 @@
 """The request of a caller: its body, decoded as far as somebody looks, and what came beside it."""
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -22,11 +22,24 @@ class _once(Generic[Value]):  # noqa: N801 used as `property` is
 
     def __init__(self, find: Callable[[Any], Value]) -> None:
         self._find = find
+        self._name = find.__name__
 
     def __get__(self, owner: "Request", _kind: type) -> Value:
         value = self._find(owner)
-        owner.__dict__[self._find.__name__] = value  # found before this is asked again
+        owner.__dict__[self._name] = value  # found before this is asked again
         return value
+
+
+class _OfHead(Generic[Value]):
+    """A field of the head. The first look at one of them finds them all."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, owner: "Request", _kind: type) -> Value:
+        owner.read_head()
+        found: Value = owner.__dict__[self._name]
+        return found
 
 
 class Request(Struct, frozen=True, dict=True):
@@ -43,21 +56,19 @@ class Request(Struct, frozen=True, dict=True):
     query: str = ""
     named_session: str | None = None  # value of x-claude-code-session-id
     headers: tuple[tuple[bytes, bytes], ...] = ()  # the caller's own that an upstream of Messages may see
+    notes: ClassVar[tuple[Note, ...]] = ()  # from decoding `body`; none before that
 
     @_once
     def _parts(self) -> Parts | None:
         return decoding.parts(self.raw)
 
     @_once
-    def _decoded(self) -> tuple[Body, tuple[Note, ...]]:
+    def body(self) -> Body:
         body, notes = decoding.body(self.raw, self._parts)
         if body.max_tokens is None and not self.counting:
             raise ApiError("invalid_request", "max_tokens: Field required")
-        return body, notes
-
-    @_once
-    def body(self) -> Body:
-        return self._decoded[0]
+        self.__dict__["notes"] = notes
+        return body
 
     @_once
     def outline(self) -> Outline | None:
@@ -67,36 +78,23 @@ class Request(Struct, frozen=True, dict=True):
         except ApiError:
             return None
 
-    @_once
-    def _head(self) -> Head:
-        found: Head = decoding.head(self.raw) if self._parts is None else self._parts.head
-        return found
+    model = _OfHead[str]("model")
+    stream = _OfHead[bool]("stream")
+    max_tokens = _OfHead[int | None]("max_tokens")
+    thinks = _OfHead[bool]("thinks")
+    session = _OfHead[str | None]("session")
+    """A stable name of the conversation, when the client gives one: in a header, else in `metadata.user_id`."""
 
-    @property
-    def notes(self) -> tuple[Note, ...]:
-        """From decoding itself; none before that."""
-        return self._decoded[1] if "_decoded" in self.__dict__ else ()
-
-    @_once
-    def model(self) -> str:
-        return self._head.model
-
-    @property
-    def stream(self) -> bool:
-        return bool(self._head.stream)
-
-    @property
-    def thinks(self) -> bool:
-        return wants_thinking(self._head.thinking)
-
-    @property
-    def max_tokens(self) -> int | None:
-        return self._head.max_tokens
-
-    @_once
-    def session(self) -> str | None:
-        """A stable name of the conversation, when the client gives one: in a header, else in `metadata.user_id`."""
-        return self.named_session or session_of(self._head.metadata)
+    def read_head(self) -> None:
+        """Finds the fields above. Raises ApiError("invalid_request") that names a wrong one."""
+        parts = self._parts
+        head: Head = decoding.head(self.raw) if parts is None else parts.head
+        found = self.__dict__
+        found["stream"] = bool(head.stream)
+        found["max_tokens"] = head.max_tokens
+        found["thinks"] = wants_thinking(head.thinking)
+        found["session"] = self.named_session or session_of(head.metadata)
+        found["model"] = head.model
 
     def edited(self, changes: Changes) -> bytes:
         """The raw body with changes. Raises msgspec.DecodeError for what is no JSON."""

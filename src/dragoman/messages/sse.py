@@ -11,7 +11,16 @@ import msgspec
 from msgspec import Struct
 
 from dragoman.messages.errors import ApiError
-from dragoman.messages.events import BlockDelta, Deltas, Event, InputDelta, Relayed, TextDelta, ThinkingDelta
+from dragoman.messages.events import (
+    BlockDelta,
+    Deltas,
+    Event,
+    InputDelta,
+    Relayed,
+    TextDelta,
+    ThinkingDelta,
+    WholeBlock,
+)
 
 FRAME_LIMIT = 16 * 1024 * 1024  # bytes of one frame, and of the stray text that is kept
 _STRAY_LIMIT = 1024 * 1024
@@ -29,7 +38,7 @@ PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 _HEAD: dict[type, bytes] = {
     kind: b"event: %b\ndata: " % str(kind.__struct_config__.tag).encode()
     for kind in get_args(Event)
-    if kind not in (Relayed, Deltas)
+    if kind not in (Relayed, Deltas, WholeBlock)
 }
 
 # Deltas are written by hand: a frame up to its text, by the block's number, and what follows the text.
@@ -58,6 +67,8 @@ def encode(event: Event) -> bytes:
         before = _BEFORE[kind][index] if index < _TABLED else _DELTA % (index, *_NAMES[kind])
         # No string's JSON holds a line feed, so each of them stands behind one.
         return before + _encode_lines(event.texts).replace(b"\n", _BEHIND + before)[: -len(before)]
+    elif type(event) is WholeBlock:
+        return b"".join([encode(one) for one in event.each()])
     elif type(event) is Relayed:
         return event.frames
     return _HEAD[type(event)] + _encode(event) + b"\n\n"

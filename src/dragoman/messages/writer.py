@@ -11,7 +11,9 @@ from collections.abc import Callable, Container, Hashable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from dragoman.messages.arguments import Arguments
+from msgspec import Raw
+
+from dragoman.messages.arguments import Arguments, is_object
 from dragoman.messages.errors import ApiError, ErrorBody
 from dragoman.messages.events import (
     BlockDelta,
@@ -39,8 +41,9 @@ from dragoman.messages.events import (
     ThinkingDelta,
     ToolUseBlock,
     Usage,
+    WholeBlock,
 )
-from dragoman.messages.names import LEGAL_ID, mint
+from dragoman.messages.names import is_legal_id, mint
 from dragoman.messages.notes import Grade, Note
 from dragoman.messages.stop import StopMatcher
 
@@ -117,18 +120,17 @@ class MessageWriter:
         "usage_seen",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - keywords are half the price of a writer, and each request needs one
         self,
-        *,
         message_id: str,
         model: str,
         input_tokens: Callable[[], int] = int,
         stop_sequences: Sequence[str] = (),
         names: Mapping[str, str] = MappingProxyType({}),
         ids: Container[str] = (),
-        show_thinking: bool = True,
-        omit_thinking: bool = False,
-        asked_thinking: bool = False,
+        show_thinking: bool = True,  # noqa: FBT001, FBT002
+        omit_thinking: bool = False,  # noqa: FBT001, FBT002
+        asked_thinking: bool = False,  # noqa: FBT001, FBT002
         output_tool: str | None = None,
     ) -> None:
         """`names`: upstream tool name -> the caller's; `ids`: tool ids that the history already uses. `input_tokens` is
@@ -190,6 +192,16 @@ class MessageWriter:
         else:
             for text in texts:
                 self.text(text)
+
+    def whole_text(self, text: str) -> None:
+        """Text that is there whole, and a block of its own: a border, the text, a border."""
+        if text and not text.isspace() and self._call is None and self._stop is None and not self.ended:
+            self._characters += len(text)
+            self._events.append(WholeBlock(self._next(), TextBlock(text)))
+        else:
+            self.border()
+            self.text(text)
+            self.border()
 
     def thinking(self, text: str) -> None:
         """More reasoning. Consecutive texts are one block, closed by its signature."""
@@ -266,6 +278,21 @@ class MessageWriter:
             self._more_arguments(call, fragment)
         elif not fragment.isspace():
             self._note("lost", "arguments.late")
+
+    def whole_call(self, name: str, id: str | None, arguments: str) -> None:  # noqa: A002 - as in `tool`
+        """A call whose input is there whole: `tool` and `arguments` in one."""
+        is_usual = self._call is None and self._stop is None and self._output_tool is None and not self.ended
+        if is_usual and arguments.startswith('{"') and is_object(arguments):
+            size = len(arguments)
+            self._characters += size
+            self._count_waiting(size)
+            self.tool_calls += 1
+            block = ToolUseBlock(self._id(id), self._names.get(name, name), Raw(arguments.encode()))
+            self._events.append(WholeBlock(self._next(), block))
+        else:
+            key = object()
+            self.tool(key, name, id)
+            self.arguments(key, arguments)
 
     def fragments(self, key: Hashable, fragments: list[str]) -> None:
         """More of a call's input, in several pieces. The list is the writer's then. Raises KeyError as `arguments`."""
@@ -410,14 +437,17 @@ class MessageWriter:
         self._close()
         if self.ended:
             return
-        number = self._index + 1
-        if call.id is None or not LEGAL_ID.fullmatch(call.id) or call.id in self._ids or call.id in self._own_ids:
-            call.id = mint(self._message_id, number)
-        self._own_ids.add(call.id)
-        self._open(_TOOL, ToolUseBlock(call.id, call.name))
+        self._open(_TOOL, ToolUseBlock(self._id(call.id), call.name))
         self._call = call
         if call.arguments.parts:
             self._delta(call.arguments.ready())
+
+    def _id(self, wanted: str | None) -> str:
+        """The id of the call that comes next: the upstream's, unless it is unfit or taken."""
+        if wanted is None or not is_legal_id(wanted) or wanted in self._ids or wanted in self._own_ids:
+            wanted = mint(self._message_id, self._index + 1)
+        self._own_ids.add(wanted)
+        return wanted
 
     def _more_arguments(self, call: _Call, fragment: str) -> None:
         """A fragment that may have to wait, or that tells what those before were."""
@@ -493,16 +523,21 @@ class MessageWriter:
     # Blocks
 
     def _open(self, kind: str, block: ContentBlock) -> None:
+        self._events.append(BlockStart(self._next(), block))
+        self._kind = kind
+
+    def _next(self) -> int:
+        """The number of the block that comes next; what is open is closed."""
+        self._space = ""
         if self._kind is not None:
             self._close_open()
-        if self._index + 1 >= BLOCK_LIMIT:
-            raise ApiError("bad_answer", f"The upstream sent more than {BLOCK_LIMIT} blocks.")
         if not self.started:
             self._start()
-        self._index += 1
-        self._kind = kind
+        index = self._index = self._index + 1
+        if index >= BLOCK_LIMIT:
+            raise ApiError("bad_answer", f"The upstream sent more than {BLOCK_LIMIT} blocks.")
         self.committed = True
-        self._events.append(BlockStart(self._index, block))
+        return index
 
     def _whole(self, block: ContentBlock) -> None:
         self._close()

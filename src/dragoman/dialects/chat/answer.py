@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
-from dragoman.dialects.chat import details, errors
+from dragoman.dialects.chat import completion, details, errors
 from dragoman.dialects.chat.calls import Calls, PendingCall, written
+from dragoman.dialects.chat.citations import citation
 from dragoman.dialects.chat.finish import FAILED, STOP_REASON
 from dragoman.dialects.chat.likeness import Likeness, likeness
 from dragoman.dialects.chat.quirks import Quirks
@@ -55,6 +56,7 @@ class ChatReader:
         "_last_call",
         "_like",
         "_matched",
+        "_ready",
         "_reason",
         "_refused",
         "_said",
@@ -72,31 +74,38 @@ class ChatReader:
 
     def __init__(self, call: Call, writer: MessageWriter) -> None:
         quirks: Quirks = call.target.quirks
-        recall, fields = call.recall, quirks.reasoning_in
-        echo = quirks.reasoning_echo != "never" or bool(call.target.facts.reasoning_echo)
+        fields = quirks.reasoning_in
         self._call = call
         self._writer = writer
-        self._frames = FrameReader()
         self._fields = (fields,) if isinstance(fields, str) else fields
         self._typed = _TYPED_FIELDS.issuperset(self._fields)
         self._silent_window = quirks.silent_window
         self._tags = ThinkTags() if quirks.think_tags else None
-        self._calls = Calls(writer)
         self._halves: Halves | None = None  # once a frame needed mending
         self._like: Likeness | None = None  # of the last decoded frame that held one text and nothing else
         self._say_one: Callable[[str], None] | None = None  # instead of `_say`, where it comes to the same
-        self._say_all: Callable[[list[str]], None] | None = None  # likewise
-        self._last_call: PendingCall | None = None
-        self._tries = _LEARN_LIMIT if self._typed else 0
         self._seen = False  # whether any frame was an answer's
         self._done = False
         self._reason: str | None = None  # the last finish reason
         self._matched: str | None = None  # the stop string that vLLM names
         self._refused: StopDetails | None = None
+        self._thinking = False  # whether there is reasoning since the last signature
+        self._tries = _LEARN_LIMIT if self._typed else 0
+        self._ready = False
+
+    def _prepare(self) -> None:
+        """For streams and unusual completions: most completions need nothing of this."""
+        call = self._call
+        quirks: Quirks = call.target.quirks
+        echo = quirks.reasoning_echo != "never" or bool(call.target.facts.reasoning_echo)
+        self._ready = True
+        self._frames = FrameReader()
+        self._calls = Calls(self._writer)
+        self._say_all: Callable[[list[str]], None] | None = None  # like `_say_one`
+        self._last_call: PendingCall | None = None
         # The reasoning since the last signature
-        self._thinking = False
         self._field: str | None = None  # where it came from, for the state
-        self._thought: list[str] | None = [] if recall.omit_thinking and echo else None
+        self._thought: list[str] | None = [] if call.recall.omit_thinking and echo else None
         self._details: list[dict[str, Any]] = []
         self._said: list[str] | None = [] if quirks.web_search != "none" else None  # for citations, which are offsets
 
@@ -116,6 +125,8 @@ class ChatReader:
                 say(text)
                 self._done = writer.ended
                 return writer.take()
+        if not self._ready:
+            self._prepare()
         at = 0
         while at < len(chunk) and not self._done:
             at = self._read(chunk, at)
@@ -130,6 +141,8 @@ class ChatReader:
 
     def close(self) -> list[Event]:
         """The end of bytes. Raises ApiError("truncated") without a finish reason or `[DONE]` before it."""
+        if not self._ready:
+            self._prepare()
         if not self._done:
             for frame in self._frames.close():  # one at most
                 self._last_frame(frame)
@@ -209,6 +222,8 @@ class ChatReader:
         if choice.finish_reason:
             self._reason = choice.finish_reason
             self._finishing(chunk)
+            # There is little left to say, so the gateway waits less for it; `_conclude` has the last word.
+            self._writer.finish(STOP_REASON.get(self._reason.lower(), "end_turn"))
         elif choice.usage is not None or choice.error:
             self._extras(chunk)
         elif plain and self._tries and delta is not None:
@@ -294,19 +309,29 @@ class ChatReader:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             mended = self._mended(body)
             chunk = Chunk() if mended is None else mended
-        value = parse(body) if chunk.error or not chunk.choices else None
-        if value is not None:
+        if chunk.error or not chunk.choices:
+            value = parse(body)
             if chunk.error or errors.is_error(value):
                 raise errors.embedded(value, self._call)
             raise ApiError("bad_answer", f"{self._name} sent a completion without choices.")
-        choice = (chunk.choices or [])[0]
+        choice = chunk.choices[0]
         if chunk.usage is not None or chunk.x_groq is not None:
             self._usage(chunk)
         self._seen = True
+        self._reason = choice.finish_reason or ""
         message = choice.message or choice.delta
+        is_simple = self._typed and self._tags is None and self._halves is None
+        if is_simple and message is not None and completion.play(choice, message, self._writer):
+            if choice.finish_reason == "length" or self._silent_window:
+                self._end()
+            else:  # the turn is over, as the writer says by itself
+                self._done = True
+                self._writer.end()
+            return
+        if not self._ready:
+            self._prepare()
         if message is not None:
             self._delta(message, whole=True)
-        self._reason = choice.finish_reason or ""
         self._finishing(chunk)
         self._conclude()
 
@@ -329,7 +354,10 @@ class ChatReader:
             self._refused = StopDetails()
             self._text(self._joined("refusal", delta.refusal))
         if delta.annotations:
-            self._annotations(delta.annotations)
+            for annotation in delta.annotations:
+                found = citation(annotation, self._said)
+                if found is not None:
+                    self._writer.cite(found)
         if delta.tool_calls:
             for piece in delta.tool_calls:
                 self._tool(piece, whole=whole)
@@ -385,25 +413,6 @@ class ChatReader:
         if piece.function is not None and piece.function.arguments:
             text = written(piece.function.arguments)
             self._calls.add(call, text if self._halves is None else self._joined(call.key, text))
-
-    def _annotations(self, annotations: list[dict[str, Any]]) -> None:
-        for annotation in annotations:
-            found = annotation.get("url_citation")
-            if not isinstance(found, dict) or not isinstance(found.get("url"), str):
-                continue
-            start, end = found.get("start_index"), found.get("end_index")
-            cited = found.get("content")
-            if self._said is not None and isinstance(start, int) and isinstance(end, int):
-                cited = "".join(self._said)[max(start, 0) : max(end, 0)]
-            self._writer.cite(
-                {
-                    "type": "web_search_result_location",
-                    "url": found["url"],
-                    "title": found.get("title") if isinstance(found.get("title"), str) else None,
-                    "cited_text": cited if isinstance(cited, str) else "",
-                    "encrypted_index": "",
-                }
-            )
 
     # Reasoning, and the state that lets it go back
 
@@ -508,13 +517,10 @@ class ChatReader:
         if isinstance(choice.stop_reason, str):
             self._matched = choice.stop_reason
         self._extras(chunk)
-        # There is little left to say, so the gateway waits less for it; `_conclude` has the last word on the reason.
-        self._writer.finish(STOP_REASON.get(reason, "end_turn"))
 
     def _conclude(self) -> None:
         """The end of the answer, after its last usage."""
         self._done = True
-        writer = self._writer
         if not self._seen:
             self._without_finish()
             return
@@ -525,6 +531,12 @@ class ChatReader:
         if self._thinking:
             self._sign()
         self._calls.settle()
+        self._end()
+
+    def _end(self) -> None:
+        """Nothing more is said."""
+        self._done = True
+        writer = self._writer
         if self._silent_window and overflow.was_cut(writer.usage_seen, self._call.asked):
             self._note("lost", "prompt.cut")
         reason, sequence = self._stop_reason()

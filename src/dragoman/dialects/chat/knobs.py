@@ -23,6 +23,8 @@ from dragoman.messages.offer import Offered
 OUTPUT = "output"
 """Name of the schema, and of the tool, that structured output is asked for with."""
 
+_encode = msgspec.json.Encoder().encode
+
 INSTRUCTION = (
     "Answer with one JSON value that matches this JSON schema, and with nothing else: no other text, no code fence.\n\n"
 )
@@ -143,9 +145,12 @@ def stop(chat: ChatBody, body: Body, quirks: Quirks, notes: list[Note]) -> tuple
 
 
 def identify(chat: ChatBody, body: Body, session: str | None, quirks: Quirks, notes: list[Note]) -> str | None:
-    """Who asks and in which conversation, as hashes. Returns the hash of the session."""
-    hashed = session_hash(session)
-    if quirks.cache in ("key", "breakpoints"):
+    """Who asks and in which conversation, as hashes. Returns the hash of the session, if anybody wants it."""
+    hashed: str | None = None
+    takes_key = quirks.cache in ("key", "breakpoints")
+    if takes_key or quirks.session_header:
+        hashed = session_hash(session)
+    if takes_key:
         chat.prompt_cache_key = hashed
     if quirks.safety_identifier:
         chat.safety_identifier = person_hash(body)
@@ -161,17 +166,23 @@ def identify(chat: ChatBody, body: Body, session: str | None, quirks: Quirks, no
 
 def encode(chat: ChatBody, quirks: Quirks) -> bytes:
     """The body as JSON. `extra_body` wins over what we wrote; two objects of one name are joined."""
-    others: dict[str, Any] = {}
-    for name, value in quirks.extra_body.items():
-        if name not in ChatBody.__struct_fields__:
-            others[name] = value
-            continue
-        own = getattr(chat, name)
-        setattr(chat, name, own | value if isinstance(own, dict) and isinstance(value, dict) else value)
+    others = _added(chat, quirks.extra_body) if quirks.extra_body else None
     if is_known(chat.messages):
         first = {"model": chat.model, "messages": chat.messages, "tools": chat.tools}
         chat.model, chat.messages, chat.tools = "", [], None
         text = written(first, chat)
     else:
-        text = msgspec.json.encode(chat)
-    return text[:-1] + b"," + msgspec.json.encode(others)[1:] if others else text
+        text = _encode(chat)
+    return text[:-1] + b"," + _encode(others)[1:] if others else text
+
+
+def _added(chat: ChatBody, more: dict[str, Any]) -> dict[str, Any]:
+    """Puts `more` into `chat`; what has no field there is returned."""
+    others: dict[str, Any] = {}
+    for name, value in more.items():
+        if name not in ChatBody.__struct_fields__:
+            others[name] = value
+            continue
+        own = getattr(chat, name)
+        setattr(chat, name, own | value if isinstance(own, dict) and isinstance(value, dict) else value)
+    return others

@@ -42,6 +42,11 @@ def thinks(asked: Wish, target: Target) -> bool:
     return asked.thinking == "on" or target.facts.reasons_by_default
 
 
+def thinks_unasked(target: Target) -> bool:
+    """Whether the model thinks when nobody asks for it, or for tools; there is nothing to write then."""
+    return target.facts.reasons_by_default and target.facts.reasoning is not False
+
+
 def write(chat: ChatBody, asked: Wish, target: Target, notes: list[Note], *, has_tools: bool) -> bool:
     """Put the knobs into `chat`. Returns whether the model will think, as far as it can be known.
 

@@ -34,6 +34,7 @@ from dragoman.messages import fields
 from dragoman.messages.body import Body
 from dragoman.messages.effort import Wish, wish
 from dragoman.messages.estimate import Estimate
+from dragoman.messages.names import Names, no_names
 from dragoman.messages.notes import Note
 from dragoman.messages.offer import offer
 from dragoman.messages.request import Request
@@ -48,32 +49,25 @@ def call(request: Request, target: Target) -> Call:
     body = request.body
     quirks: Quirks = target.quirks
     notes = list(request.notes)
-    fields.refuse(body)
-    fields.ignore(body, notes)
-    offered = offer(body, tools.means(target), notes)
-    output = knobs.output(body, target, offered.tools, notes)
-    if output.tool is not None:
-        offered.tools.append(output.tool)
-    names = offered.names(body, limit=quirks.tool_name_limit)
-    written = turns.write(body, target, names, notes, instruction=output.instruction)
-
-    chat = ChatBody(
-        target.model, written.messages, tools.functions(offered, names, quirks), response_format=output.format
-    )
-    asked = _asked(body, target, forces=output.tool is not None, notes=notes)
-    thinks = reasoning.write(chat, asked, target, notes, has_tools=bool(chat.tools))
-    tools.choose(chat, body.tool_choice, target, names, notes, thinks=thinks)
-    if output.tool is not None:
-        alone = len(chat.tools or ()) == 1 or (body.tool_choice is not None and body.tool_choice.type == "none")
-        only = names.out(output.tool.name) if alone else None
-        tools.force_call(chat, only, quirks, notes, thinks=thinks)
-    if offered.search is not None:
-        tools.search(chat, offered.search, quirks, notes)
+    fields.check(body, notes)
+    output_tool: str | None = None
+    if fields.wants_words(body):
+        names = no_names(quirks.tool_name_limit)
+        written = turns.write(body, target, names, notes)
+        chat = ChatBody(target.model, written.messages)
+        thinks = reasoning.thinks_unasked(target)
+    else:
+        chat, written, names, output_tool, thinks = _demanding(body, target, notes)
     estimate = Estimate(body, len(request.raw))
     knobs.limit(chat, body, target, estimate, notes)
-    knobs.sample(chat, body, target, notes, thinks=thinks)
-    stop_sequences = knobs.stop(chat, body, quirks, notes)
-    session = knobs.identify(chat, body, request.session, quirks, notes)
+    if body.temperature is not None or body.top_p is not None or body.top_k is not None:
+        knobs.sample(chat, body, target, notes, thinks=thinks)
+    stop_sequences = knobs.stop(chat, body, quirks, notes) if body.stop_sequences else ()
+    headers = (("content-type", "application/json"), *target.headers)
+    if request.session or body.metadata is not None or body.service_tier is not None:
+        session = knobs.identify(chat, body, request.session, quirks, notes)
+        if quirks.session_header and session:
+            headers += ((quirks.session_header, session),)
     if written.continued:
         chat.continue_final_message = True
         chat.add_generation_prompt = False
@@ -83,7 +77,7 @@ def call(request: Request, target: Target) -> Call:
         if quirks.stream_usage == "ask":
             chat.stream_options = {"include_usage": True}
 
-    unique = tuple(dict.fromkeys(notes))
+    unique = tuple(dict.fromkeys(notes)) if notes else ()
     if target.strict:
         fields.refuse_losses(unique)
     return Call(
@@ -98,11 +92,43 @@ def call(request: Request, target: Target) -> Call:
             names=names,
             ids=written.ids,
             estimate=estimate,
-            output_tool=names.out(output.tool.name) if output.tool else None,
+            output_tool=output_tool,
         ),
-        headers=_headers(quirks, target, session),
+        headers=headers,
         notes=unique,
     )
+
+
+def _demanding(
+    body: Body, target: Target, notes: list[Note]
+) -> tuple[ChatBody, turns.Written, Names, str | None, bool]:
+    """The body with its conversation, tools, thinking and form of the answer; what of it is needed further.
+
+    That is: the conversation, the names of the tools, the upstream's name of the tool that asks for the form, and
+    whether the model will think.
+    """
+    quirks: Quirks = target.quirks
+    offered = offer(body, tools.means(target), notes)
+    output = knobs.output(body, target, offered.tools, notes)
+    if output.tool is not None:
+        offered.tools.append(output.tool)
+    names = offered.names(body, limit=quirks.tool_name_limit)
+    written = turns.write(body, target, names, notes, instruction=output.instruction)
+
+    chat = ChatBody(
+        target.model, written.messages, tools.functions(offered, names, quirks), response_format=output.format
+    )
+    asked = _asked(body, target, forces=output.tool is not None, notes=notes)
+    thinks = reasoning.write(chat, asked, target, notes, has_tools=bool(chat.tools))
+    tools.choose(chat, body.tool_choice, target, names, notes, thinks=thinks)
+    output_tool: str | None = None
+    if output.tool is not None:
+        output_tool = names.out(output.tool.name)
+        alone = len(chat.tools or ()) == 1 or (body.tool_choice is not None and body.tool_choice.type == "none")
+        tools.force_call(chat, output_tool if alone else None, quirks, notes, thinks=thinks)
+    if offered.search is not None:
+        tools.search(chat, offered.search, quirks, notes)
+    return chat, written, names, output_tool, thinks
 
 
 def _asked(body: Body, target: Target, *, forces: bool, notes: list[Note]) -> Wish:
@@ -116,10 +142,3 @@ def _asked(body: Body, target: Target, *, forces: bool, notes: list[Note]) -> Wi
         return asked
     notes.append(Note("changed", "thinking.off_for_tool_choice", "thinking"))
     return Wish("off", None, None)
-
-
-def _headers(quirks: Quirks, target: Target, session: str | None) -> tuple[tuple[str, str], ...]:
-    headers = (("content-type", "application/json"), *target.headers)
-    if quirks.session_header and session:
-        headers += ((quirks.session_header, session),)
-    return headers

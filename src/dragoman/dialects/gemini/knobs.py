@@ -29,6 +29,9 @@ INSTRUCTION = (
 )
 
 
+_encode = msgspec.json.Encoder().encode
+
+
 def output(config: GenerationConfig, request: Body, target: Target, notes: list[Note], *, has_tools: bool) -> str:
     """Put the structured output that the caller wants into `config`; or an instruction that asks for it, else "".
 
@@ -140,7 +143,7 @@ def encode(body: GeminiBody, quirks: Quirks) -> bytes:
         body.system_instruction, body.tools, body.tool_config, body.contents = None, None, None, []
         text = written(first, body)
     else:
-        text = msgspec.json.encode(body)
+        text = _encode(body)
     if not quirks.extra_body:
         return text
     fields: dict[str, Any] = msgspec.json.decode(text, type=dict[str, msgspec.Raw])

@@ -52,7 +52,7 @@ from dragoman.messages.errors import ApiError
 from dragoman.messages.estimate import Estimate
 from dragoman.messages.lenient import count as number
 from dragoman.messages.lenient import parse
-from dragoman.messages.names import Names
+from dragoman.messages.names import Names, no_names
 from dragoman.messages.notes import Note
 from dragoman.messages.offer import offer
 from dragoman.messages.request import Request
@@ -80,7 +80,7 @@ def call(request: Request, target: Target) -> Call:
     stop_sequences = fields.stop_sequences(asked, notes)
     stream = streams(asked, quirks.transport, stop_sequences)
 
-    unique = tuple(dict.fromkeys(notes))
+    unique = tuple(dict.fromkeys(notes)) if notes else ()
     if target.strict:
         fields.refuse_losses(unique)
     return Call(
@@ -166,8 +166,11 @@ class _Said(Struct):
 def _said(request: Request, target: Target, notes: list[Note]) -> _Said:
     asked = request.body
     quirks: Quirks = target.quirks
-    fields.refuse(asked)
-    fields.ignore(asked, notes)
+    fields.check(asked, notes)
+    if fields.wants_words(asked):
+        names = no_names(quirks.tool_name_limit, begins=True)
+        written = turns.write(asked, target, names, notes)
+        return _Said(GeminiBody(written.system, contents=written.contents), GenerationConfig(), names, written.ids)
     offered = offer(asked, tools.means(target), notes)
     names = offered.names(asked, limit=quirks.tool_name_limit, begins=True)
     written = turns.write(asked, target, names, notes)

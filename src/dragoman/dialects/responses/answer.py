@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from dragoman.dialects.contract import Call
-from dragoman.dialects.responses import errors
+from dragoman.dialects.responses import completion, errors
 from dragoman.dialects.responses.events import ACTS
 from dragoman.dialects.responses.items import Items, Speaker
 from dragoman.dialects.responses.likeness import Likeness, likeness
@@ -220,7 +220,9 @@ class ResponsesReader:
         if status == "incomplete":
             reason = self._why_incomplete(response)
             self._writer.finish(reason)  # a call that the limit cut stays as it is
-        self._items.conclude(response.output)
+        items, output = self._items, response.output
+        if status != "completed" or not output or not items.are_new or not completion.play(output, self._writer):
+            items.conclude(output)
         if self._items.searches:  # those that only the end told
             self._usage(response)
         if reason == "refusal" or self._items.refused:

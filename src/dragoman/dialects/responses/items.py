@@ -87,6 +87,11 @@ class Items:
         self._by_index: dict[tuple[Kind, int | None], OutputItem] = {}
         self._last: OutputItem | None = None
 
+    @property
+    def are_new(self) -> bool:
+        """Whether nothing was said of any, and nothing needed mending."""
+        return not self._all and self.halves is None
+
     # Which item an event is about
 
     def find(self, kind: Kind, item_id: str | None, index: int | None) -> OutputItem:

@@ -20,6 +20,9 @@ OUTPUT = "output"
 """Name of the schema that structured output is asked for with, when the caller gave none."""
 
 
+_encode = msgspec.json.Encoder().encode
+
+
 def output(request: Body, quirks: Quirks, notes: list[Note]) -> Text | None:
     """The structured output that the caller wants, if any.
 
@@ -82,9 +85,10 @@ def sample(body: ResponsesBody, request: Body, target: Target, notes: list[Note]
 
 
 def identify(body: ResponsesBody, request: Body, session: str | None, quirks: Quirks, notes: list[Note]) -> str | None:
-    """Who asks and in which conversation, as hashes. Returns that of the session."""
-    hashed = session_hash(session)
-    if quirks.cache != "none":
+    """Who asks and in which conversation, as hashes. Returns that of the session, if anybody wants it."""
+    takes_key = quirks.cache != "none"
+    hashed = session_hash(session) if takes_key or quirks.session_header else None
+    if takes_key:
         body.prompt_cache_key = hashed
     person = person_hash(request)
     if person and quirks.safety_identifier:
@@ -105,7 +109,7 @@ def encode(body: ResponsesBody, quirks: Quirks) -> bytes:
         body.model, body.input, body.instructions, body.tools = "", [], None, None
         text = written(first, body)
     else:
-        text = msgspec.json.encode(body)
+        text = _encode(body)
     if not quirks.extra_body:
         return text
     fields: dict[str, Any] = msgspec.json.decode(text, type=dict[str, msgspec.Raw])

@@ -37,10 +37,10 @@ from dragoman.dialects.responses import knobs, reasoning, tools, turns
 from dragoman.dialects.responses.body import ResponsesBody, counted
 from dragoman.dialects.responses.quirks import Quirks
 from dragoman.messages import fields
-from dragoman.messages.effort import wish
+from dragoman.messages.effort import UNASKED, wish
 from dragoman.messages.errors import ApiError
 from dragoman.messages.estimate import Estimate
-from dragoman.messages.names import Names
+from dragoman.messages.names import Names, no_names
 from dragoman.messages.notes import Note
 from dragoman.messages.offer import offer
 from dragoman.messages.request import Request
@@ -70,7 +70,7 @@ def call(request: Request, target: Target) -> Call:
         if quirks.obfuscation == "off":
             body.stream_options = {"include_obfuscation": False}
 
-    unique = tuple(dict.fromkeys(notes))
+    unique = tuple(dict.fromkeys(notes)) if notes else ()
     if target.strict:
         fields.refuse_losses(unique)
     return Call(
@@ -123,8 +123,13 @@ class _Said(Struct):
 def _said(request: Request, target: Target, notes: list[Note]) -> _Said:
     asked = request.body
     quirks: Quirks = target.quirks
-    fields.refuse(asked)
-    fields.ignore(asked, notes)
+    fields.check(asked, notes)
+    if fields.wants_words(asked):
+        names = no_names(quirks.tool_name_limit)
+        written = turns.write(asked, target, names, notes)
+        body = ResponsesBody(target.model, written.items, written.instructions)
+        thinks = reasoning.write(body, UNASKED, target, notes, shown=False, searches=False)
+        return _Said(body, names, written.ids, thinks)
     offered = offer(asked, tools.means(target), notes)
     names = offered.names(asked, limit=quirks.tool_name_limit)
     written = turns.write(asked, target, names, notes)
