@@ -85,10 +85,20 @@ class Beginning:
             start += len(piece)
         return True
 
-    def in_common(self, raw: bytes, start: int) -> "Beginning | None":
-        """The longest beginning of this conversation whose text stands at `start`: callers go back, and fork."""
-        size = 0
-        for piece in self.pieces:
+    def in_common(self, raw: bytes, start: int, other: "Beginning | None" = None) -> "Beginning | None":
+        """The longest beginning of this conversation whose text stands at `start`: callers go back, and fork.
+
+        `other`: one whose text stands there, so that what both have in common is not compared once more.
+        """
+        size = count = 0
+        if other is not None:
+            for count, (piece, known) in enumerate(zip(self.pieces, other.pieces, strict=False)):
+                if piece is not known:
+                    break
+                size += len(piece)
+            else:
+                count = min(len(self.pieces), len(other.pieces))
+        for piece in self.pieces[count:]:
             if not raw.startswith(piece, start + size):
                 break
             size += len(piece)
