@@ -92,12 +92,11 @@ class Beginning:
         """
         size = count = 0
         if other is not None:
-            for count, (piece, known) in enumerate(zip(self.pieces, other.pieces, strict=False)):
+            for piece, known in zip(self.pieces, other.pieces, strict=False):
                 if piece is not known:
                     break
                 size += len(piece)
-            else:
-                count = min(len(self.pieces), len(other.pieces))
+                count += 1
         for piece in self.pieces[count:]:
             if not raw.startswith(piece, start + size):
                 break
