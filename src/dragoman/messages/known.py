@@ -33,6 +33,7 @@ _MARK = b"\x7f"  # a character that hardly any text has; it is in every sign
 _TOOLS_SIGN, _TURNS_SIGN = b'"\x7ftools"', b'"\x7fturns"'
 _TOOLS_ROW, _TURNS_ROW = Raw(_TOOLS_SIGN), Raw(_TURNS_SIGN)
 _BLOCK_SIGNS = [b'"\x7fblock %d"' % number for number in range(8)]  # so many blocks of a prompt are remembered
+_BLOCK_SIGN_SIZE = len(_BLOCK_SIGNS[0])
 _MESSAGES = b'"messages"'
 _FIRST_TURN = re.compile(rb"\s*:\s*\[\s*")
 _BREAKPOINT = b'"cache_control"'
@@ -166,8 +167,11 @@ class Parts:
     def _system(self, given: Any) -> Any:
         if not isinstance(given, list):
             return given
-        known = [(self._prompt.get(_sign_in(row)), row) for row in given]
-        return [_BLOCK.decode(row) if found is None else found.block for found, row in known]
+        blocks: list[Block] = []
+        for row in given:
+            known = self._prompt.get(bytes(row)) if len(row) == _BLOCK_SIGN_SIZE else None
+            blocks.append(_BLOCK.decode(row) if known is None else known.block)
+        return blocks
 
     def _all_tools(self, raw: Raw) -> list[Tool] | None:
         if self._tools is not None:
@@ -210,17 +214,24 @@ class Known:
         tools = self._tools.find(raw)
         cuts = [] if tools is None else [(tools[0], tools[1], _TOOLS_SIGN)]
         prompt: _Places = []
+        blocks: dict[bytes, KnownBlock] = {}
         if met is not None:
             cuts.append((met.start, met.start + met.beginning.size, _TURNS_SIGN))
-            prompt = [place for place in met.prompt or () if raw.startswith(place[1].text, place[0])]
-            cuts += [(at, at + len(block.text), sign) for (at, block), sign in zip(prompt, _BLOCK_SIGNS, strict=False)]
+            for at, block in met.prompt or ():
+                if raw.startswith(block.text, at):
+                    sign = _BLOCK_SIGNS[len(prompt)]
+                    prompt.append((at, block))
+                    blocks[sign] = block
+                    cuts.append((at, at + len(block.text), sign))
             cuts.sort()
         rest = _without(raw, cuts)
         head: Any = _APART.decode(rest)
         if _spots(cuts, rest) is None or (tools is not None and head.tools != _TOOLS_ROW):
             return None
-        blocks = {sign: block for (_, block), sign in zip(prompt, _BLOCK_SIGNS, strict=False)}
-        if blocks and not (isinstance(head.system, list) and blocks.keys() <= set(map(_sign_in, head.system))):
+        if blocks and not (
+            isinstance(head.system, list)
+            and blocks.keys() <= {bytes(row) for row in head.system if len(row) == _BLOCK_SIGN_SIZE}
+        ):
             return None
         new: list[Raw] = head.messages
         if met is not None:
@@ -382,11 +393,6 @@ def _prompt(system: list[Raw] | str | None, raw: bytes) -> _Places:
             if _WORTH <= len(row) <= LONGEST:
                 places.append((start, KnownBlock(bytes(row))))
     return places[: len(_BLOCK_SIGNS)]
-
-
-def _sign_in(row: Raw) -> bytes:
-    """What may be the sign of a known block; b"" for what is too long."""
-    return bytes(row) if len(row) <= len(_BLOCK_SIGNS[0]) else b""
 
 
 def _spots(cuts: list[_Cut], rest: bytes) -> list[int] | None:
