@@ -137,20 +137,22 @@ IDS = st.sampled_from([None, None, "", "call_1", "call_2", "used", "not legal"])
 ARGUMENTS = st.sampled_from(
     ["absent", None, {}, {"a": 1}, {"a": {"b": [1, "ü"]}}, {"": 0}, [1], "{}", '{"a":', "no", 5, {"x": "\ud83d"}]
 )
+USUAL_ARGUMENTS = st.sampled_from(["absent", None, {}, {"a": 1}, {"a": {"b": [1, "ü"]}}])
 TEXTS = st.sampled_from(["so", "so\n", "", " ", "\n", "END of it", "half \ud83d", "ü"])
 
 
 @st.composite
-def some_parts(draw: st.DrawFn) -> list[Json]:
+def some_parts(draw: st.DrawFn, *, usual: bool) -> list[Json]:
     parts: list[Json] = []
-    for kind in draw(st.lists(st.sampled_from(["text", "call", "call", "thought", "empty"]), max_size=5)):
+    kinds = ["text", "call", "call"] if usual else ["text", "call", "thought", "empty"]
+    for kind in draw(st.lists(st.sampled_from(kinds), max_size=5)):
         part: Json = {}
         if kind == "call":
-            arguments = draw(ARGUMENTS)
-            part["functionCall"] = {"name": draw(NAMES), "id": draw(IDS)}
+            arguments = draw(USUAL_ARGUMENTS if usual else ARGUMENTS)
+            part["functionCall"] = {"name": "ls" if usual else draw(NAMES), "id": draw(IDS)}
             part["functionCall"] |= {} if arguments == "absent" else {"args": arguments}
         elif kind != "empty":
-            part["text"] = draw(TEXTS)
+            part["text"] = "so" if usual else draw(TEXTS)
             part |= {"thought": True} if kind == "thought" else {}
         signature = draw(SIGNATURES)
         parts.append(part | ({} if signature is None else {"thoughtSignature": signature}))
@@ -162,8 +164,9 @@ TOKENS = st.sampled_from([0, 0, 7, 12, -3, None])
 
 @st.composite
 def some_answers(draw: st.DrawFn) -> Json:
-    found: Json = {"content": {"role": "model", "parts": draw(some_parts())}, "index": 0}
-    found["finishReason"] = draw(st.sampled_from(["STOP", "STOP", "STOP", "MAX_TOKENS", "SAFETY", "ODD", None]))
+    usual = draw(st.booleans())
+    found: Json = {"content": {"role": "model", "parts": draw(some_parts(usual=usual))}, "index": 0}
+    found["finishReason"] = "STOP" if usual else draw(st.sampled_from(["STOP", "MAX_TOKENS", "SAFETY", "ODD", None]))
     answer: Json = {"candidates": [found], "responseId": "r1"}
     if draw(st.booleans()):
         names = ("promptTokenCount", "cachedContentTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
