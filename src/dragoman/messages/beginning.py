@@ -51,7 +51,20 @@ class Outlined(Struct, frozen=True):
 class Beginning:
     """The first turns of a conversation. They end with a turn of the assistant."""
 
-    __slots__ = ("_newest", "_values", "before", "cost", "count", "end", "end_at", "is_text", "pieces", "size")
+    __slots__ = (
+        "_newest",
+        "_values",
+        "before",
+        "cost",
+        "count",
+        "end",
+        "end_at",
+        "is_text",
+        "outlines",
+        "pieces",
+        "size",
+        "turns",
+    )
 
     def __init__(self, text: bytes | memoryview, count: int, before: "Beginning | None" = None) -> None:
         """`text`: JSON of `count` turns, from the comma in front of them, if they come behind those of `before`."""
@@ -67,6 +80,8 @@ class Beginning:
                 before.before = None  # its text was put together anew: the shorter ones have it a second time
         if len(pieces) > _PIECES:
             pieces = (memoryview(b"[%b]" % b"".join(pieces))[1:-1],)
+        self.turns: Decoded | None = None
+        self.outlines: Outlined | None = None
         self._values: tuple[tuple[object, tuple[Any]], ...] = ()
         self.is_text = False  # whether all of it is known to be UTF-8
         self.before: Beginning | None = before
@@ -85,10 +100,19 @@ class Beginning:
             start += len(piece)
         return True
 
-    def in_common(self, raw: bytes, start: int) -> "Beginning | None":
-        """The longest beginning of this conversation whose text stands at `start`: callers go back, and fork."""
-        size = 0
-        for piece in self.pieces:
+    def in_common(self, raw: bytes, start: int, other: "Beginning | None" = None) -> "Beginning | None":
+        """The longest beginning of this conversation whose text stands at `start`: callers go back, and fork.
+
+        `other`: one whose text stands there, so that what both have in common is not compared once more.
+        """
+        size = count = 0
+        if other is not None:
+            for piece, known in zip(self.pieces, other.pieces, strict=False):
+                if piece is not known:
+                    break
+                size += len(piece)
+                count += 1
+        for piece in self.pieces[count:]:
             if not raw.startswith(piece, start + size):
                 break
             size += len(piece)
@@ -127,13 +151,17 @@ class Beginning:
         Raises msgspec.DecodeError when its text is something else, UnicodeDecodeError when it is none, and ApiError
         for what nests too deeply.
         """
-        return self.value("decoded", self._decoded)
+        if self.turns is None:
+            self.turns = self._decode(None if self.before is None else self.before.turns)
+        return self.turns
 
     def outlined(self) -> "Outlined":
         """The same for a body that is passed on. Raises msgspec.DecodeError and UnicodeDecodeError."""
-        return self.value("outlined", self._outlined)
+        if self.outlines is None:
+            self.outlines = self._outline(None if self.before is None else self.before.outlines)
+        return self.outlines
 
-    def _decoded(self, before: "Decoded | None") -> "Decoded":
+    def _decode(self, before: "Decoded | None") -> "Decoded":
         known = before or Decoded()
         text = self._text(before)
         if not self.is_text:
@@ -148,7 +176,7 @@ class Beginning:
             known.system + system if system else known.system,
         )
 
-    def _outlined(self, before: "Outlined | None") -> "Outlined":
+    def _outline(self, before: "Outlined | None") -> "Outlined":
         known = before or Outlined()
         new = _OUTLINES.decode(self._text(before))[before is not None :]
         return Outlined(known.turns + new, known.odd + odd(new, len(known.turns)))

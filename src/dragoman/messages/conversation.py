@@ -30,7 +30,10 @@ NO_RESULT = "[no result: interrupted]"
 
 Role = Literal["user", "assistant", "system"]
 
-_ATTRIBUTION = b"x-anthropic-billing-header:"
+ATTRIBUTION = "x-anthropic-billing-header:"
+"""What Claude Code's line about itself begins with. It stands at the head of the system prompt."""
+
+_ATTRIBUTION = ATTRIBUTION.encode()
 
 
 Spot = tuple[int, ...]

@@ -39,8 +39,9 @@ class Form(Struct, frozen=True):
         pieces = (*self.items, Raw(json.encode(items)[1:-1])) if items else self.items
         if len(pieces) > _PIECES:
             pieces = (Raw(b",".join(pieces)),)
-        told = tuple(dict.fromkeys((*self.settling, *settling))), tuple(dict.fromkeys((*self.notes, *notes)))
-        return Form(pieces, left, *told, (*self.ids, *ids), more)
+        settled = tuple(dict.fromkeys((*self.settling, *settling))) if settling else self.settling
+        told = tuple(dict.fromkeys((*self.notes, *notes))) if notes else self.notes
+        return Form(pieces, left, settled, told, (*self.ids, *ids), more)
 
 
 NO_FORM = Form()

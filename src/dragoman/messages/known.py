@@ -28,7 +28,7 @@ LONGEST = 512 * 1024  # bytes of a list of tools, or of a system prompt, that is
 MOVING = 6  # turns at the end in which clients move their cache breakpoints on: two of the user's, with two answers
 
 _WORTH = 1024  # bytes of tools, or of a block of the system prompt, that are worth being remembered
-_START = 64  # bytes of a text that are searched for
+_START = 64  # bytes of a text that are looked for before all of it
 _MARK = b"\x7f"  # a character that hardly any text has; it is in every sign
 _TOOLS_SIGN, _TURNS_SIGN = b'"\x7ftools"', b'"\x7fturns"'
 _TOOLS_ROW, _TURNS_ROW = Raw(_TOOLS_SIGN), Raw(_TURNS_SIGN)
@@ -83,12 +83,13 @@ _KNOWN_FIELDS = ("messages", "system", "tools")
 class _Met:
     """A conversation that was met, and where its parts stood."""
 
-    __slots__ = ("beginning", "cost", "end", "end_at", "prompt", "start")
+    __slots__ = ("beginning", "cost", "end", "end_at", "first", "prompt", "start")
 
     def __init__(self, beginning: Beginning, start: int, prompt: _Places | None = None) -> None:
         """`prompt`: None where nobody looked at it yet."""
         self.beginning = beginning
         self.start = start
+        self.first = bytes(beginning.pieces[0][:_START])
         self.end = beginning.end
         self.end_at = start + beginning.end_at
         self.prompt = prompt
@@ -246,7 +247,9 @@ class Known:
         start = _first_turn(raw)
         longest: Beginning | None = None
         for met in reversed(self._conversations):
-            found = met.beginning.in_common(raw, start)
+            if not raw.startswith(met.first, start):
+                continue
+            found = met.beginning.in_common(raw, start, longest)
             if found is met.beginning:
                 return self._keep(_Met(found, start), met)
             if found is not None and (longest is None or found.size > longest.size):

@@ -8,7 +8,7 @@ https://platform.openai.com/docs/guides/function-calling
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -18,9 +18,18 @@ from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
 from dragoman.messages import fields
 from dragoman.messages.body import NO_RAW, Block, Body, CacheControl, Source, Turn
-from dragoman.messages.conversation import Settled, Spot, is_plain, path, settle_on, system_text, thinking_owner
+from dragoman.messages.conversation import (
+    ATTRIBUTION,
+    Settled,
+    Spot,
+    is_plain,
+    path,
+    settle_on,
+    system_text,
+    thinking_owner,
+)
 from dragoman.messages.errors import ApiError
-from dragoman.messages.form import NO_FORM, Form, known_form, with_form
+from dragoman.messages.form import Form, known_form, with_form
 from dragoman.messages.instructions import CONTINUE
 from dragoman.messages.names import Names, tool_id
 from dragoman.messages.notes import Note
@@ -50,11 +59,28 @@ def write(body: Body, target: Target, names: Names, notes: list[Note], *, instru
 
     Raises ApiError("invalid_request") for what cannot be sent at all, naming the block.
     """
+    if instruction is None and (plain := _plain(body, target)) is not None:
+        return plain
     return with_form(
         _known(body.messages, target, names),
         notes,
         lambda known, found: _written(body, target, names, found, instruction=instruction, known=known),
     )
+
+
+def _plain(body: Body, target: Target) -> Written | None:
+    """The same for what is nothing but strings on both sides, as small requests are."""
+    system = body.system
+    if body.cache_control is not None or not is_plain(body.messages) or _marks(target.quirks):
+        return None
+    messages: list[Message | Raw] = []
+    if system:
+        if not isinstance(system, str) or system.startswith(ATTRIBUTION):
+            return None
+        if not system.isspace():
+            messages.append(Message(_system_role(target), system))
+    messages += [Message(turn.role, turn.content) for turn in body.messages]  # type: ignore[arg-type]
+    return Written(messages, [])
 
 
 def _written(
@@ -64,8 +90,6 @@ def _written(
     quirks: Quirks = target.quirks
     turns = _Turns(target, names, notes)
     turns.system(system_text(body.system), instruction)
-    if known is NO_FORM and body.cache_control is None and is_plain(body.messages) and turns.say(body.messages):
-        return Written(turns.messages, [])
     turns.messages += known.items
     turns.ids += known.ids
     notes += known.settling
@@ -113,6 +137,16 @@ def echo(target: Target) -> str:
     return "required" if target.facts.reasoning_echo else "never"
 
 
+def _marks(quirks: Quirks) -> bool:
+    """Whether texts are parts, on which breakpoints can stand."""
+    return quirks.cache in ("cache_control", "breakpoints") and quirks.content == "parts"
+
+
+def _system_role(target: Target) -> Literal["system", "developer"]:
+    quirks: Quirks = target.quirks
+    return target.facts.system_role or quirks.system_role
+
+
 def _prefill(written: Written, last: Message, quirks: Quirks, notes: list[Note]) -> None:
     """An answer that the caller began. It stays where it is, so that what was sent before is still the prefix."""
     if quirks.prefill == "prefix":
@@ -140,10 +174,10 @@ class _Turns:
         self._sent_ids: dict[str, str] = {}
         self._notes = notes
         self._echo = echo(target)
-        self._system_role = target.facts.system_role or quirks.system_role
+        self._system_role = _system_role(target)
         self._sees = quirks.images and target.facts.vision
         self._files = quirks.files if target.facts.files is None else target.facts.files
-        self._marks = quirks.cache in ("cache_control", "breakpoints") and quirks.content == "parts"
+        self._marks = _marks(quirks)
         self._no_thoughts = _Thoughts()
         self._marked: list[tuple[Part, CacheControl]] = []
 
@@ -222,12 +256,6 @@ class _Turns:
                     part.cache_control["ttl"] = wanted.ttl
             if wanted.ttl and part.cache_control is not None and "ttl" not in part.cache_control:
                 self._notes.append(Note("ignored", "cache_control.ttl"))
-
-    def say(self, turns: list[Turn]) -> bool:
-        """Turns that are plain. False where breakpoints make parts of them."""
-        if not self._marks:
-            self.messages += [Message(turn.role, turn.content) for turn in turns]  # type: ignore[arg-type]
-        return not self._marks
 
     # Assistant
 
