@@ -6,6 +6,9 @@ import pytest
 
 from dialects.chat.asking import Json
 from dialects.gemini.targets_gemini import config, newer, notes, older, target
+from dragoman.dialects.gemini import thinking
+from dragoman.messages.effort import UNASKED
+from dragoman.messages.notes import Note
 
 ON: Json = {"thinking": {"type": "adaptive"}}
 OFF: Json = {"thinking": {"type": "disabled"}}
@@ -149,3 +152,15 @@ def test_thoughts_are_asked_for_only_when_they_are_shown() -> None:
     assert knobs(hidden, ALWAYS) is None
     assert knobs(ON, ALWAYS, thoughts=False) is None
     assert knobs(ON | HIGH, ALWAYS, thoughts=False) == {"thinkingLevel": "HIGH"}
+
+
+@pytest.mark.parametrize("facts", [{}, THINKER, ALWAYS, PRO, FLASH, LITE, ALWAYS | {"reasoning": False}])
+@pytest.mark.parametrize("understood", [True, False])
+def test_of_a_caller_who_asks_nothing_only_whether_the_model_thinks_is_to_be_known(
+    facts: Json, *, understood: bool
+) -> None:
+    asked = target(facts=facts, thinking=understood)
+    found: list[Note] = []
+    written = thinking.write(UNASKED, asked, found, shown=False)
+    assert (written.config, written.unwanted, found) == (None, 0, [])
+    assert written.thinks == thinking.thinks_unasked(asked)

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw, structs
 
 from dragoman.dialects.contract import Call
-from dragoman.dialects.gemini import errors
+from dragoman.dialects.gemini import completion, errors
 from dragoman.dialects.gemini.likeness import Likeness, likeness
 from dragoman.dialects.gemini.quirks import Quirks
 from dragoman.dialects.gemini.repairs import SECOND_TRY
@@ -81,25 +81,53 @@ _NO_REASON = ("", "FINISH_REASON_UNSPECIFIED")
 class GeminiReader:
     """Reads one answer; a `dialects.contract.Reader`. When a method raises, the writer still has the events before."""
 
+    __slots__ = (
+        "_before",
+        "_blocked",
+        "_call",
+        "_counters",
+        "_done",
+        "_frames",
+        "_kept",
+        "_last",
+        "_like",
+        "_ready",
+        "_say",
+        "_seen",
+        "_size",
+        "_telling",
+        "_tokens",
+        "_tries",
+        "_writer",
+    )
+
     def __init__(self, call: Call, writer: MessageWriter) -> None:
         self._call = call
-        self._name = call.target.name
         self._writer = writer
-        self._frames = FrameReader()
-        self._telling = Telling(call, writer)
         self._like: Likeness | None = None  # of the last frame that held one text and nothing else
-        self._say: Callable[[str], None] = writer.text  # more of what it said
-        self._kept: list[str] | None = None  # where what it said is kept
-        self._tries = _LEARN_LIMIT
         self._size = 0  # bytes so far
         self._seen = False  # whether any frame was an answer's
         self._done = False
         # What the frames say about the whole answer
         self._before = writer.usage_seen  # of the answer that this one goes on with
+        self._last: Candidate | None = None  # the last one with a finish reason
+        self._ready = False
+
+    def _prepare(self) -> None:
+        """For streams and unusual answers: most whole ones need nothing of this."""
+        self._ready = True
+        self._frames = FrameReader()
+        self._telling = Telling(self._call, self._writer)
+        self._say: Callable[[str], None] = self._writer.text  # more of what it said
+        self._kept: list[str] | None = None  # where what it said is kept
+        self._tries = _LEARN_LIMIT
         self._tokens: Tokens | None = None
         self._counters = b""  # newer ones, as JSON
-        self._last: Candidate | None = None  # the last one with a finish reason
         self._blocked: Feedback | None = None
+
+    @property
+    def _name(self) -> str:
+        return self._call.target.name
 
     # The bytes
 
@@ -116,6 +144,8 @@ class GeminiReader:
                     self._kept.append(text)
                 self._say(text)
                 return writer.take()
+        if not self._ready:
+            self._prepare()
         at = 0
         while at < len(chunk) and not self._is_over():
             like = self._like
@@ -190,7 +220,11 @@ class GeminiReader:
 
     def _read_rest(self) -> None:
         """A last frame without its blank line: complete, or cut."""
-        for frame in () if self._is_over() else self._frames.close():  # one at most
+        if self._is_over():
+            return
+        if not self._ready:
+            self._prepare()
+        for frame in self._frames.close():  # one at most
             try:
                 parse(frame.data)
             except ValueError:
@@ -208,10 +242,7 @@ class GeminiReader:
         answer = self._decoded(frame.data)
         if answer is None:
             return
-        if not answer.candidates or answer.error or frame.event == "error":
-            self._without_candidates(answer, frame)
-        else:
-            self._answer(answer)
+        self._answered(answer, frame)
         if self._tries and self._telling.halves is None and not frame.event:
             self._tries -= 1
             like = likeness(frame.data, answer, newline)
@@ -233,8 +264,14 @@ class GeminiReader:
     def _body(self, body: bytes) -> None:
         """A whole answer, or the frames of a stream as a list: what `streamGenerateContent` sends without `alt=sse`."""
         if body.lstrip()[:1] == b"{":
-            self._frame(Frame(body), b"\n")
+            answer = self._decoded(body)
+            if answer is not None and (self._ready or not self._at_once(answer)):
+                if not self._ready:
+                    self._prepare()
+                self._answered(answer, Frame(body))
             return
+        if not self._ready:
+            self._prepare()
         try:
             frames = [bytes(each) for each in msgspec.json.decode(body, type=list[Raw])]
         except (msgspec.DecodeError, RecursionError):
@@ -255,6 +292,8 @@ class GeminiReader:
         value = self._parsed(data)
         if errors.is_error(value):
             raise errors.embedded(value, self._call)
+        if not self._ready:
+            self._prepare()
         if self._telling.halves is None:
             self._telling.halves = Halves()
         return loose(value)
@@ -266,7 +305,28 @@ class GeminiReader:
             said = refusals.report(data.strip()[:1000]).text
             raise ApiError("bad_answer", f"{self._name} sent a frame that is no JSON: {said[:200]}") from error
 
+    def _at_once(self, answer: Answer) -> bool:
+        """Plays a usual answer, the first thing that is read. False for another one; then nothing is played."""
+        candidates, tokens, writer = answer.candidates, answer.usage_metadata, self._writer
+        if candidates is None or len(candidates) != 1 or answer.error or writer.started:
+            return False
+        if tokens is not None and (
+            tokens.prompt_token_count or tokens.candidates_token_count or tokens.thoughts_token_count
+        ):
+            writer.usage(counted(tokens, self._call, self._before))
+        if not completion.play(candidates[0], self._call.recall, writer):
+            return False
+        self._done = True
+        writer.end()
+        return True
+
     # One frame
+
+    def _answered(self, answer: Answer, frame: Frame) -> None:
+        if not answer.candidates or answer.error or frame.event == "error":
+            self._without_candidates(answer, frame)
+        else:
+            self._answer(answer)
 
     def _without_candidates(self, answer: Answer, frame: Frame) -> None:
         """Counters alone, a prompt that was blocked, an error."""

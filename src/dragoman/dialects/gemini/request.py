@@ -35,6 +35,7 @@ What this language cannot carry, and what happens instead:
 - context management, fallbacks, safeguards, tags, speed, inference geography and the like: left out with a note
 """
 
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -57,6 +58,8 @@ from dragoman.messages.notes import Note
 from dragoman.messages.offer import offer
 from dragoman.messages.request import Request
 
+_JSON = ("content-type", "application/json")
+
 
 def call(request: Request, target: Target) -> Call:
     """Translate `request` for `target`, whose quirks are `quirks.Quirks`.
@@ -70,21 +73,26 @@ def call(request: Request, target: Target) -> Call:
     said = _said(request, target, notes)
     body, config = said.body, said.config
     estimate = Estimate(asked, len(request.raw))
-    shown = asked.thinking is not None and asked.thinking.display != "omitted"
-    thought = thinking.write(wish(asked, notes), target, notes, shown=shown)
-    config.thinking_config = thought.config
-    knobs.limit(config, asked, target, estimate, notes, unwanted=thought.unwanted)
-    knobs.sample(config, asked, target, notes, thinks=thought.thinks)
+    if said.words_alone:
+        thinks, unwanted = thinking.thinks_unasked(target), 0
+    else:
+        shown = asked.thinking is not None and asked.thinking.display != "omitted"
+        thought = thinking.write(wish(asked, notes), target, notes, shown=shown)
+        config.thinking_config, thinks, unwanted = thought.config, thought.thinks, thought.unwanted
+    knobs.limit(config, asked, target, estimate, notes, unwanted=unwanted)
+    if asked.temperature is not None or asked.top_p is not None or asked.top_k is not None:
+        knobs.sample(config, asked, target, notes, thinks=thinks)
     body.generation_config = config
-    knobs.serve(body, asked, quirks, notes)
-    stop_sequences = fields.stop_sequences(asked, notes)
+    if quirks.safety or asked.metadata is not None or asked.service_tier is not None:
+        knobs.serve(body, asked, quirks, notes)
+    stop_sequences = fields.stop_sequences(asked, notes) if asked.stop_sequences else ()
     stream = streams(asked, quirks.transport, stop_sequences)
 
     unique = tuple(dict.fromkeys(notes)) if notes else ()
     if target.strict:
         fields.refuse_losses(unique)
     return Call(
-        url=_url(target, "streamGenerateContent", "alt=sse") if stream else _url(target, "generateContent"),
+        url=_url(target.base_url, target.model, target.query, "streamGenerateContent" if stream else "generateContent"),
         body=knobs.encode(body, quirks),
         stream=stream,
         target=target,
@@ -96,7 +104,7 @@ def call(request: Request, target: Target) -> Call:
             ids=said.ids,
             estimate=estimate,
         ),
-        headers=_headers(target),
+        headers=(_JSON, *target.headers),
         notes=unique,
     )
 
@@ -116,18 +124,18 @@ def count(request: Request, target: Target) -> Call:
     asked: GeminiBody | _Wrapped
     if quirks.count == "wrapped":
         named = _Named(*astuple(body))
-        named.model = f"models/{_model(target)}"
+        named.model = f"models/{_name(target.model)}"
         asked = _Wrapped(named)
     else:
         body.tool_config = None  # the one field that is not known there
         asked = body
     return Call(
-        url=_url(target, "countTokens"),
+        url=_url(target.base_url, target.model, target.query, "countTokens"),
         body=msgspec.json.encode(asked),
         stream=False,
         target=target,
         recall=Recall(model=request.body.model, scope=target.state_scope),
-        headers=_headers(target),
+        headers=(_JSON, *target.headers),
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -161,6 +169,7 @@ class _Said(Struct):
     config: GenerationConfig  # not in the body yet
     names: Names
     ids: list[str]  # tool ids of the history, as the caller wrote them
+    words_alone: bool = False  # nothing is asked for but words, not even thinking
 
 
 def _said(request: Request, target: Target, notes: list[Note]) -> _Said:
@@ -170,11 +179,12 @@ def _said(request: Request, target: Target, notes: list[Note]) -> _Said:
     if fields.wants_words(asked):
         names = no_names(quirks.tool_name_limit, begins=True)
         written = turns.write(asked, target, names, notes)
-        return _Said(GeminiBody(written.system, contents=written.contents), GenerationConfig(), names, written.ids)
+        body = GeminiBody(written.system, None, None, written.contents)
+        return _Said(body, GenerationConfig(), names, written.ids, True)  # noqa: FBT003
     offered = offer(asked, tools.means(target), notes)
     names = offered.names(asked, limit=quirks.tool_name_limit, begins=True)
     written = turns.write(asked, target, names, notes)
-    body = GeminiBody(written.system, contents=written.contents)
+    body = GeminiBody(written.system, None, None, written.contents)
     tools.write(body, asked.tool_choice, offered, names, target=target, notes=notes)
     config = GenerationConfig()
     instruction = knobs.output(config, asked, target, notes, has_tools=body.tools is not None)
@@ -195,14 +205,11 @@ def _instruct(body: GeminiBody, instruction: str, quirks: Quirks) -> None:
         system.parts.append(Part(text=f"\n\n{instruction}"))
 
 
-def _url(target: Target, verb: str, query: str = "") -> str:
-    query = "&".join(filter(None, (query, target.query)))
-    return f"{target.base_url}/models/{quote(_model(target), safe='@')}:{verb}" + (f"?{query}" if query else "")
+@lru_cache(maxsize=256)  # they are as many as the models that are asked, twice
+def _url(base_url: str, model: str, query: str, verb: str) -> str:
+    query = "&".join(filter(None, ("alt=sse" if verb == "streamGenerateContent" else "", query)))
+    return f"{base_url}/models/{quote(_name(model), safe='@')}:{verb}" + (f"?{query}" if query else "")
 
 
-def _model(target: Target) -> str:
-    return target.model.removeprefix("models/")
-
-
-def _headers(target: Target) -> tuple[tuple[str, str], ...]:
-    return (("content-type", "application/json"), *target.headers)
+def _name(model: str) -> str:
+    return model.removeprefix("models/")

@@ -157,7 +157,7 @@ class Telling:
             self._kind = "call"
         key = object()
         self._writer.tool(key, call.name, call.id or None)
-        self._writer.arguments(key, _arguments(call))
+        self._writer.arguments(key, arguments(call))
 
     def _leave_text(self) -> None:
         """Something else than text comes: what the text still has to say."""
@@ -248,7 +248,7 @@ def _is_other(part: Part) -> bool:
     )
 
 
-def _arguments(call: FunctionCall) -> str:
+def arguments(call: FunctionCall) -> str:
     """The arguments as JSON text. It is always an object, also from servers that send none, or text that holds one."""
     raw = bytes(call.args)
     if raw in (b"", b"null"):
@@ -257,7 +257,7 @@ def _arguments(call: FunctionCall) -> str:
         inner = join_halves(msgspec.json.decode(raw, type=str))
         if inner.lstrip().startswith("{"):
             return inner
-    if b"\n" in raw:  # bodies that are not streamed are indented
+    if raw.find(b"\n") >= 0:  # bodies that are not streamed are indented
         raw = msgspec.json.format(raw, indent=-1)
     if raw[:1] != b"{":
         raw = b'{"_raw":%b}' % raw  # what came stays visible

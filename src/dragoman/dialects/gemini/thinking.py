@@ -43,6 +43,11 @@ def _efforts(target: Target) -> tuple[str, ...]:
     return target.facts.efforts or quirks.efforts
 
 
+def thinks_unasked(target: Target) -> bool:
+    """Whether the model will think where the caller asks nothing of thinking; then no knob is sent."""
+    return target.facts.reasoning is not False and target.facts.reasons_by_default
+
+
 def write(asked: Wish, target: Target, notes: list[Note], *, shown: bool) -> Thinking:
     """`shown`: the caller will see text of the thinking."""
     quirks: Quirks = target.quirks
