@@ -20,7 +20,7 @@ import uvloop
 
 from dragoman import config
 from dragoman.server.application import build
-from dragoman.server.cycle import Cycle
+from dragoman.server.cycle import Cycle, Facts
 from dragoman.upstream.client import Upstream
 
 WARM = 12  # requests before those that count: the interpreter adapts itself to what it runs
@@ -34,7 +34,11 @@ class Canned:
 
     def __init__(self, reads: list[bytes], kind: str) -> None:
         self.headers = {"content-type": kind}
+        self._reads = reads
         self._left = iter(reads)
+
+    def document(self) -> bytes | None:
+        return self._reads[0] if len(self._reads) == 1 else None
 
     async def read(self) -> bytes:
         return next(self._left, b"")
@@ -94,19 +98,22 @@ class Wire:
 
     answered = resume_reading
 
-    def ended(self, task: object) -> None:
-        """Nobody counts them."""
 
-
-async def ask(application: Any, key: bytes, body: bytes) -> int:
-    """One request through the application; how many bytes came back."""
+def head(key: bytes) -> list[tuple[bytes, bytes]]:
+    """The headers of a request, but for its length."""
     headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json"), (b"x-api-key", key)]
-    headers += [(b"content-length", b"%d" % len(body)), (b"anthropic-version", b"2023-06-01")]
+    return [*headers, (b"anthropic-version", b"2023-06-01")]
+
+
+async def ask(application: Any, facts: Facts, key: bytes, body: bytes) -> int:
+    """One request through the application, whose head came before; how many bytes came back."""
+    headers = [*head(key), (b"content-length", b"%d" % len(body))]
+    facts.headers[b"content-length"] = headers[-1][1]
     scope = {"type": "http", "method": "POST", "path": "/v1/messages", "query_string": b"", "headers": headers}
     scope |= {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2), "scheme": "http", "raw_path": b"/v1/messages"}
     scope |= {"http_version": "1.1"}
     wire = Wire()
-    cycle = Cycle(wire, scope, keep_alive=True, body=body)
+    cycle = Cycle(wire, scope, body, facts)
     await application(scope, cycle.receive, cycle)
     return wire.size
 
@@ -150,9 +157,12 @@ def asking(runner: asyncio.Runner, upstreams: Upstreams, folder: Path, plan: dic
     reads = [each.encode() for each in json.loads((folder / plan["answer"]).read_text())]
     upstreams.answer = lambda: Canned(reads, plan["kind"])
 
+    key = plan["key"].encode()
+    facts = Facts(dict(head(key)))
+
     def asked(body: bytes) -> int:
         try:
-            return runner.run(ask(application, plan["key"].encode(), body))
+            return runner.run(ask(application, facts, key, body))
         except AssertionError:
             print("\n".join(lines[-3:]), file=sys.stderr)
             raise
