@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 import stat
@@ -232,12 +233,17 @@ def test_an_address_of_another_machine(tmp_path: Path) -> None:
 
 @pytest.mark.failure(147)
 def test_starts_quickly_and_stays_small(tmp_path: Path) -> None:
-    """Under 0.8 s to listening and 70 MB with nothing configured, the best of three.
+    """Under eight times a bare start of Python with its own loop and TLS, and 70 MB, with nothing configured.
 
-    What counts is the process's own CPU time: tests share the machine, and a start waits for nothing else.
+    What counts is the process's own CPU time, the best of three, beside the bare ones: tests share the machine, and
+    machines are slow at times. A start waits for nothing else.
     """
-    times, sizes = [], []
+    times, sizes, bare = [], [], []
     for number in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-c", "import asyncio, ssl, email.message"], check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        bare.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         with served(tmp_path / str(number), "--port", "0") as running:
             assert get(running.url())[0] == 200
             process = Path(f"/proc/{running.process.pid}")
@@ -247,7 +253,7 @@ def test_starts_quickly_and_stays_small(tmp_path: Path) -> None:
             sizes.append(int(status.partition("VmRSS:")[2].split()[0]) / 1024)
             running.process.terminate()
             running.process.wait(20)
-    assert min(times) < 0.8, times
+    assert min(times) < 8 * min(bare), (times, bare)
     assert min(sizes) < 70, sizes
 
 

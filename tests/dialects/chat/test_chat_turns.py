@@ -58,7 +58,7 @@ def test_system_as_text_or_blocks() -> None:
     assert said(system=blocks)[0] == {"role": "system", "content": [text("One."), text("Two.")]}
     assert said(target(content="string"), system=blocks)[0]["content"] == "One.\n\nTwo."
     assert notes(system=blocks) == [("ignored", "cache_control", "")]
-    assert said(system=[])[0]["role"] == "user"
+    assert said(system=[])[0]["role"] == said(system=" \n")[0]["role"] == "user"
 
 
 def test_the_role_of_the_system_prompt() -> None:
