@@ -263,15 +263,25 @@ async def test_a_body_must_get_on(sent: int, monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_a_slow_body_that_gets_on_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "BODY_WINDOW", 0.1)
     monkeypatch.setattr(protocol, "BODY_PIECE", 3)
+    connections: list[protocol.Protocol] = []
+    made = protocol.Protocol.connection_made
+
+    def noted(self: protocol.Protocol, transport: Any) -> None:
+        connections.append(self)
+        made(self, transport)
+
+    monkeypatch.setattr(protocol.Protocol, "connection_made", noted)
     async with running() as house:
         reader, writer = await connect(house.port)
-        padded = RAW + b" " * 200
-        writer.write(POST + b"content-length: %d\r\n\r\n" % len(padded))
-        drip = asyncio.ensure_future(dripping(writer, padded, 0.002))
+        writer.write(POST + b"content-length: %d\r\n\r\n" % (len(RAW) + 30))
+        for come in range(3, 31, 3):
+            writer.write(b"   ")
+            await until(lambda come=come: connections and connections[0]._body == come)
+            assert connections[0]._deadline is not None
+            connections[0]._look_at_body()  # as it does after each window, however long this machine takes for one
+        writer.write(RAW)
         assert (await read_reply(reader)).status == 200
-        drip.cancel()
         writer.close()
 
 

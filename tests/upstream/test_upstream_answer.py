@@ -6,7 +6,7 @@ import pytest
 
 from dragoman.messages.errors import ApiError
 from dragoman.upstream.client import Upstream
-from upstream.wire import Connection, Server
+from upstream.wire import Connection, Server, until
 
 pytestmark = pytest.mark.anyio
 
@@ -42,8 +42,7 @@ async def test_chunks_that_came_together_are_read_together() -> None:
     client = upstream()
     async with Server(script) as server:
         answer = await client.send("POST", server.url, (), b"{}")
-        while not answer.ended:
-            await asyncio.sleep(0)
+        await until(lambda: answer.ended)
         assert await answer.read() == b"abc"
         assert await answer.read() == b""
         await client.close()
@@ -60,8 +59,7 @@ async def test_an_answer_that_broke_unseen_is_left_at_once(leave: str) -> None:
     client = upstream()
     async with Server(script) as server:
         answer = await client.send("POST", server.url, (), b"{}")
-        while not answer.ended:
-            await asyncio.sleep(0)
+        await until(lambda: answer.ended)
         getattr(answer, leave)()
         assert answer.ended
         with pytest.raises(ApiError) as caught:
@@ -95,8 +93,7 @@ async def test_an_answer_pours_until_it_is_told_to_stop_and_the_rest_is_read() -
         async with asyncio.timeout(5):
             await answer.pour(take)
             assert taken == [b"a", b"b", b"c"]
-            while not answer._connection.parts:  # it waits for who comes next
-                await asyncio.sleep(0)
+            await until(lambda: bool(answer._connection.parts))  # it waits for who comes next
             await answer.pour(take)
             assert taken[3:] == [b"d"]
             assert answer.ended
@@ -116,8 +113,7 @@ async def test_what_waits_already_is_poured_first_and_may_be_enough() -> None:
     client = upstream()
     async with Server(script) as server:
         answer = await client.send("POST", server.url, (), b"{}")
-        while not answer._connection.parts:
-            await asyncio.sleep(0)
+        await until(lambda: bool(answer._connection.parts))
         await answer.pour(lambda _chunk: False)
         answer.close()
         await client.close()
@@ -137,11 +133,9 @@ async def test_an_answer_that_has_ended_pours_nothing_of_the_next_one() -> None:
     client = upstream()
     async with Server(script) as server:
         first = await client.send("POST", server.url, (), b"{}")
-        while not first.ended:
-            await asyncio.sleep(0)
+        await until(lambda: first.ended)
         second = await client.send("POST", server.url, (), b"{}")
-        while not second._connection.parts:
-            await asyncio.sleep(0)
+        await until(lambda: bool(second._connection.parts))
         taken: list[bytes] = []
         await first.pour(lambda chunk: taken.append(chunk) is None)
         assert taken == []
@@ -216,8 +210,7 @@ async def test_a_document_is_json_that_is_here_whole(sent: bytes, found: bytes |
     client = upstream()
     async with Server(script) as server:
         answer = await client.send("POST", server.url, (), b"{}")
-        while not answer.ended:
-            await asyncio.sleep(0)
+        await until(lambda: answer.ended)
         assert answer.document() == found
         await client.close()
 

@@ -1,7 +1,6 @@
 """upstream/pool: connections between calls, and who waits for one."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
@@ -12,19 +11,13 @@ from dragoman.upstream.connection import Connection as Connection_
 from dragoman.upstream.place import Place
 from dragoman.upstream.pool import Pool
 from upstream.test_upstream_client import echo, upstream
-from upstream.wire import Connection, Server
+from upstream.wire import Connection, Server, until
 
 pytestmark = pytest.mark.anyio
 
 
 async def say(client: Upstream, url: str, body: bytes) -> bytes:
     return await (await client.send("POST", url, (), body)).whole(100)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 def waiting(client: Upstream) -> int:

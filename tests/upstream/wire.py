@@ -11,6 +11,12 @@ from typing import Self
 from msgspec import Struct
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
+
+
 class Received(Struct):
     """One request as it came over the wire."""
 

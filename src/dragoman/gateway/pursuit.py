@@ -110,7 +110,7 @@ class Pursuit:
         self._record = record
         self._message_id = "msg_" + collaborators.new_id()
         self._who = request.session or self._message_id
-        slots = affinity.ordered(route.groups, self._who) if route.groups else route.targets
+        slots = affinity.slots(route, self._who)
         self._position = -1  # how many slots were asked before this one
         self._left = list(slots)  # what was not asked yet
         self._overflowed = False  # what is asked about conversations that are too long is asked
@@ -291,10 +291,7 @@ class Pursuit:
         self._sender = asyncio.current_task(self.loop)
         try:
             signer = collaborators.signer
-            if target.auth == "caller":
-                headers = signed_at_once(signer, target, self._caller)
-            else:
-                headers = signer.headers(target)
+            headers = signed_at_once(signer, target, self._caller)
             if headers is None:
                 headers = await signer.fetch(target)
             self._signed = headers

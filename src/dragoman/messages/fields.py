@@ -5,6 +5,7 @@ https://platform.claude.com/docs/en/api/messages
 """
 
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -38,6 +39,12 @@ _IGNORED = (
 )  # fmt: skip
 
 
+# One look at all of them: hardly any request has one.
+_RAW = (*_REFUSED, *_IGNORED, "thread")
+_rare_fields = attrgetter(*_RAW, "speed", "inference_geo")
+_NOTHING = (*(NO_RAW for _ in _RAW), None, None)
+
+
 def wants_words(body: Body) -> bool:
     """Whether nothing is asked for but an answer in words to words: no tools, no thinking, no form of the answer."""
     return not (
@@ -63,21 +70,7 @@ def check(body: Body, notes: list[Note]) -> None:
 
     Raises ApiError("invalid_request") for fields that cannot be honoured and would change what the caller gets.
     """
-    if not (  # hardly any request has one of them
-        body.container is NO_RAW
-        and body.mcp_servers is NO_RAW
-        and body.compaction is NO_RAW
-        and body.diagnostics is NO_RAW
-        and body.context_management is NO_RAW
-        and body.fallbacks is NO_RAW
-        and body.fallback_credit_token is NO_RAW
-        and body.billing_policy is NO_RAW
-        and body.safeguards is NO_RAW
-        and body.tags is NO_RAW
-        and body.thread is NO_RAW
-        and body.speed is None
-        and body.inference_geo is None
-    ):
+    if _rare_fields(body) != _NOTHING:
         _refuse(body)
         notes += [Note("ignored", field, field) for field in (*_IGNORED, "thread") if given(getattr(body, field))]
         if body.speed is not None:

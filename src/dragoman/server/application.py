@@ -156,7 +156,7 @@ class Application:
         line.model = exchange.model
         line.stream = exchange.stream
         line.status = exchange.status
-        line.ms = round(seconds * 1000, 1)
+        line.ms = _tenths(seconds * 1000)
         line.error = error_text(exchange.error) if exchange.error else None
         if isinstance(line, Forwarded):
             line.provider = exchange.provider
@@ -359,15 +359,19 @@ def line(record: Record) -> Line:
         record.endpoint,
         record.stream,
         record.status,
-        # One digit behind the point. `round` would write it as text and read that.
-        int(record.ms * 10 + 0.5) / 10,
-        None if first is None else int(first * 10 + 0.5) / 10,
+        _tenths(record.ms),
+        None if first is None else _tenths(first),
         usage_counts(record.usage),
         note_codes(record.notes) if record.notes else [],
         len(record.attempts),
         record.repairs,
         error,
     )
+
+
+def _tenths(ms: float) -> float:
+    """`ms` with one digit behind the point. `round` would write it as text and read that."""
+    return int(ms * 10 + 0.5) / 10
 
 
 def detail_lines(record: Record) -> list[str]:

@@ -19,13 +19,13 @@ import httptools
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
-from uvicorn.server import ServerState
 
-from dragoman.config.settings import Server
 from dragoman.messages.errors import ApiError
-from dragoman.server.cycle import Cycle, Facts, status_line
+from dragoman.server.cycle import Cycle, status_line
 from dragoman.server.exchange import CUT, DRAINING
+from dragoman.server.heads import LONGEST_LENGTH, KnownHead
 from dragoman.server.refusal import Refused, told
+from dragoman.server.state import State
 
 KEEP_ALIVE = 75  # seconds; longer than clients keep an idle connection, so that they close it and not we
 
@@ -39,8 +39,6 @@ BODY_PIECE = 60 * 1024  # bytes of a body must come, or its end
 UNREAD = 64 * 1024  # bytes of bodies that nobody took yet, before the caller has to wait
 FRAMING = 16  # bytes of a chunk's frame for each byte in it: more are no body
 LESSONS = 5  # heads of one connection that are kept, one after the other
-LONGEST_LENGTH = 16  # digits, and the end of the line
-ROOM = 256 * 1024  # bytes that are read at once
 LINGER = 2.0  # seconds in which a caller can read why it was refused, before the connection is closed
 
 _EXPECT, _HOST, _ENCODING, _UPGRADE = b"expect", b"host", b"transfer-encoding", b"upgrade"
@@ -50,47 +48,6 @@ _SLASH = ord("/")
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 _logger = logging.getLogger("uvicorn.error")
-
-
-class State(ServerState):
-    """What all connections of a server share. `settings` tells those of now."""
-
-    def __init__(self, settings: Callable[[], Server]) -> None:
-        super().__init__()
-        self.settings = settings
-        self.draining = False
-        self.room = memoryview(bytearray(ROOM))
-        """Where a connection finds what it was just sent, which stands there for as long as that call takes."""
-        self._date = b""
-        self._firsts: dict[int, bytes] = {}
-
-    def tick(self, date: bytes) -> None:
-        """`date`: lines of every answer; told once a second."""
-        self._date = date
-        self._firsts = {}
-
-    def first(self, status: int) -> bytes:
-        """The lines that an answer begins with."""
-        found = self._firsts.get(status)
-        if found is None:
-            found = self._firsts[status] = b"%b%b" % (status_line(status), self._date)
-        return found
-
-
-class _Known:
-    """A head that came before: its bytes up to the digits of its length and behind them, and the scope it made, with
-    the place of the length among the headers.
-    """
-
-    __slots__ = ("after", "at", "before", "facts", "longest", "scope")
-
-    def __init__(self, before: bytes, after: bytes, scope: dict[str, Any], at: int) -> None:
-        self.before = before
-        self.after = after
-        self.scope = scope
-        self.at = at
-        self.longest = len(before) + LONGEST_LENGTH + len(after)  # bytes, of such a head
-        self.facts = Facts(dict(scope["headers"]))
 
 
 class Protocol(asyncio.BufferedProtocol):
@@ -169,7 +126,7 @@ class Protocol(asyncio.BufferedProtocol):
         self._in_head = False
         self._in_body = False
         self._head = 0  # bytes of a head that has not ended
-        self._known: _Known | None = None
+        self._known: KnownHead | None = None
         self._lessons = 0  # heads that were looked at, to know them again
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
@@ -309,9 +266,9 @@ class Protocol(asyncio.BufferedProtocol):
         found = _LENGTH.search(data, 0, end)
         if found is not None and len(data) == end + self._body:
             at = [name for name, _ in cycle.scope["headers"]].index(b"content-length")
-            self._known = _Known(data[: found.start(1)], data[found.end(1) : end], dict(cycle.scope), at)
+            self._known = KnownHead(data[: found.start(1)], data[found.end(1) : end], dict(cycle.scope), at)
 
-    def _has_head_of_before(self, data: memoryview, known: "_Known") -> bool:
+    def _has_head_of_before(self, data: memoryview, known: KnownHead) -> bool:
         """Whether `data` is one whole request, whose head differs from the known one in its length only; then it
         begins, and nothing of the head is read again. What differs more is for the parser, as it is.
         """

@@ -16,7 +16,8 @@ import uvicorn
 
 from dragoman.config.settings import Server
 from dragoman.server.door import is_loopback
-from dragoman.server.protocol import KEEP_ALIVE, Protocol, State
+from dragoman.server.protocol import KEEP_ALIVE, Protocol
+from dragoman.server.state import State
 
 BACKLOG = 2048
 UNSENT = 128 * 1024  # bytes of an answer that wait in the kernel for a slow caller; the rest waits at its source
