@@ -58,6 +58,24 @@ def outline(remembered: Known, raw: bytes) -> Outline:
     return WHOLE.decode(raw) if found is None else found
 
 
+def read_in_a_room(remembered: Known, raw: bytes, room: bytearray) -> None:
+    """What a server does: bytes come to where others were before, and where more will be."""
+    room[5 : 5 + len(raw)] = raw
+    seen = remembered.seen(room, 5, 5 + len(raw))
+    room[5 : 5 + len(raw)] = b"?" * len(raw)
+    if seen is None:
+        return
+    assert len(seen) == len(raw)
+    assert bytes(seen.pieces()) == bytes(seen) == raw
+    parts = remembered.read(seen)
+    if parts is None:
+        return
+    found = parts.outline()
+    assert found is None or found == WHOLE.decode(raw)
+    for changes in ({"model": b'"other"'}, {"tools": None}, {"messages": {0: b"1"}}):
+        assert bytes(parts.edited(changes)) == changed(raw, changes)  # type: ignore[arg-type]
+
+
 def test_a_conversation_that_goes_on_is_not_read_again(read: Counted) -> None:
     remembered = Known()
     for turns in range(20, 60, 2):
@@ -194,6 +212,7 @@ def test_it_finds_what_reading_all_finds(bodies: list[tuple[list[Any], bool, int
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(known, "_WORTH", 10)
         remembered = Known(limit=40_000, least=10)
+        room = bytearray(5)
         turns: list[Any] = []
         for more, grows, doubled in bodies:
             turns = [*turns, *more] if grows else more
@@ -202,6 +221,7 @@ def test_it_finds_what_reading_all_finds(bodies: list[tuple[list[Any], bool, int
             fields += fields[:doubled]
             raw = b"{" + b",".join(b'"%b":%b' % (n.encode(), msgspec.json.encode(v)) for n, v in fields) + b"}"
             for _ in range(2):
+                read_in_a_room(remembered, raw, room)
                 assert outline(remembered, raw) == WHOLE.decode(raw)
 
 
@@ -211,6 +231,32 @@ def test_long_bodies_go_that_way(read: Counted) -> None:
         read.size = 0
         assert Request(raw).outline == WHOLE.decode(raw)
     assert read.size < len(raw) // 3
+
+
+def test_what_stood_in_the_room_before_is_no_part_of_a_body() -> None:
+    """A body that is cut where a known one goes on behind it."""
+    remembered = Known()
+    long = conversation(24)
+    outline(remembered, long)
+    room = bytearray(5) + long
+    for size in (len(long), *range(0, len(long), 997)):
+        seen = remembered.seen(room, 5, 5 + size)
+        assert seen is None or bytes(seen) == long[:size]
+    assert remembered.seen(room, 5, 5 + len(long) // 2) is None  # the conversation goes on behind it
+
+
+def test_what_is_known_in_two_places_at_once_is_not_known() -> None:
+    """The turns, and a list of tools that stands among them."""
+    remembered = Known()
+    inner = tools()
+    turns = [text(each) for each in range(20)]
+    turns[3] = {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "T", "input": {"all": inner}}]}
+    raw = conversation(0, messages=turns, tools=None)
+    outline(remembered, raw)
+    listed = msgspec.json.encode(inner)
+    remembered._tools.keep(listed, listed, raw)
+    assert remembered.seen(raw, 0, len(raw)) is None
+    assert outline(remembered, raw) == WHOLE.decode(raw)
 
 
 PROMPT = [{"type": "text", "text": f"{number} é " + "p" * 3000} for number in range(10)]
@@ -300,4 +346,4 @@ def test_what_is_known_is_put_back_into_a_body_that_is_edited(place: str) -> Non
             {"messages": {0: None}, "model": b'"x"'},
         ]
         for changes in all_changes:
-            assert Request(raw).edited(changes) == changed(raw, changes)
+            assert bytes(Request(raw).edited(changes)) == changed(raw, changes)

@@ -5,6 +5,14 @@ import pytest
 from dragoman.messages.memory import Memory
 
 
+def find(memory: Memory[int], raw: bytes) -> tuple[int, int, int] | None:
+    """In a body by itself, and in one that stands somewhere in a room, with what was there before behind it."""
+    found = memory.find(raw, 0, len(raw))
+    room = bytearray(b"before" + raw + b"[tools]89")
+    assert memory.find(room, 6, 6 + len(raw)) == found
+    return found
+
+
 @pytest.mark.parametrize(
     ("raw", "found"),
     [
@@ -22,9 +30,9 @@ def test_a_text_is_found_at_its_distance_from_the_begin_or_the_end(
     raw: bytes, found: tuple[int, int, int] | None
 ) -> None:
     memory: Memory[int] = Memory(2)
-    assert memory.find(raw) is None
+    assert find(memory, raw) is None
     memory.keep(b"[tools]", 1, b"0123[tools]89")
-    assert memory.find(raw) == found
+    assert find(memory, raw) == found
 
 
 def test_the_last_places_and_the_last_texts_are_kept() -> None:
@@ -32,11 +40,11 @@ def test_the_last_places_and_the_last_texts_are_kept() -> None:
     memory.keep(b"a", 1, b"a___")
     memory.keep(b"b", 2, b"_b__")
     memory.keep(b"a", 1, b"___a__")
-    assert memory.find(b"a________") is None
+    assert find(memory, b"a________") is None
     memory.keep(b"c", 3, b"c")
-    assert memory.find(b"_b__") is None
-    assert memory.find(b"___a__________") == (3, 4, 1)
-    assert memory.find(b"c__") == (0, 1, 3)
+    assert find(memory, b"_b__") is None
+    assert find(memory, b"___a__________") == (3, 4, 1)
+    assert find(memory, b"c__") == (0, 1, 3)
 
 
 def test_a_text_that_cannot_be_placed_is_forgotten() -> None:
@@ -44,4 +52,4 @@ def test_a_text_that_cannot_be_placed_is_forgotten() -> None:
     twice = b"x" * 64
     memory.keep(twice + b"a", 1, twice + b"a")
     memory.keep(twice + b"a", 1, twice + b"b" + twice + b"a")
-    assert memory.find(twice + b"a") is None
+    assert find(memory, twice + b"a") is None

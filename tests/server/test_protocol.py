@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dragoman.config.settings import Config, Server
+from dragoman.messages.known import Seen
 from dragoman.server.door import Door
 from dragoman.server.exchange import Exchange
 from dragoman.server.protocol import LESSONS, Protocol
@@ -54,7 +55,7 @@ class Talk:
 
     @property
     def bodies(self) -> list[bytes]:
-        return [journey.request.raw for journey in self.house.script.journeys]
+        return [bytes(journey.request.raw) for journey in self.house.script.journeys]
 
 
 async def test_a_head_that_comes_again_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,6 +94,54 @@ async def test_what_is_not_the_same_is_read_as_always(
         assert house.script.journeys[-1].request.named_session == ("s" if b"session" in pieces[0] else None)
         assert (await talk.ask(request(3))).status == 200
         assert len(talk.bodies[-1]) == len(json.dumps(BODY)) + 3
+        talk.writer.close()
+
+
+def said(turns: int) -> bytes:
+    """A conversation, which is long."""
+    messages = [
+        {"role": "assistant" if number % 2 else "user", "content": f"{number} " + "x" * 900} for number in range(turns)
+    ]
+    return json.dumps({**BODY, "messages": messages}).encode()
+
+
+def sent(body: bytes) -> bytes:
+    return request(length=b"%d" % len(body)).partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + body
+
+
+async def test_of_a_conversation_that_goes_on_only_what_is_new_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running() as house:
+        talk = Talk(house, monkeypatch)
+        await talk.begin()
+        asked = [said(turns) for turns in (31, 33, 35, 31, 33)]
+        asked.append(asked[-1].replace(b"32 xxx", b"32 yyy"))
+        for body in asked:
+            assert (await talk.ask(sent(body))).status == 200
+        assert talk.bodies[2:] == asked
+        raws = [journey.request.raw for journey in house.script.journeys[2:]]
+        assert [isinstance(raw, Seen) for raw in raws] == [False, True, True, True, True, True]
+        assert all(len(raw.cutting.rest) < len(raw) / 2 for raw in raws[1:3] if isinstance(raw, Seen))
+        assert [len(journey.request.body.messages) for journey in house.script.journeys[2:]] == [31, 33, 35, 31, 33, 33]
+        talk.writer.close()
+
+
+async def test_who_receives_by_messages_gets_a_known_conversation_as_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[bytes] = []
+
+    async def endpoint(exchange: Exchange) -> None:
+        assert exchange.facts is None or exchange.facts.beside is not None
+        taken.append((await exchange.receive())["body"])
+        await exchange.reply(200, b"{}")
+
+    async with running() as house:
+        talk = Talk(house, monkeypatch)
+        await talk.begin()
+        asked = [said(turns) for turns in (31, 33, 35)]
+        assert (await talk.ask(sent(asked[0]))).status == 200
+        monkeypatch.setitem(house.application._hot, "/v1/messages", endpoint)
+        for body in asked[1:]:
+            assert (await talk.ask(sent(body))).status == 200
+        assert taken == asked[1:]
         talk.writer.close()
 
 

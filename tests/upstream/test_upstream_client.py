@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from msgspec import Raw
 
 from dragoman import __version__
 from dragoman.messages.errors import ApiError
+from dragoman.messages.pieces import Pieces
 from dragoman.upstream import answer as answer_
 from dragoman.upstream import client
 from dragoman.upstream.client import Upstream
@@ -196,6 +198,19 @@ async def test_a_released_answer_that_does_not_end_is_closed(monkeypatch: pytest
         await asyncio.wait_for(closed.wait(), 5)
 
 
+async def test_a_body_in_pieces() -> None:
+    """More of them than are written at once (IOV_MAX), of all kinds, and one that is written in several goes."""
+    async with Server(echo) as server, upstream() as client_:
+        for pieces in (
+            Pieces([b"{", b"}"]),
+            Pieces([b"a" * 100, memoryview(b"bc")[1:], Raw(b"[]")] * 1500),
+            Pieces([b"a" * 3_000_000, b"", Raw(b"[]"), b"b" * 3_000_000]),
+        ):
+            answer = await client_.send("POST", server.url, (), pieces)
+            assert await answer.whole(len(pieces)) == bytes(pieces)
+        assert server.connections == 1
+
+
 @pytest.mark.failure(122)
 async def test_a_call_on_a_dead_kept_connection_is_sent_again_once() -> None:
     async def once(connection: Connection) -> None:
@@ -207,7 +222,7 @@ async def test_a_call_on_a_dead_kept_connection_is_sent_again_once() -> None:
     async with Server(once, echo) as server, upstream() as client_:
         first = await client_.send("POST", server.url, (), b"one")
         assert await first.whole(10) == b"one"
-        second = await client_.send("POST", server.url, (), b"two")
+        second = await client_.send("POST", server.url, (), Pieces([b"t", b"wo"]))
         assert await second.whole(10) == b"two"
         assert server.connections == 2
 

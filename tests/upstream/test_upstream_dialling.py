@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 import trustme
+from msgspec import Raw
 
 from dragoman.messages.errors import ApiError
+from dragoman.messages.pieces import Pieces
 from dragoman.upstream import dialling
 from dragoman.upstream.client import Upstream
 from dragoman.upstream.connection import Connection as Connection_
@@ -85,6 +87,8 @@ async def test_a_secure_call_and_its_answer(secure: ssl.SSLContext) -> None:
         for body in (b"one", b"x" * 1024 * 1024, b"three"):
             answer = await client.send("POST", server.url, (), body)
             assert await answer.whole(len(body)) == body
+        pieces = Pieces([b"a" * 1000, memoryview(b"b"), Raw(b"[]")] * 1500)
+        assert await (await client.send("POST", server.url, (), pieces)).whole(len(pieces)) == bytes(pieces)
         assert server.connections == 1
     assert spoken == ["http/1.1"]
 

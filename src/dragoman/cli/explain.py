@@ -68,7 +68,7 @@ def explain(settings: Config, raw: bytes, model: str | None) -> Explained:
 
 
 def with_model(request: Request, model: str) -> Request:
-    return decode(edit.with_model(request.raw, model))
+    return decode(edit.with_model(bytes(request.raw), model))
 
 
 def _weight(note: Note) -> tuple[int, str, str]:
@@ -88,7 +88,7 @@ def show(explained: Explained) -> None:
     say(f"  {call.method} {call.url}")
     say(f"  headers: {', '.join(header_names(call, target))}")
     say()
-    show_body(call.body)
+    show_body(bytes(call.body))
     say()
     say(strong("Notes"))
     if not explained.notes:

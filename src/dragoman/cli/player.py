@@ -16,6 +16,7 @@ from dragoman.config.settings import Config, Provider, Server
 from dragoman.dialects.contract import Target
 from dragoman.gateway.collaborators import AnswerLike, Surroundings
 from dragoman.messages.errors import ApiError
+from dragoman.messages.pieces import Pieces
 from dragoman.messages.sse import PING
 from dragoman.routing.route import Choice, Group, Route
 from dragoman.telemetry import bundle as form
@@ -101,7 +102,7 @@ class Player:
         method: str,
         url: str,
         headers: Sequence[tuple[str, str]],
-        body: bytes | AsyncIterator[bytes],
+        body: bytes | Pieces | AsyncIterator[bytes],
         *,
         public: bool = False,
     ) -> AnswerLike:

@@ -16,6 +16,7 @@ from dragoman.messages.events import Event
 from dragoman.messages.names import Names
 from dragoman.messages.notes import Note
 from dragoman.messages.overflow import Asked
+from dragoman.messages.pieces import Pieces
 from dragoman.messages.request import Request
 from dragoman.messages.writer import MessageWriter
 
@@ -154,7 +155,7 @@ class Call(Struct, frozen=True, kw_only=True):
     """One HTTP request to be sent, unsigned."""
 
     url: str
-    body: bytes
+    body: bytes | Pieces
     stream: bool  # whether the upstream was asked to stream; not always what the caller asked
     target: Target
     recall: Recall

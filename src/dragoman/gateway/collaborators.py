@@ -12,6 +12,7 @@ from dragoman.dialects.contract import Dialect, Target
 from dragoman.gateway.health import Change, Health
 from dragoman.gateway.record import Record
 from dragoman.gateway.rounds import Rounds
+from dragoman.messages.pieces import Pieces
 from dragoman.routing.route import Route
 
 
@@ -70,7 +71,7 @@ class UpstreamLike(Protocol):
         method: str,
         url: str,
         headers: Sequence[tuple[str, str]],
-        body: bytes | AsyncIterator[bytes],
+        body: bytes | Pieces | AsyncIterator[bytes],
         *,
         public: bool = False,
     ) -> AnswerLike:

@@ -66,7 +66,7 @@ class UpstreamCount:
     ) -> bytes | None:
         call = dialect.count(request, target)
         betas = f"{request.version} {request.betas}" if call.relays else ""  # they change what is counted
-        place = sha256(b"\0".join((call.url.encode(), betas.encode(), call.body))).digest()
+        place = sha256(b"\0".join((call.url.encode(), betas.encode(), bytes(call.body)))).digest()
         known = self._known.get(place)
         if known is not None:
             return known

@@ -92,7 +92,7 @@ class Beginning:
         self.end_at: int = self.size - len(self.end)
         self.cost: int = self.size * _COPIES + count * (_TURN + _STEP * len(pieces))  # bytes of memory, about
 
-    def begins(self, raw: bytes, start: int) -> bool:
+    def begins(self, raw: bytes | bytearray, start: int) -> bool:
         """Whether its text stands at `start`."""
         for piece in self.pieces:
             if not raw.startswith(piece, start):
@@ -100,8 +100,11 @@ class Beginning:
             start += len(piece)
         return True
 
-    def in_common(self, raw: bytes, start: int, other: "Beginning | None" = None) -> "Beginning | None":
-        """The longest beginning of this conversation whose text stands at `start`: callers go back, and fork.
+    def in_common(
+        self, raw: bytes | bytearray, start: int, end: int, other: "Beginning | None" = None
+    ) -> "Beginning | None":
+        """The longest beginning of this conversation whose text stands between `start` and `end`: callers go back, and
+        fork.
 
         `other`: one whose text stands there, so that what both have in common is not compared once more.
         """
@@ -113,7 +116,7 @@ class Beginning:
                 size += len(piece)
                 count += 1
         for piece in self.pieces[count:]:
-            if not raw.startswith(piece, start + size):
+            if not raw.startswith(piece, start + size, end):
                 break
             size += len(piece)
         found: Beginning | None = self

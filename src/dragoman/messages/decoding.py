@@ -13,7 +13,7 @@ from msgspec import Raw
 from dragoman.messages.body import TYPES, Block, Body
 from dragoman.messages.checks import check, check_blocks
 from dragoman.messages.errors import ApiError
-from dragoman.messages.known import Known, Parts
+from dragoman.messages.known import Known, Parts, Seen
 from dragoman.messages.lenient import check_utf8, repair_surrogates
 from dragoman.messages.notes import Note
 from dragoman.messages.outline import Head, Outline
@@ -31,47 +31,54 @@ _MISSING = "Object missing required field `"
 
 
 _Found = TypeVar("_Found")
+_Text = bytes | Seen
 
 
-def head(raw: bytes) -> Head:
+def received(room: bytes | bytearray, begin: int, end: int) -> bytes | Seen:
+    """The body that stands in `room` from `begin` to `end`; of what was seen before nothing is copied from there."""
+    found = _KNOWN.seen(room, begin, end) if end - begin > _LARGE else None
+    return bytes(memoryview(room)[begin:end]) if found is None else found
+
+
+def head(raw: _Text) -> Head:
     """The few fields that say where a request goes. Raises ApiError("invalid_request")."""
     try:
-        return _HEAD.decode(raw)
+        return _HEAD.decode(bytes(raw))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _read_json(raw, lambda text: (_HEAD.decode(text), ()))[0]
+        return _read_json(raw, lambda text: (_HEAD.decode(bytes(text)), ()))[0]
 
 
-def parts(raw: bytes) -> Parts | None:
+def parts(raw: _Text) -> Parts | None:
     """The parts of a long body; None for a short one, and where something is wrong or unusual."""
     return _KNOWN.read(raw) if len(raw) > _LARGE else None
 
 
-def outline(raw: bytes, found: Parts | None = None) -> Outline:
+def outline(raw: _Text, found: Parts | None = None) -> Outline:
     """What a body is made of. `found`: its parts. Raises ApiError("invalid_request")."""
     known = None if found is None else found.outline()
     if known is not None:
         return known
     try:
-        return _OUTLINE.decode(raw)
+        return _OUTLINE.decode(bytes(raw))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _read_json(raw, lambda text: (_OUTLINE.decode(text), ()))[0]
+        return _read_json(raw, lambda text: (_OUTLINE.decode(bytes(text)), ()))[0]
 
 
-def body(raw: bytes, found: Parts | None = None) -> tuple[Body, tuple[Note, ...]]:
+def body(raw: _Text, found: Parts | None = None) -> tuple[Body, tuple[Note, ...]]:
     """A whole body, and what had to be repaired or left out of it. `found`: its parts.
 
     Raises ApiError("invalid_request").
     """
     if found is None and len(raw) <= _LARGE:
         try:
-            return _whole(raw), ()
+            return _whole(bytes(raw)), ()
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass  # what is wrong is told, or mended, below
     return _read_json(raw, lambda text: _body(text, found if text is raw else parts(text)))
 
 
 def _read_json(
-    raw: bytes, read: "Callable[[bytes], tuple[_Found, tuple[Note, ...]]]"
+    raw: _Text, read: "Callable[[_Text], tuple[_Found, tuple[Note, ...]]]"
 ) -> "tuple[_Found, tuple[Note, ...]]":
     """What `read` finds in `raw`, with lone surrogates repaired. Raises ApiError("invalid_request")."""
     try:
@@ -80,8 +87,9 @@ def _read_json(
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             if isinstance(error, msgspec.ValidationError):
                 raise
-            repaired = repair_surrogates(raw.decode("utf-8", "replace").encode())
-            if repaired == raw:
+            text = bytes(raw)
+            repaired = repair_surrogates(text.decode("utf-8", "replace").encode())
+            if repaired == text:
                 raise
             found, notes = read(repaired)
             return found, (Note("changed", "unicode.repaired"), *notes)
@@ -93,16 +101,16 @@ def _read_json(
         raise ApiError("invalid_request", f"The request body is not valid JSON: {error}") from None
 
 
-def _body(raw: bytes, found: Parts | None) -> tuple[Body, tuple[Note, ...]]:
+def _body(raw: _Text, found: Parts | None) -> tuple[Body, tuple[Note, ...]]:
     try:
         body = None if found is None else found.body()
         if body is None:
-            body = _whole(raw)
+            body = _whole(bytes(raw))
         else:
             check(body)
     except msgspec.ValidationError:
         # A block type that is not known here may give our fields other shapes. Looked at only when decoding failed.
-        known, notes = _with_known_shapes(raw)
+        known, notes = _with_known_shapes(bytes(raw))
         if not notes:
             raise
         return _whole(known), notes

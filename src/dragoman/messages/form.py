@@ -11,6 +11,7 @@ from dragoman.messages.body import Turn
 from dragoman.messages.conversation import NOTHING_OPEN, Open
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
+from dragoman.messages.pieces import Piece, Pieces
 
 Value = TypeVar("Value")
 
@@ -81,13 +82,12 @@ def is_known(items: Sequence[Any]) -> bool:
     return isinstance(items[0], Raw) or (len(items) > 1 and isinstance(items[1], Raw))
 
 
-def written(first: dict[str, Any], rest: Struct) -> bytes:
+def written(first: dict[str, Any], rest: Struct) -> Pieces:
     """The JSON of an object with the members of `first`, as far as they are not None, and then those of `rest`.
 
-    Lists are made in pieces, and forms in them are copied once: an encoder that makes room as it goes copies a large
-    body three times.
+    Forms in lists are not copied: an encoder that makes room as it goes copies a large body three times.
     """
-    pieces: list[bytes | Raw] = []
+    pieces: list[Piece] = []
     for name, value in first.items():
         if value is None:
             continue
@@ -98,11 +98,11 @@ def written(first: dict[str, Any], rest: Struct) -> bytes:
             pieces.append(json.encode(value))
     last = json.encode(rest)
     pieces += (b"}",) if last == b"{}" else (b",", last[1:])
-    return b"".join(pieces)
+    return Pieces(pieces)
 
 
-def _list(items: list[Any]) -> list[bytes | Raw]:
-    pieces: list[bytes | Raw] = [b"["]
+def _list(items: list[Any]) -> list[Piece]:
+    pieces: list[Piece] = [b"["]
     for kind, run in groupby(items, type):
         if kind is Raw:
             for item in run:

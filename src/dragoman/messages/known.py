@@ -21,6 +21,7 @@ from dragoman.messages.edit import Changes, changed_request
 from dragoman.messages.lenient import check_utf8
 from dragoman.messages.memory import Memory
 from dragoman.messages.outline import Knobs, Outline, TurnOutline
+from dragoman.messages.pieces import Cut, Cutting, Pieces, cut, put_back
 
 LIMIT = 32 * 1024 * 1024  # bytes of conversations that may be remembered, about
 LEAST = 4096  # bytes of a beginning that is worth being remembered
@@ -77,7 +78,6 @@ _ROLE = msgspec.json.Decoder(_Role)
 _Places = list[tuple[int, KnownBlock]]  # blocks of a system prompt, in their order, and where each stands
 
 
-_Cut = tuple[int, int, bytes]  # where what is known stands in a body, from and to, and its sign
 _KNOWN_FIELDS = ("messages", "system", "tools")
 
 
@@ -97,14 +97,54 @@ class _Met:
         self.cost: int = beginning.cost + 2 * sum([len(block.text) for _, block in prompt or ()])  # bytes, about
 
 
-class Parts:
-    """A long body, whose known parts are known and whose other parts are decoded when somebody looks."""
+class Seen:
+    """A body, parts of which were seen before. `len` and `bytes` are those of the whole.
 
-    __slots__ = ("_beginning", "_cuts", "_has_grown", "_new", "_prompt", "_raw", "_rest", "_tools", "head")
+    `met`: its conversation; `prompt`: known blocks of its system prompt; `tools`: the JSON of its tools, if known.
+    """
+
+    __slots__ = ("_size", "_whole", "cutting", "met", "prompt", "tools")
 
     def __init__(
         self,
-        texts: "tuple[bytes, bytes, list[_Cut]]",
+        cutting: Cutting,
+        size: int,
+        met: _Met | None = None,
+        prompt: _Places | None = None,
+        tools: bytes | None = None,
+        *,
+        whole: bytes | None = None,
+    ) -> None:
+        """`size`: bytes of the whole. `whole`: all of it, if somebody has that."""
+        self._size = size
+        self._whole = whole
+        self.cutting = cutting
+        self.met = met
+        self.prompt = prompt or []
+        self.tools = tools
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __bytes__(self) -> bytes:
+        if self._whole is None:
+            self._whole = bytes(self.pieces())
+        return self._whole
+
+    def pieces(self) -> Pieces:
+        """The whole, without a copy of what was seen before."""
+        cutting = self.cutting
+        return put_back(cutting.cuts, cutting.rest, cutting.spots)
+
+
+class Parts:
+    """A long body, whose known parts are known and whose other parts are decoded when somebody looks."""
+
+    __slots__ = ("_beginning", "_has_grown", "_new", "_prompt", "_seen", "_tools", "head")
+
+    def __init__(
+        self,
+        seen: Seen,
         head: Any,
         new: list[Raw],
         beginning: Beginning | None,
@@ -113,11 +153,10 @@ class Parts:
         prompt: dict[bytes, KnownBlock],
         tools: bytes | None,
     ) -> None:
-        """`texts`: the body, the same without what is known, and what was cut out. `new`: the turns behind the
-        beginning. `has_grown`: its newest turns were not known. `prompt`: the known blocks, by their signs. `tools`: if
-        remembered.
+        """`new`: the turns behind the beginning. `has_grown`: its newest turns were not known. `prompt`: the known
+        blocks, by their signs. `tools`: if remembered.
         """
-        self._raw, self._rest, self._cuts = texts
+        self._seen = seen
         self.head = head
         """Model, stream, max_tokens and metadata are as in `outline.Head`."""
         self._new = new
@@ -132,7 +171,7 @@ class Parts:
         Raises ApiError for JSON that nests too deeply, and UnicodeDecodeError for what is no UTF-8: nobody looks for
         that in a body that is passed on.
         """
-        check_utf8(self._rest)
+        check_utf8(self._seen.cutting.rest)
         if self._has_grown and self._beginning is not None:
             self._beginning.has_new_text()
         values = list(_all_fields(self.head))
@@ -155,14 +194,15 @@ class Parts:
             return None
         return Outline(*(*_knobs(self.head), turns))
 
-    def edited(self, changes: Changes) -> bytes:
+    def edited(self, changes: Changes) -> bytes | Pieces:
         """The body with changes, as `edit.changed` makes them. Raises what that raises."""
+        cutting = self._seen.cutting
         if changes.keys().isdisjoint(_KNOWN_FIELDS):
-            made = changed_request(self._rest, changes)
-            spots = _spots(self._cuts, made)
+            made = changed_request(cutting.rest, changes)
+            spots = _spots(cutting.cuts, made)
             if spots is not None:
-                return _with(self._raw, self._cuts, made, spots)
-        return changed_request(self._raw, changes)
+                return put_back(cutting.cuts, made, spots)
+        return changed_request(bytes(self._seen), changes)
 
     def _system(self, given: Any) -> Any:
         if not isinstance(given, list):
@@ -202,32 +242,45 @@ class Known:
         self._cost = 0
         self._tools: Memory[bytes] = Memory(16)
 
-    def read(self, raw: bytes) -> Parts | None:
+    def seen(self, room: bytes | bytearray, begin: int, end: int) -> Seen | None:
+        """The body that stands in `room` from `begin` to `end`; None if nothing of it was met before.
+
+        Only what is new of it is copied from there.
+        """
+        met = self._find(room, begin, end)
+        tools = self._tools.find(room, begin, end)
+        if met is None and tools is None:
+            return None
+        cuts: list[Cut] = [] if tools is None else [(tools[0], tools[1], _TOOLS_SIGN, (tools[2],))]
+        prompt: _Places = []
+        if met is not None:
+            beginning = met.beginning
+            cuts.append((met.start, met.start + beginning.size, _TURNS_SIGN, beginning.pieces))
+            for at, block in met.prompt or ():
+                text = block.text
+                if room.startswith(text, begin + at, end):
+                    cuts.append((at, at + len(text), _BLOCK_SIGNS[len(prompt)], (text,)))
+                    prompt.append((at, block))
+            cuts.sort()
+        cutting = cut(room, begin, end, cuts)
+        return None if cutting is None else Seen(cutting, end - begin, met, prompt, None if tools is None else tools[2])
+
+    def read(self, raw: bytes | Seen) -> Parts | None:
         """The parts of `raw`; None where something is wrong or unusual."""
         try:
+            if isinstance(raw, bytes):
+                raw = self.seen(raw, 0, len(raw)) or Seen(Cutting([], raw, []), len(raw), whole=raw)
             return self._read(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
-    def _read(self, raw: bytes) -> Parts | None:
-        met = self._find(raw)
-        tools = self._tools.find(raw)
-        cuts = [] if tools is None else [(tools[0], tools[1], _TOOLS_SIGN)]
-        prompt: _Places = []
-        blocks: dict[bytes, KnownBlock] = {}
-        if met is not None:
-            cuts.append((met.start, met.start + met.beginning.size, _TURNS_SIGN))
-            for at, block in met.prompt or ():
-                if raw.startswith(block.text, at):
-                    sign = _BLOCK_SIGNS[len(prompt)]
-                    prompt.append((at, block))
-                    blocks[sign] = block
-                    cuts.append((at, at + len(block.text), sign))
-            cuts.sort()
-        rest = _without(raw, cuts)
+    def _read(self, seen: Seen) -> Parts | None:
+        cutting, met, prompt, tools = seen.cutting, seen.met, seen.prompt, seen.tools
+        rest = cutting.rest
         head: Any = _APART.decode(rest)
-        if _spots(cuts, rest) is None or (tools is not None and head.tools != _TOOLS_ROW):
+        if _spots(cutting.cuts, rest) is None or (tools is not None and head.tools != _TOOLS_ROW):
             return None
+        blocks = {sign: block for sign, (_, block) in zip(_BLOCK_SIGNS, prompt, strict=False)}
         if blocks and not (
             isinstance(head.system, list)
             and blocks.keys() <= {bytes(row) for row in head.system if len(row) == _BLOCK_SIGN_SIZE}
@@ -239,56 +292,69 @@ class Known:
                 return None
             del new[0]
             if met.prompt is None:
-                prompt = _prompt(head.system, raw)
+                prompt = _prompt(head.system, cutting)
                 met = self._keep(_Met(met.beginning, met.start, prompt), met)
-        text = tools[2] if tools is not None else self._new_tools(raw, head.tools)
-        beginning = self._grown(raw, head, new, met, prompt)
+        if tools is None:
+            tools = self._new_tools(seen, head.tools)
+        beginning = self._grown(cutting, head, new, met, prompt)
         has_grown = beginning is not (met and met.beginning)
-        return Parts((raw, rest, cuts), head, new, beginning, has_grown=has_grown, prompt=blocks, tools=text)
+        return Parts(seen, head, new, beginning, has_grown=has_grown, prompt=blocks, tools=tools)
 
-    def _find(self, raw: bytes) -> _Met | None:
+    def _find(self, room: bytes | bytearray, begin: int, end: int) -> _Met | None:
         """The conversation that begins as this one does: where it stood, or else where the first turn seems to be.
 
         There the longest beginning of any conversation will do, too: a caller may go back, and on in another way.
         """
         for met in reversed(self._conversations):
-            if raw.startswith(met.end, met.end_at) and met.beginning.begins(raw, met.start):
+            if room.startswith(met.end, begin + met.end_at, end) and met.beginning.begins(room, begin + met.start):
                 self._conversations[met] = self._conversations.pop(met)
                 return met
-        start = _first_turn(raw)
+        start = _first_turn(room, begin, end)
         longest: Beginning | None = None
-        for met in reversed(self._conversations):
-            if not raw.startswith(met.first, start):
+        for met in reversed(self._conversations) if start else ():
+            if not room.startswith(met.first, start, end):
                 continue
-            found = met.beginning.in_common(raw, start, longest)
+            found = met.beginning.in_common(room, start, end, longest)
             if found is met.beginning:
-                return self._keep(_Met(found, start), met)
+                return self._keep(_Met(found, start - begin), met)
             if found is not None and (longest is None or found.size > longest.size):
                 longest = found
-        return None if longest is None else self._keep(_Met(longest, start), None)
+        return None if longest is None else self._keep(_Met(longest, start - begin), None)
 
-    def _new_tools(self, raw: bytes, found: Raw) -> bytes | None:
-        """Tools that are known from now on by where they stand in `raw`."""
+    def _new_tools(self, seen: Seen, found: Raw) -> bytes | None:
+        """Tools that are known from now on by where they stand."""
         if not _WORTH < len(found) <= LONGEST:
             return None
         text = bytes(found)
-        self._tools.keep(text, text, raw)
+        self._tools.keep(text, text, bytes(seen))
         return text
 
-    def _grown(self, raw: bytes, head: Any, new: list[Raw], met: _Met | None, prompt: _Places) -> Beginning | None:
+    def _grown(
+        self, cutting: Cutting, head: Any, new: list[Raw], met: _Met | None, prompt: _Places
+    ) -> Beginning | None:
         """The beginning, longer by those of the `new` turns that will come again; they are taken out of there."""
-        beginning = None if met is None else met.beginning
-        start = _first_turn(raw) if met is None else met.start
-        known = 0 if beginning is None else beginning.size
-        spans = _spans(new, raw, start + known) if start and new else None
-        if not spans or (beginning is not None and _is_answer(raw, *spans[0])):
+        rest = cutting.rest
+        if met is None:
+            beginning, known = None, 0
+            start = _first_turn(rest, 0, len(rest))
+            if not start:
+                return None
+        else:
+            beginning, known = met.beginning, met.beginning.size
+            start = next(
+                spot + len(_TURNS_SIGN)
+                for each, spot in zip(cutting.cuts, cutting.spots, strict=True)
+                if each[2] is _TURNS_SIGN
+            )
+        spans = _spans(new, rest, start) if new else None
+        if not spans or (beginning is not None and _is_answer(rest, *spans[0])):
             return beginning
-        count = _lasting(raw, spans)
-        if not count or not self._least <= spans[count - 1][1] - start <= self._limit // 8:
+        count = _lasting(rest, spans)
+        if not count or not self._least <= known + spans[count - 1][1] - start <= self._limit // 8:
             return beginning
-        text = memoryview(raw)[start + known : spans[count - 1][1]]
-        longer = Beginning(text, count, beginning)
-        self._keep(_Met(longer, start, prompt or _prompt(head.system, raw)), met)
+        longer = Beginning(memoryview(rest)[start : spans[count - 1][1]], count, beginning)
+        place = cutting.place(start) if met is None else met.start
+        self._keep(_Met(longer, place, prompt or _prompt(head.system, cutting)), met)
         del new[:count]
         return longer
 
@@ -307,38 +373,14 @@ class Known:
         self._cost -= met.cost
 
 
-def _without(raw: bytes, cuts: list[_Cut]) -> bytes:
-    """`raw` with a sign in place of each cut, in their order. Cuts that overlap leave what is no JSON."""
-    if not cuts:
-        return raw
-    whole = memoryview(raw)
-    pieces: list[bytes | memoryview] = []
-    at = 0
-    for start, end, sign in cuts:
-        pieces += whole[at:start], sign
-        at = end
-    return b"".join((*pieces, whole[at:]))
-
-
-def _with(raw: bytes, cuts: list[_Cut], rest: bytes, spots: list[int]) -> bytes:
-    """`rest` with what stands in `raw` in place of each sign. `spots`: where the signs are."""
-    whole, other = memoryview(raw), memoryview(rest)
-    pieces: list[memoryview] = []
-    at = 0
-    for (start, end, sign), spot in zip(cuts, spots, strict=True):
-        pieces += other[at:spot], whole[start:end]
-        at = spot + len(sign)
-    return b"".join((*pieces, other[at:]))
-
-
-def _first_turn(raw: bytes) -> int:
+def _first_turn(room: bytes | bytearray, begin: int, end: int) -> int:
     """Where the first turn seems to begin; 0 for nowhere."""
-    at = raw.find(_MESSAGES)
+    at = room.find(_MESSAGES, begin, end)
     while at > 0:
-        found = _FIRST_TURN.match(raw, at + len(_MESSAGES))
+        found = _FIRST_TURN.match(room, at + len(_MESSAGES), end)
         if found:
             return found.end()
-        at = raw.find(_MESSAGES, at + 1)
+        at = room.find(_MESSAGES, at + 1, end)
     return 0
 
 
@@ -382,20 +424,20 @@ def _lasting(raw: bytes, spans: list[tuple[int, int]]) -> int:
     return count
 
 
-def _prompt(system: list[Raw] | str | None, raw: bytes) -> _Places:
-    """The long blocks of a system prompt, and where they stand in `raw`."""
+def _prompt(system: list[Raw] | str | None, cutting: Cutting) -> _Places:
+    """The long blocks of a system prompt, and where they stand."""
     places: _Places = []
-    at = 0
+    rest, at = cutting.rest, 0
     for row in system if isinstance(system, list) else ():
-        start = raw.find(memoryview(row)[:_START], at)
-        if start >= 0 and raw.startswith(row, start):
+        start = rest.find(memoryview(row)[:_START], at)
+        if start >= 0 and rest.startswith(row, start):
             at = start + len(row)
             if _WORTH <= len(row) <= LONGEST:
-                places.append((start, KnownBlock(bytes(row))))
+                places.append((cutting.place(start), KnownBlock(bytes(row))))
     return places[: len(_BLOCK_SIGNS)]
 
 
-def _spots(cuts: list[_Cut], rest: bytes) -> list[int] | None:
+def _spots(cuts: list[Cut], rest: bytes) -> list[int] | None:
     """Where the signs stand in `rest`; None unless each stands there once: none of them is the caller's."""
     spots: list[int] = []
     at = -1

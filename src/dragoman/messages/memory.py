@@ -17,12 +17,15 @@ class Memory(Generic[Value]):
         self._limit = limit
         self._places: dict[bytes, tuple[Value, int, int]] = {}  # bytes before its begin, and from there to the end
 
-    def find(self, raw: bytes) -> tuple[int, int, Value] | None:
-        """Where in `raw` a known text begins and ends, and its value; the one that was met last is tried first."""
-        size = len(raw)
+    def find(self, room: bytes | bytearray, begin: int, end: int) -> tuple[int, int, Value] | None:
+        """Where a known text begins and ends in the body that stands in `room` from `begin` to `end`, and its value.
+
+        The one that was met last is tried first.
+        """
+        size = end - begin
         for text, (value, before, behind) in reversed(self._places.items()):
             for start in (before, size - behind):
-                if start >= 0 and raw.startswith(text, start):
+                if start >= 0 and room.startswith(text, begin + start, end):
                     return start, start + len(text), value
         return None
 

@@ -10,9 +10,10 @@ from dragoman.messages import decoding, edit
 from dragoman.messages.body import Body
 from dragoman.messages.edit import Changes
 from dragoman.messages.errors import ApiError
-from dragoman.messages.known import Parts
+from dragoman.messages.known import Parts, Seen
 from dragoman.messages.notes import Note
 from dragoman.messages.outline import Head, Metadata, Outline, wants_thinking
+from dragoman.messages.pieces import Pieces
 
 Value = TypeVar("Value")
 
@@ -49,7 +50,7 @@ class Request(Struct, frozen=True, dict=True):
     looks at `body`, or at one of the fields of the head, raises ApiError("invalid_request") that names the field.
     """
 
-    raw: bytes  # as received, after decompression
+    raw: bytes | Seen  # as received, after decompression
     counting: bool = False  # for `count_tokens`, where no answer is asked for
     version: str = ""  # anthropic-version
     betas: tuple[str, ...] = ()  # anthropic-beta, split at commas
@@ -96,13 +97,16 @@ class Request(Struct, frozen=True, dict=True):
         found["session"] = self.named_session or session_of(head.metadata)
         found["model"] = head.model
 
-    def edited(self, changes: Changes) -> bytes:
-        """The raw body with changes. Raises msgspec.DecodeError for what is no JSON."""
-        return edit.changed_request(self.raw, changes) if self._parts is None else self._parts.edited(changes)
+    def edited(self, changes: Changes) -> bytes | Pieces:
+        """The raw body with changes, if there are any. Raises msgspec.DecodeError for what is no JSON."""
+        raw = self.raw
+        if not changes:
+            return raw if isinstance(raw, bytes) else raw.pieces()
+        return edit.changed_request(bytes(raw), changes) if self._parts is None else self._parts.edited(changes)
 
 
 def decode(
-    raw: bytes,
+    raw: bytes | Seen,
     *,
     counting: bool = False,
     version: str = "",

@@ -14,6 +14,8 @@ from typing import Any, Protocol, Self
 
 from starlette.types import Message, Scope
 
+from dragoman.messages.known import Seen
+
 JOINED = 64 * 1024  # bytes of a body that is copied behind its head; a larger one is handed over by itself
 
 _CONTROLS = frozenset((*range(0x20), 0x7F))
@@ -92,7 +94,7 @@ class Cycle:
         self,
         connection: Connection,
         scope: Scope,
-        body: bytes | None = None,
+        body: bytes | Seen | None = None,
         facts: Facts | None = None,
         *,
         keep_alive: bool = True,
@@ -105,7 +107,7 @@ class Cycle:
         self._connection = connection
         self._transport = connection.transport
         self._expects = expects
-        self._pieces = [] if body is None else [body]  # of the body, that nobody took yet
+        self._pieces: list[bytes | Seen] = [] if body is None else [body]  # of the body, that nobody took yet
         self._heard = body is not None  # something came that nobody was told
         self._listening: asyncio.Event | None = None
         self._watched = False
@@ -153,7 +155,7 @@ class Cycle:
         """Who leaves now has got everything."""
         self._watched = False
 
-    def whole(self) -> bytes | None:
+    def whole(self) -> bytes | Seen | None:
         """The body, if all of it is there and nobody took any."""
         if self.more or self._expects or self.gone or not self._heard:
             return None
@@ -183,7 +185,7 @@ class Cycle:
     def _taken(self) -> bytes:
         pieces, self._pieces = self._pieces, []
         self.size = 0
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return bytes(pieces[0]) if len(pieces) == 1 else b"".join(map(bytes, pieces))
 
     def _tell(self) -> None:
         self._heard = True

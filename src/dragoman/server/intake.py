@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from starlette.types import Message, Receive
 
 from dragoman.messages.errors import ApiError
+from dragoman.messages.known import Seen
 from dragoman.server.exchange import Exchange
 
 SLICE = 256 * 1024  # packed bytes that are looked at between two looks at the event loop
@@ -28,7 +29,7 @@ class Intake:
         self._limit = limit
         self._together = together
 
-    def at_once(self, exchange: Exchange) -> bytes | None:
+    def at_once(self, exchange: Exchange) -> bytes | Seen | None:
         """The whole body, if it is there already and needs no unpacking: then nothing has to be waited for.
 
         Raises ApiError ("too_large", "overloaded").

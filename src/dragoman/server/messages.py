@@ -12,6 +12,7 @@ from dragoman.gateway.record import Record
 from dragoman.messages import notes
 from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
+from dragoman.messages.known import Seen
 from dragoman.messages.request import Request
 from dragoman.routing.route import Route
 from dragoman.routing.router import Router
@@ -141,7 +142,7 @@ async def _stream(exchange: Exchange, journey: Journey) -> None:
     await exchange.end()
 
 
-def _request(exchange: Exchange, raw: bytes, passed: PassedOn, *, counting: bool = False) -> Request:
+def _request(exchange: Exchange, raw: bytes | Seen, passed: PassedOn, *, counting: bool = False) -> Request:
     facts = exchange.facts
     beside = None if facts is None else facts.beside
     if beside is None:

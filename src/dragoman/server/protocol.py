@@ -20,6 +20,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
+from dragoman.messages.decoding import received
 from dragoman.messages.errors import ApiError
 from dragoman.server.cycle import Cycle, status_line
 from dragoman.server.exchange import CUT, DRAINING
@@ -181,12 +182,12 @@ class Protocol(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes go. They are taken from there before this is called again, for whatever connection."""
         del sizehint
-        return self._state.room
+        return self._state.view
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._over:
             return
-        data = self._state.room[:nbytes]
+        data = self._state.view[:nbytes]
         begun = self._in_head
         between = not begun and not self._in_body
         known = self._known
@@ -293,7 +294,9 @@ class Protocol(asyncio.BufferedProtocol):
         rows[known.at] = (b"content-length", length)
         facts.headers[b"content-length"] = length
         self._idle_since = None
-        cycle = self._newest = Cycle(self, scope, bytes(data[body:]), facts)
+        # Only who was let in before with this head, and asked for a message, is compared with what others said.
+        taken = bytes(data[body:]) if facts.beside is None else received(self._state.room, body, len(data))
+        cycle = self._newest = Cycle(self, scope, taken, facts)
         self._start(cycle)
         return True
 

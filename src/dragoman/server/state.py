@@ -17,8 +17,9 @@ class State(ServerState):
         super().__init__()
         self.settings = settings
         self.draining = False
-        self.room = memoryview(bytearray(ROOM))
+        self.room = bytearray(ROOM)
         """Where a connection finds what it was just sent, which stands there for as long as that call takes."""
+        self.view = memoryview(self.room)
         self._date = b""
         self._firsts: dict[int, bytes] = {}
 

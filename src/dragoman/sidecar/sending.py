@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from dragoman.messages.errors import ApiError
+from dragoman.messages.pieces import Pieces
 from dragoman.sidecar.child import Child
 from dragoman.sidecar.environment import HOST
 
@@ -18,7 +19,7 @@ class Sends(Protocol[A_co]):
         method: str,
         url: str,
         headers: Sequence[tuple[str, str]],
-        body: bytes | AsyncIterator[bytes],
+        body: bytes | Pieces | AsyncIterator[bytes],
         *,
         public: bool = False,
     ) -> A_co: ...
@@ -36,7 +37,7 @@ class Beside(Generic[A_co]):
         method: str,
         url: str,
         headers: Sequence[tuple[str, str]],
-        body: bytes | AsyncIterator[bytes],
+        body: bytes | Pieces | AsyncIterator[bytes],
         *,
         public: bool = False,
     ) -> A_co:

@@ -20,6 +20,7 @@ from dragoman import __version__
 from dragoman.dialects.contract import Target
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
+from dragoman.messages.pieces import Pieces
 from dragoman.telemetry import bundle as form
 from dragoman.telemetry.blackout import Blackout, found_in, secrets_in
 from dragoman.telemetry.bundle import (
@@ -116,7 +117,7 @@ class Sends(Protocol):
         method: str,
         url: str,
         headers: Sequence[tuple[str, str]],
-        body: bytes | AsyncIterator[bytes],
+        body: bytes | Pieces | AsyncIterator[bytes],
         *,
         public: bool = False,
     ) -> Answers: ...
@@ -450,14 +451,15 @@ class _Upstream:
         method: str,
         url: str,
         headers: Sequence[tuple[str, str]],
-        body: bytes | AsyncIterator[bytes],
+        body: bytes | Pieces | AsyncIterator[bytes],
         *,
         public: bool = False,
     ) -> Answers:
         recording = self._current.get()
-        if recording is None or not isinstance(body, bytes):
+        if recording is None or not isinstance(body, (bytes, Pieces)):
             return await self._inner.send(method, url, headers, body, public=public)
         call = Call(ms=recording.ms, method=method, url=url, headers=list(headers))
+        body = bytes(body)
         recording.calls.append((call, body if recording.room_for(body) else b""))
         try:
             answer = await self._inner.send(method, url, headers, body, public=public)

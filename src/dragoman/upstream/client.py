@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from dragoman.messages.errors import ApiError
+from dragoman.messages.pieces import Pieces
 from dragoman.upstream.answer import Answer
 from dragoman.upstream.connection import Connection, Garbled, Lost
 from dragoman.upstream.dialling import Dialler
@@ -48,14 +49,14 @@ class Upstream:
         method: str,
         url: str,
         headers: Sequence[tuple[str, str]],
-        body: bytes | AsyncIterator[bytes],
+        body: bytes | Pieces | AsyncIterator[bytes],
         *,
         public: bool = False,
     ) -> Answer:
         """Send one call and wait for the head of its answer. Redirects are answers, and are not followed.
 
-        A body in pieces is written as they come, in chunks unless `headers` tell its length. The answer may come before
-        its end; then the rest goes on up while the answer is read. What the pieces raise breaks the call off.
+        What an iterator gives is written as it comes, in chunks unless `headers` tell the body's length. The answer
+        may come before its end; then the rest goes on up while the answer is read. What it raises breaks the call off.
 
         `public`: the host must have addresses of the internet only; what was resolved is what is connected to. Behind
         a proxy of the operator's own, the proxy resolves names, and decides.
@@ -68,14 +69,14 @@ class Upstream:
         if public:
             place = place.checked()
         try:
-            head = place.head(method, headers, len(body) if isinstance(body, bytes) else None)
+            head = place.head(method, headers, len(body) if isinstance(body, (bytes, Pieces)) else None)
         except ValueError as error:
             text = "The call has a header that HTTP does not allow. Check the key for line breaks."
             raise ApiError("internal", text) from error
         bare = method == "HEAD"
         answer = None
         try:
-            if not isinstance(body, bytes):
+            if not isinstance(body, (bytes, Pieces)):
                 return await self._upload(place, head, body, bare=bare, headers=headers)
             connection = self._pool.kept(place) or await self._pool.take(place)
             used = connection.used

@@ -10,6 +10,8 @@ from typing import Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from dragoman.messages.pieces import Pieces
+
 READ_BUFFER = 64 * 1024  # bytes; reading pauses when twice as many wait for a slow caller
 LINE_LIMIT = 64 * 1024  # bytes of one header field
 HEADER_LIMIT = 256  # header fields of one answer
@@ -69,6 +71,7 @@ class Connection(asyncio.Protocol):
         "_listener",
         "_parser",
         "_paused",
+        "_seals",
         "_size",
         "gone",
         "keeper",
@@ -90,12 +93,13 @@ class Connection(asyncio.Protocol):
         self._parser = cast("HttpResponseParser", None)  # while it is connected: it holds this
         self._drained: asyncio.Future[None] | None = None  # the other side is slow
         self._paused = False  # our side is slow
+        self._seals = False  # TLS: each piece would become a record of its own
         self._complete = False
         self._framing = 0  # bytes since the last one of a body
         self._fields: list[tuple[bytes, bytes]] = []
 
     def ask(
-        self, listener: Listener, head: bytes, body: bytes = b"", *, bare: bool = False, alone: bool = False
+        self, listener: Listener, head: bytes, body: bytes | Pieces = b"", *, bare: bool = False, alone: bool = False
     ) -> None:
         """Write a call. `bare`: its answer has a head only, whatever that says; `alone`: no other call follows."""
         self._listener = listener
@@ -110,7 +114,10 @@ class Connection(asyncio.Protocol):
         self._keep = False
         there = not (self.gone or self.transport.is_closing())
         if there:
-            self.transport.writelines((head, body) if body else (head,))
+            if isinstance(body, Pieces):
+                self.transport.writelines((head, bytes(body)) if self._seals else (head, *body.parts))
+            else:
+                self.transport.writelines((head, body) if body else (head,))
         if self._early:
             early, self._early = self._early, b""
             self.data_received(early)
@@ -157,6 +164,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self._parser = self._new_parser()
+        self._seals = transport.get_extra_info("sslcontext") is not None
 
     def data_received(self, data: bytes) -> None:
         listener = self._listener

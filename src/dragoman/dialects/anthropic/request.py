@@ -23,6 +23,7 @@ from dragoman.messages.edit import Changes
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
 from dragoman.messages.outline import Outline
+from dragoman.messages.pieces import Pieces
 from dragoman.messages.request import Request
 
 VERSION = "2023-06-01"
@@ -73,7 +74,9 @@ def count(request: Request, target: Target) -> Call:
     return _call(request, target, path, _body(request, target, {}, notes), notes, stream=False)
 
 
-def _call(request: Request, target: Target, path: str, body: bytes, notes: list[Note], *, stream: bool) -> Call:
+def _call(
+    request: Request, target: Target, path: str, body: bytes | Pieces, notes: list[Note], *, stream: bool
+) -> Call:
     query = "&".join(each for each in (request.query, target.query) if each) if target.query else request.query
     quirks: Quirks = target.quirks
     headers = _headers(request.headers, target.headers, request.version, betas=quirks.betas == "all")
@@ -121,24 +124,22 @@ def _betas(asked: tuple[str, ...], target: Target, notes: list[Note]) -> tuple[t
     return (("anthropic-beta", ",".join(taken)),) if taken and not fixed else ()
 
 
-def _body(request: Request, target: Target, changes: Changes, notes: list[Note]) -> bytes:
+def _body(request: Request, target: Target, changes: Changes, notes: list[Note]) -> bytes | Pieces:
     """The caller's bytes, with `changes` and with what else must be another way."""
     quirks: Quirks = target.quirks
-    raw = request.raw
     if request.model != target.model:
         changes = {"model": msgspec.json.encode(target.model), **changes}
     if request.outline is not None:
         changes = {**_fitted(request, request.outline, target, notes), **changes}
     try:
-        if changes:
-            raw = request.edited(changes)
+        made = request.edited(changes)
         if quirks.strip:
-            raw = _without(raw, quirks.strip, "field.left_out", notes)
-        if not quirks.cache_ttl and raw.find(b'"ttl"') >= 0:
-            raw = _without(raw, CACHE_TTL, "cache_control.ttl", notes)
+            made = _without(bytes(made), quirks.strip, "field.left_out", notes)
+        if not quirks.cache_ttl and b'"ttl"' in (made := bytes(made)):
+            made = _without(made, CACHE_TTL, "cache_control.ttl", notes)
     except msgspec.DecodeError as error:
         raise ApiError("invalid_request", f"The request body is not valid JSON: {error}") from None
-    return raw
+    return made
 
 
 def _fitted(request: Request, outline: Outline, target: Target, notes: list[Note]) -> Changes:
@@ -157,7 +158,7 @@ def _fitted(request: Request, outline: Outline, target: Target, notes: list[Note
     if (quirks.mid_system == "fold" or not target.facts.system_turns) and any(
         turns[index].role == "system" for index in odd_turns(turns)
     ):
-        changes |= folding.fold(request.raw, turns, notes)
+        changes |= folding.fold(bytes(request.raw), turns, notes)
     changes |= conversion.ending(outline, target, changes, notes)
     return {**knobs.changes, "messages": changes} if changes else knobs.changes
 

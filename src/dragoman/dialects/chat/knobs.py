@@ -19,6 +19,7 @@ from dragoman.messages.fields import SERVICE_TIER, fitting, given, left_out, per
 from dragoman.messages.form import is_known, written
 from dragoman.messages.notes import Note
 from dragoman.messages.offer import Offered
+from dragoman.messages.pieces import Pieces
 
 OUTPUT = "output"
 """Name of the schema, and of the tool, that structured output is asked for with."""
@@ -164,16 +165,16 @@ def identify(chat: ChatBody, body: Body, session: str | None, quirks: Quirks, no
     return hashed
 
 
-def encode(chat: ChatBody, quirks: Quirks) -> bytes:
+def encode(chat: ChatBody, quirks: Quirks) -> bytes | Pieces:
     """The body as JSON. `extra_body` wins over what we wrote; two objects of one name are joined."""
     others = _added(chat, quirks.extra_body) if quirks.extra_body else None
     if is_known(chat.messages):
         first = {"model": chat.model, "messages": chat.messages, "tools": chat.tools}
         chat.model, chat.messages, chat.tools = "", [], None
-        text = written(first, chat)
+        made: bytes | Pieces = written(first, chat)
     else:
-        text = _encode(chat)
-    return text[:-1] + b"," + _encode(others)[1:] if others else text
+        made = _encode(chat)
+    return bytes(made)[:-1] + b"," + _encode(others)[1:] if others else made
 
 
 def _added(chat: ChatBody, more: dict[str, Any]) -> dict[str, Any]:

@@ -189,7 +189,7 @@ class GeminiReader:
         self._done = True
         self._telling.finish()
         self._count()
-        body = msgspec.json.decode(self._call.body, type=dict[str, Raw])
+        body = msgspec.json.decode(bytes(self._call.body), type=dict[str, Raw])
         body["continuationToken"] = Raw(msgspec.json.encode(token))
         return structs.replace(self._call, body=msgspec.json.encode(body))
 

@@ -17,6 +17,7 @@ from dragoman.messages.estimate import Estimate
 from dragoman.messages.fields import fitting, given, left_out, person_hash
 from dragoman.messages.form import is_known, written
 from dragoman.messages.notes import Note
+from dragoman.messages.pieces import Pieces
 
 TOP_K = 64
 """The largest that models take. https://cloud.google.com/vertex-ai/generative-ai/docs/models/gemini/2-5-pro"""
@@ -131,7 +132,7 @@ def serve(body: GeminiBody, request: Body, quirks: Quirks, notes: list[Note]) ->
             notes.append(Note("ignored", "service_tier", "service_tier"))
 
 
-def encode(body: GeminiBody, quirks: Quirks) -> bytes:
+def encode(body: GeminiBody, quirks: Quirks) -> bytes | Pieces:
     """The body as JSON. `extra_body` wins over what we wrote; two objects of one name are joined."""
     if is_known(body.contents):
         first = {
@@ -141,12 +142,12 @@ def encode(body: GeminiBody, quirks: Quirks) -> bytes:
             "contents": body.contents,
         }
         body.system_instruction, body.tools, body.tool_config, body.contents = None, None, None, []
-        text = written(first, body)
+        made: bytes | Pieces = written(first, body)
     else:
-        text = _encode(body)
+        made = _encode(body)
     if not quirks.extra_body:
-        return text
-    fields: dict[str, Any] = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        return made
+    fields: dict[str, Any] = msgspec.json.decode(bytes(made), type=dict[str, msgspec.Raw])
     for name, value in quirks.extra_body.items():
         own = msgspec.json.decode(fields[name]) if name in fields else None
         fields[name] = own | value if isinstance(own, dict) and isinstance(value, dict) else value

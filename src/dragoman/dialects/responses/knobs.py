@@ -15,6 +15,7 @@ from dragoman.messages.fields import SERVICE_TIER, fitting, given, left_out, per
 from dragoman.messages.form import is_known, written
 from dragoman.messages.names import LEGAL_ID
 from dragoman.messages.notes import Note
+from dragoman.messages.pieces import Pieces
 
 OUTPUT = "output"
 """Name of the schema that structured output is asked for with, when the caller gave none."""
@@ -102,17 +103,17 @@ def identify(body: ResponsesBody, request: Body, session: str | None, quirks: Qu
     return hashed
 
 
-def encode(body: ResponsesBody, quirks: Quirks) -> bytes:
+def encode(body: ResponsesBody, quirks: Quirks) -> bytes | Pieces:
     """The body as JSON. `extra_body` wins over what we wrote; two objects of one name are joined."""
     if is_known(body.input):
         first = {"model": body.model, "input": body.input, "instructions": body.instructions, "tools": body.tools}
         body.model, body.input, body.instructions, body.tools = "", [], None, None
-        text = written(first, body)
+        made: bytes | Pieces = written(first, body)
     else:
-        text = _encode(body)
+        made = _encode(body)
     if not quirks.extra_body:
-        return text
-    fields: dict[str, Any] = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        return made
+    fields: dict[str, Any] = msgspec.json.decode(bytes(made), type=dict[str, msgspec.Raw])
     for name, value in quirks.extra_body.items():
         own = msgspec.json.decode(fields[name]) if name in fields else None
         fields[name] = own | value if isinstance(own, dict) and isinstance(value, dict) else value
