@@ -19,7 +19,7 @@ from dragoman.messages.outline import TurnOutline, odd
 
 Value = TypeVar("Value")
 
-_END = 64  # bytes at the end of a beginning that are compared before all others
+_END = 64  # bytes at either end of a beginning that are compared before all others
 _PIECES = 32  # texts that a beginning is made of, before they become one
 _VALUES = 8  # values of one beginning that are kept
 _COPIES = 3  # of a text: itself, and what two upstreams are sent of it
@@ -59,6 +59,7 @@ class Beginning:
         "count",
         "end",
         "end_at",
+        "first",
         "is_text",
         "outlines",
         "pieces",
@@ -88,6 +89,7 @@ class Beginning:
         self.pieces: tuple[memoryview, ...] = pieces
         self.count: int = count  # turns
         self.size: int = len(piece) + (0 if before is None else before.size)  # bytes of JSON
+        self.first: bytes = bytes(piece[:_END]) if before is None else before.first
         self.end = bytes(piece[-_END:])  # of its text
         self.end_at: int = self.size - len(self.end)
         self.cost: int = self.size * _COPIES + count * (_TURN + _STEP * len(pieces))  # bytes of memory, about
@@ -199,7 +201,8 @@ class KnownTurns(list[Turn]):
     __slots__ = ("beginning",)
 
     def __init__(self, beginning: Beginning, more: list[Turn]) -> None:
-        super().__init__(beginning.decoded().turns + more)
+        super().__init__(beginning.decoded().turns)
+        self += more
         self.beginning = beginning
 
 
@@ -209,7 +212,8 @@ class KnownOutlines(list[TurnOutline]):
     __slots__ = ("beginning",)
 
     def __init__(self, beginning: Beginning, more: list[TurnOutline]) -> None:
-        super().__init__(beginning.outlined().turns + more)
+        super().__init__(beginning.outlined().turns)
+        self += more
         self.beginning = beginning
 
 

@@ -29,7 +29,7 @@ LONGEST = 512 * 1024  # bytes of a list of tools, or of a system prompt, that is
 MOVING = 6  # turns at the end in which clients move their cache breakpoints on: two of the user's, with two answers
 
 _WORTH = 1024  # bytes of tools, or of a block of the system prompt, that are worth being remembered
-_START = 64  # bytes of a text that are looked for before all of it
+_START = 64  # bytes of a block of the system prompt that are looked for before all of it
 _MARK = b"\x7f"  # a character that hardly any text has; it is in every sign
 _TOOLS_SIGN, _TURNS_SIGN = b'"\x7ftools"', b'"\x7fturns"'
 _TOOLS_ROW, _TURNS_ROW = Raw(_TOOLS_SIGN), Raw(_TURNS_SIGN)
@@ -90,7 +90,7 @@ class _Met:
         """`prompt`: None where nobody looked at it yet."""
         self.beginning = beginning
         self.start = start
-        self.first = bytes(beginning.pieces[0][:_START])
+        self.first = beginning.first
         self.end = beginning.end
         self.end_at = start + beginning.end_at
         self.prompt = prompt
@@ -140,7 +140,7 @@ class Seen:
 class Parts:
     """A long body, whose known parts are known and whose other parts are decoded when somebody looks."""
 
-    __slots__ = ("_beginning", "_has_grown", "_new", "_prompt", "_seen", "_tools", "head")
+    __slots__ = ("_beginning", "_has_grown", "_new", "_seen", "_tools", "head")
 
     def __init__(
         self,
@@ -150,11 +150,10 @@ class Parts:
         beginning: Beginning | None,
         *,
         has_grown: bool,
-        prompt: dict[bytes, KnownBlock],
         tools: bytes | None,
     ) -> None:
-        """`new`: the turns behind the beginning. `has_grown`: its newest turns were not known. `prompt`: the known
-        blocks, by their signs. `tools`: if remembered.
+        """`new`: the turns behind the beginning. `has_grown`: its newest turns were not known. `tools`: if
+        remembered.
         """
         self._seen = seen
         self.head = head
@@ -162,7 +161,6 @@ class Parts:
         self._new = new
         self._beginning = beginning
         self._has_grown = has_grown
-        self._prompt = prompt
         self._tools = tools
 
     def body(self) -> Body | None:
@@ -207,10 +205,11 @@ class Parts:
     def _system(self, given: Any) -> Any:
         if not isinstance(given, list):
             return given
+        known = {sign: block for sign, (_, block) in zip(_BLOCK_SIGNS, self._seen.prompt, strict=False)}
         blocks: list[Block] = []
         for row in given:
-            known = self._prompt.get(bytes(row)) if len(row) == _BLOCK_SIGN_SIZE else None
-            blocks.append(_BLOCK.decode(row) if known is None else known.block)
+            found = known.get(bytes(row)) if len(row) == _BLOCK_SIGN_SIZE else None
+            blocks.append(_BLOCK.decode(row) if found is None else found.block)
         return blocks
 
     def _all_tools(self, raw: Raw) -> list[Tool] | None:
@@ -280,10 +279,9 @@ class Known:
         head: Any = _APART.decode(rest)
         if _spots(cutting.cuts, rest) is None or (tools is not None and head.tools != _TOOLS_ROW):
             return None
-        blocks = {sign: block for sign, (_, block) in zip(_BLOCK_SIGNS, prompt, strict=False)}
-        if blocks and not (
+        if prompt and not (
             isinstance(head.system, list)
-            and blocks.keys() <= {bytes(row) for row in head.system if len(row) == _BLOCK_SIGN_SIZE}
+            and [bytes(row) for row in head.system if len(row) == _BLOCK_SIGN_SIZE] == _BLOCK_SIGNS[: len(prompt)]
         ):
             return None
         new: list[Raw] = head.messages
@@ -298,7 +296,7 @@ class Known:
             tools = self._new_tools(seen, head.tools)
         beginning = self._grown(cutting, head, new, met, prompt)
         has_grown = beginning is not (met and met.beginning)
-        return Parts(seen, head, new, beginning, has_grown=has_grown, prompt=blocks, tools=tools)
+        return Parts(seen, head, new, beginning, has_grown=has_grown, tools=tools)
 
     def _find(self, room: bytes | bytearray, begin: int, end: int) -> _Met | None:
         """The conversation that begins as this one does: where it stood, or else where the first turn seems to be.
@@ -341,11 +339,7 @@ class Known:
                 return None
         else:
             beginning, known = met.beginning, met.beginning.size
-            start = next(
-                spot + len(_TURNS_SIGN)
-                for each, spot in zip(cutting.cuts, cutting.spots, strict=True)
-                if each[2] is _TURNS_SIGN
-            )
+            start = cutting.behind(_TURNS_SIGN)
         spans = _spans(new, rest, start) if new else None
         if not spans or (beginning is not None and _is_answer(rest, *spans[0])):
             return beginning
@@ -410,10 +404,12 @@ def _lasting(raw: bytes, spans: list[tuple[int, int]]) -> int:
     Cache breakpoints move on with the conversation, so the turns in which they stand now will look otherwise.
     """
     count = len(spans) - 1
-    for index in range(max(0, len(spans) - MOVING), count):
-        if raw.find(_BREAKPOINT, *spans[index]) >= 0:
-            count = index
-            break
+    moving = max(0, len(spans) - MOVING)
+    if count and raw.find(_BREAKPOINT, spans[moving][0], spans[count][0]) >= 0:
+        for index in range(moving, count):
+            if raw.find(_BREAKPOINT, *spans[index]) >= 0:
+                count = index
+                break
     follows = _is_answer(raw, *spans[count])
     while count > 0:
         is_answer = _is_answer(raw, *spans[count - 1])

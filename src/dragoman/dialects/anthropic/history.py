@@ -14,7 +14,6 @@ from msgspec import Struct
 
 from dragoman.dialects.anthropic.quirks import Quirks
 from dragoman.dialects.anthropic.signatures import by_claude
-from dragoman.messages.beginning import odd_turns
 from dragoman.messages.edit import Changes
 from dragoman.messages.lenient import sound
 from dragoman.messages.notes import Note
@@ -31,13 +30,12 @@ class Cleaned(Struct, frozen=True):
     gone: dict[int, set[int]]
 
 
-def clean(turns: list[TurnOutline], quirks: Quirks, notes: list[Note]) -> Cleaned:
-    """Leaves out what the server cannot take back.
+def clean(turns: list[TurnOutline], odd: list[int], quirks: Quirks, notes: list[Note]) -> Cleaned:
+    """Leaves out what the server cannot take back. `odd`: numbers of the turns where that may be.
 
     A turn that holds nothing else goes as a whole: Anthropic refuses turns without content, and takes two turns of the
     caller in a row as one.
     """
-    odd = odd_turns(turns)
     if not odd:
         return Cleaned({}, {})
     foreign = _foreign(quirks)

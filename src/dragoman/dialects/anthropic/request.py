@@ -148,15 +148,18 @@ def _fitted(request: Request, outline: Outline, target: Target, notes: list[Note
     turns = outline.messages
     knobs = Knobs(outline, request.betas, target, notes)
     knobs.fit()
-    cleaned = history.clean(turns, quirks, notes)
+    odd = odd_turns(turns)
+    cleaned = history.clean(turns, odd, quirks, notes)
     checked = cleaned.gone or quirks.thinking_history == "drop" or knobs.turned_on
     if checked and knobs.thinks_manually and history.loop_is_broken(turns, cleaned.gone):
         knobs.switch_off("thinking.off_in_loop")
     if "thinking" in quirks.strip:
         knobs.forget_thinking()
     changes = cleaned.changes
-    if (quirks.mid_system == "fold" or not target.facts.system_turns) and any(
-        turns[index].role == "system" for index in odd_turns(turns)
+    if (
+        odd
+        and (quirks.mid_system == "fold" or not target.facts.system_turns)
+        and any(turns[index].role == "system" for index in odd)
     ):
         changes |= folding.fold(bytes(request.raw), turns, notes)
     changes |= conversion.ending(outline, target, changes, notes)
