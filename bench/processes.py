@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -30,6 +31,19 @@ def built(name: str, *options: str) -> Path:
         subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", *options, "-o", fresh, source], check=True)
         fresh.replace(program)
     return program
+
+
+class CpuTime(NamedTuple):
+    """Of all CPUs of this machine since it started, in ticks. `stolen`: what other machines on the same host took."""
+
+    stolen: int
+    all: int
+
+
+def cpu_time() -> CpuTime:
+    """https://www.kernel.org/doc/html/latest/filesystems/proc.html, section 1.8"""
+    ticks = [int(each) for each in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+    return CpuTime(ticks[7], sum(ticks[:8]))  # behind them come parts of what was counted already
 
 
 def free_port() -> int:

@@ -1,12 +1,15 @@
 """What every test shares: the event loop, and hypothesis profiles."""
 
+import gc
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from canaries import Canaries
+from dragoman.server import lifespan
 
 settings.register_profile("default", max_examples=100, deadline=None)
 settings.register_profile(
@@ -23,6 +26,25 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 def anyio_backend() -> tuple[str, dict[str, bool]]:
     """uvloop, as in production, unless the suite is asked to run on plain asyncio."""
     return "asyncio", {"use_uvloop": os.environ.get("DRAGOMAN_LOOP", "uvloop") == "uvloop"}
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays till the end: nobody needs to look there for garbage."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_great_cleaning() -> Iterator[None]:
+    """Hundreds of gateways start within this process, and each would look for garbage in all of it: a quarter of a
+    second each time. tests/server/test_lifespan.py has it back.
+    """
+    nothing = dict.fromkeys(("collect", "freeze", "unfreeze"), lambda: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            lifespan, "gc", SimpleNamespace(get_threshold=gc.get_threshold, set_threshold=gc.set_threshold, **nothing)
+        )
+        yield
 
 
 def pytest_configure(config: pytest.Config) -> None:
