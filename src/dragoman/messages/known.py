@@ -134,7 +134,7 @@ class Seen:
     def pieces(self) -> Pieces:
         """The whole, without a copy of what was seen before."""
         cutting = self.cutting
-        return put_back(cutting.cuts, cutting.rest, cutting.spots)
+        return put_back(cutting.cuts, cutting.rest, cutting.spots, self._size)
 
 
 class Parts:

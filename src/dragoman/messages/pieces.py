@@ -19,9 +19,10 @@ class Pieces:
 
     __slots__ = ("_size", "parts")
 
-    def __init__(self, parts: list[Piece]) -> None:
+    def __init__(self, parts: list[Piece], size: int | None = None) -> None:
+        """`size`: of all of them, if somebody knows it."""
         self.parts = parts
-        self._size = sum(map(len, parts))
+        self._size = sum(map(len, parts)) if size is None else size
 
     def __len__(self) -> int:
         return self._size
@@ -77,8 +78,8 @@ def cut(room: bytes | bytearray, begin: int, end: int, cuts: list[Cut]) -> Cutti
     return Cutting(cuts, b"".join(pieces), spots)
 
 
-def put_back(cuts: list[Cut], rest: bytes, spots: list[int]) -> Pieces:
-    """`rest` with what is known in place of each sign. `spots`: where the signs are."""
+def put_back(cuts: list[Cut], rest: bytes, spots: list[int], size: int | None = None) -> Pieces:
+    """`rest` with what is known in place of each sign. `spots`: where the signs are; `size`: of the whole, if known."""
     other = memoryview(rest)
     parts: list[Piece] = []
     at = 0
@@ -87,4 +88,4 @@ def put_back(cuts: list[Cut], rest: bytes, spots: list[int]) -> Pieces:
         parts += texts
         at = spot + len(sign)
     parts.append(other[at:])
-    return Pieces(parts)
+    return Pieces(parts, size)
