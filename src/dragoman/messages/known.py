@@ -406,10 +406,7 @@ def _lasting(raw: bytes, spans: list[tuple[int, int]]) -> int:
     count = len(spans) - 1
     moving = max(0, len(spans) - MOVING)
     if count and raw.find(_BREAKPOINT, spans[moving][0], spans[count][0]) >= 0:
-        for index in range(moving, count):
-            if raw.find(_BREAKPOINT, *spans[index]) >= 0:
-                count = index
-                break
+        count = next(index for index, span in enumerate(spans) if index >= moving and raw.find(_BREAKPOINT, *span) >= 0)
     follows = _is_answer(raw, *spans[count])
     while count > 0:
         is_answer = _is_answer(raw, *spans[count - 1])

@@ -46,10 +46,7 @@ class Cutting:
 
     def behind(self, sign: bytes) -> int:
         """Where the rest goes on behind one of the signs."""
-        for each, spot in zip(self.cuts, self.spots, strict=True):
-            if each[2] == sign:
-                return spot + len(sign)
-        raise ValueError(sign)
+        return self.spots[[each[2] for each in self.cuts].index(sign)] + len(sign)
 
     def place(self, at: int) -> int:
         """Where in the body that is what stands at `at` in the rest, which is no place inside a sign."""
