@@ -16,6 +16,7 @@ import pytest
 
 from cli.served import Asking, Served, Upstream, get, served, until, upstream
 from clients.conftest import clean_environment, wait_for_url
+from dragoman.cli.processes import is_ours
 
 WORKERS = pytest.mark.parametrize("workers", ["1", "2"])
 
@@ -109,6 +110,23 @@ def test_a_key_that_interrupts_all_processes_is_one_signal(tmp_path: Path, worke
         lab.release.set()
         assert b"event: message_stop" in asking.done().body
         assert running.process.wait(20) == 0
+        assert "Traceback" not in running.said()
+
+
+def test_no_worker_stays_behind_a_parent_that_was_killed(tmp_path: Path) -> None:
+    """It would keep the port, and no `dragoman stop` would find it."""
+    with gateway(tmp_path, "2") as (running, url, lab):
+        parent = running.process.pid
+        born = Path(f"/proc/{parent}/task/{parent}/children")
+        until(lambda: len(born.read_text("ascii").split()) == 2)
+        children = [int(each) for each in born.read_text("ascii").split()]
+        asking = Asking(url, "lab/held", stream=True)
+        assert lab.held.acquire(timeout=20)
+        running.process.kill()
+        until(lambda: refuses(url))
+        lab.release.set()
+        assert b"event: message_stop" in asking.done().body
+        until(lambda: not any(is_ours(child) for child in children))
         assert "Traceback" not in running.said()
 
 

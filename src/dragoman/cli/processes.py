@@ -9,6 +9,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,10 +27,15 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GRACE = 30.0  # seconds that workers get to finish their streams
 
 
-def fork(work: Callable[[], None]) -> int:
+Lifeline = tuple[int, int]
+"""The ends of a pipe. Nothing is written into it: a child that reads learns that its parent is gone."""
+
+
+def fork(work: Callable[[], None], lifeline: Lifeline | None = None) -> int:
     """Run `work` in a child process and return its id. The child ends when `work` returns.
 
     SIGHUP waits in it until `work` takes it. SIGINT, which a terminal sends to all, is its parent's business.
+    `lifeline`: the child is told to end, as by SIGTERM, when its parent is gone.
     """
     child = os.fork()
     if child:
@@ -41,6 +47,8 @@ def fork(work: Callable[[], None]) -> int:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        if lifeline is not None:
+            _hold_on_to(lifeline)
         work()
         code = 0
     except Failure as error:
@@ -51,6 +59,18 @@ def fork(work: Callable[[], None]) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _hold_on_to(lifeline: Lifeline) -> None:
+    """A parent that is killed says nothing, and its orphans would keep the port for ever."""
+    ear, mouth = lifeline
+    os.close(mouth)  # the parent's alone
+
+    def listen() -> None:
+        os.read(ear, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=listen, name="lifeline", daemon=True).start()
 
 
 class Supervisor:
@@ -74,6 +94,7 @@ class Supervisor:
         self._files = files
         self._sockets = sockets
         self._clock = clock
+        self._lifeline: Lifeline | None = None  # while it runs
         self._children: dict[int, int] = {}  # process -> its place in `works`
         self._deaths: list[float] = []
         self._stopping = False
@@ -87,6 +108,7 @@ class Supervisor:
         os.set_blocking(ear, False)
         os.set_blocking(mouth, False)
         signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
+        lifeline = self._lifeline = os.pipe()
         try:
             for place in range(len(self._works)):
                 self._start(place)
@@ -96,8 +118,8 @@ class Supervisor:
         finally:
             hold()
             signal.set_wakeup_fd(-1)
-            os.close(ear)
-            os.close(mouth)
+            for end in (ear, mouth, *lifeline):
+                os.close(end)
             for number, handler in previous.items():
                 signal.signal(number, handler)
         return FAILED if len(self._deaths) >= DEATHS else 0
@@ -137,7 +159,7 @@ class Supervisor:
         held = signal.pthread_sigmask(signal.SIG_BLOCK, {*SIGNALS, signal.SIGHUP})
         try:
             if not self._stopping:
-                self._children[fork(self._works[place])] = place
+                self._children[fork(self._works[place], self._lifeline)] = place
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
