@@ -66,7 +66,7 @@ def read_in_a_room(remembered: Known, raw: bytes, room: bytearray) -> None:
     if seen is None:
         return
     assert len(seen) == len(raw)
-    assert bytes(seen.pieces()) == bytes(seen) == raw
+    assert bytes(seen.cutting.pieces()) == bytes(seen) == raw
     parts = remembered.read(seen)
     if parts is None:
         return

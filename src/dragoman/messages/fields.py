@@ -36,11 +36,11 @@ _REFUSED = {
 # Fields without effect on the answer.
 _IGNORED = (
     "diagnostics", "context_management", "fallbacks", "fallback_credit_token", "billing_policy", "safeguards", "tags",
+    "thread",
 )  # fmt: skip
 
-
 # One look at all of them: hardly any request has one.
-_RAW = (*_REFUSED, *_IGNORED, "thread")
+_RAW = (*_REFUSED, *_IGNORED)
 _rare_fields = attrgetter(*_RAW, "speed", "inference_geo")
 _NOTHING = (*(NO_RAW for _ in _RAW), None, None)
 
@@ -72,7 +72,7 @@ def check(body: Body, notes: list[Note]) -> None:
     """
     if _rare_fields(body) != _NOTHING:
         _refuse(body)
-        notes += [Note("ignored", field, field) for field in (*_IGNORED, "thread") if given(getattr(body, field))]
+        notes += [Note("ignored", field, field) for field in _IGNORED if given(getattr(body, field))]
         if body.speed is not None:
             notes.append(Note("ignored", "speed", "speed"))
         if body.inference_geo is not None:

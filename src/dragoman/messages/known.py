@@ -21,7 +21,7 @@ from dragoman.messages.edit import Changes, changed_request
 from dragoman.messages.lenient import check_utf8
 from dragoman.messages.memory import Memory
 from dragoman.messages.outline import Knobs, Outline, TurnOutline
-from dragoman.messages.pieces import Cut, Cutting, Pieces, cut, put_back
+from dragoman.messages.pieces import Cut, Cutting, Pieces, cut
 
 LIMIT = 32 * 1024 * 1024  # bytes of conversations that may be remembered, about
 LEAST = 4096  # bytes of a beginning that is worth being remembered
@@ -128,13 +128,8 @@ class Seen:
 
     def __bytes__(self) -> bytes:
         if self._whole is None:
-            self._whole = bytes(self.pieces())
+            self._whole = bytes(self.cutting.pieces())
         return self._whole
-
-    def pieces(self) -> Pieces:
-        """The whole, without a copy of what was seen before."""
-        cutting = self.cutting
-        return put_back(cutting.cuts, cutting.rest, cutting.spots, self._size)
 
 
 class Parts:
@@ -199,7 +194,7 @@ class Parts:
             made = changed_request(cutting.rest, changes)
             spots = _spots(cutting.cuts, made)
             if spots is not None:
-                return put_back(cutting.cuts, made, spots)
+                return Cutting(cutting.cuts, made, spots).pieces()
         return changed_request(bytes(self._seen), changes)
 
     def _system(self, given: Any) -> Any:

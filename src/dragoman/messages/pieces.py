@@ -19,10 +19,9 @@ class Pieces:
 
     __slots__ = ("_size", "parts")
 
-    def __init__(self, parts: list[Piece], size: int | None = None) -> None:
-        """`size`: of all of them, if somebody knows it."""
+    def __init__(self, parts: list[Piece]) -> None:
         self.parts = parts
-        self._size = sum(map(len, parts)) if size is None else size
+        self._size = sum(map(len, parts))
 
     def __len__(self) -> int:
         return self._size
@@ -43,6 +42,18 @@ class Cutting:
         self.cuts = cuts
         self.rest = rest
         self.spots = spots
+
+    def pieces(self) -> Pieces:
+        """The body, with what is known in place of each sign."""
+        rest = memoryview(self.rest)
+        parts: list[Piece] = []
+        at = 0
+        for (_, _, sign, texts), spot in zip(self.cuts, self.spots, strict=True):
+            parts.append(rest[at:spot])
+            parts += texts
+            at = spot + len(sign)
+        parts.append(rest[at:])
+        return Pieces(parts)
 
     def behind(self, sign: bytes) -> int:
         """Where the rest goes on behind one of the signs."""
@@ -73,16 +84,3 @@ def cut(room: bytes | bytearray, begin: int, end: int, cuts: list[Cut]) -> Cutti
         at = begin + stop
     pieces.append(whole[at:end])
     return Cutting(cuts, b"".join(pieces), spots)
-
-
-def put_back(cuts: list[Cut], rest: bytes, spots: list[int], size: int | None = None) -> Pieces:
-    """`rest` with what is known in place of each sign. `spots`: where the signs are; `size`: of the whole, if known."""
-    other = memoryview(rest)
-    parts: list[Piece] = []
-    at = 0
-    for (_, _, sign, texts), spot in zip(cuts, spots, strict=True):
-        parts.append(other[at:spot])
-        parts += texts
-        at = spot + len(sign)
-    parts.append(other[at:])
-    return Pieces(parts, size)

@@ -101,7 +101,7 @@ class Request(Struct, frozen=True, dict=True):
         """The raw body with changes, if there are any. Raises msgspec.DecodeError for what is no JSON."""
         raw = self.raw
         if not changes:
-            return raw if isinstance(raw, bytes) else raw.pieces()
+            return raw if isinstance(raw, bytes) else raw.cutting.pieces()
         return edit.changed_request(bytes(raw), changes) if self._parts is None else self._parts.edited(changes)
 
 

@@ -156,10 +156,8 @@ def _fitted(request: Request, outline: Outline, target: Target, notes: list[Note
     if "thinking" in quirks.strip:
         knobs.forget_thinking()
     changes = cleaned.changes
-    if (
-        odd
-        and (quirks.mid_system == "fold" or not target.facts.system_turns)
-        and any(turns[index].role == "system" for index in odd)
+    if (quirks.mid_system == "fold" or not target.facts.system_turns) and any(
+        turns[index].role == "system" for index in odd
     ):
         changes |= folding.fold(bytes(request.raw), turns, notes)
     changes |= conversion.ending(outline, target, changes, notes)
