@@ -40,6 +40,14 @@ def parse(body: bytes) -> Any:
         raise ValueError("nested too deeply") from error
 
 
+def parsed(body: bytes) -> Any:
+    """The same; None for what is no JSON."""
+    try:
+        return parse(body)
+    except ValueError:
+        return None
+
+
 def sound(decode: Callable[[bytes | str], Value], raw: bytes | Raw) -> Value:
     """What `decode` reads in `raw`, which was cut out of a body that nobody checked: U+FFFD for what is no UTF-8.
 

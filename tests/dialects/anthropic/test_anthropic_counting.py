@@ -43,7 +43,7 @@ def test_servers_without_a_count() -> None:
 
 def test_the_answer() -> None:
     assert ANTHROPIC.counted(b'{"input_tokens":7,"context_management":null}') == 7
-    for wrong in (b"", b"[]", b"{}", b'{"input_tokens":"7"}', b'{"input_tokens":"\xff"}'):
+    for wrong in (b"", b"[]", b"{}", b'{"input_tokens":-7}', b'{"input_tokens":"\xff"}'):
         with pytest.raises(ApiError) as caught:
             ANTHROPIC.counted(wrong)
         assert caught.value.kind == "bad_answer"

@@ -17,7 +17,8 @@ from dialects.gemini.targets_gemini import called, newer, notes, older, sent, ta
 from dialects.gemini.view_gemini import GeminiView
 from dialects.tables import check_thinking_is_recalled, transports
 from dragoman.dialects.contract import Target
-from dragoman.dialects.gemini.request import call, count, counted
+from dragoman.dialects.gemini import GEMINI
+from dragoman.dialects.gemini.request import call, count
 from dragoman.dialects.gemini.signatures import Mark, seal
 from dragoman.messages.errors import ApiError
 from dragoman.messages.notes import Note
@@ -231,11 +232,11 @@ def test_the_schema_of_structured_output_counts() -> None:
 
 @pytest.mark.failure(107)
 def test_what_was_counted() -> None:
-    assert counted(b'{"totalTokens": 31, "promptTokensDetails": []}') == 31
-    assert counted(b'{"totalTokens": "31"}') == 31
+    assert GEMINI.counted(b'{"totalTokens": 31, "promptTokensDetails": []}') == 31
+    assert GEMINI.counted(b'{"totalTokens": "31"}') == 31
     for odd in (b"", b"[]", b"{}", b'{"totalTokens": -1}', b'{"totalTokens": null}', b"<html>"):
         with pytest.raises(ApiError, match="counted no input tokens") as caught:
-            counted(odd)
+            GEMINI.counted(odd)
         assert caught.value.kind == "bad_answer"
 
 

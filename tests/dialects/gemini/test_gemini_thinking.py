@@ -6,6 +6,7 @@ import pytest
 
 from dialects.chat.asking import Json
 from dialects.gemini.targets_gemini import config, newer, notes, older, target
+from dragoman.dialects.alike import thinks_unasked
 from dragoman.dialects.gemini import thinking
 from dragoman.messages.effort import UNASKED
 from dragoman.messages.notes import Note
@@ -163,4 +164,4 @@ def test_of_a_caller_who_asks_nothing_only_whether_the_model_thinks_is_to_be_kno
     found: list[Note] = []
     written = thinking.write(UNASKED, asked, found, shown=False)
     assert (written.config, written.unwanted, found) == (None, 0, [])
-    assert written.thinks == thinking.thinks_unasked(asked)
+    assert written.thinks == thinks_unasked(asked)

@@ -12,7 +12,7 @@ from answers import AbstractAnswer, answers, expected, told
 from dialects.responses.encoder_responses import RESPONSE, Options, ResponsesEncoder, options
 from dragoman.dialects.responses import RESPONSES, items
 from dragoman.dialects.responses import answer as answer_module
-from dragoman.dialects.responses.answer import ResponsesReader, input_tokens
+from dragoman.dialects.responses.answer import ResponsesReader
 from dragoman.dialects.responses.wire import Response, StreamEvent, decode, decode_response, loose, loose_response
 from dragoman.messages import state
 from dragoman.messages.errors import ApiError
@@ -823,6 +823,13 @@ def test_an_answer_without_its_last_event_is_cut(stream: bytes) -> None:
     assert caught.value.kind == "truncated"
 
 
+@pytest.mark.parametrize("error", [b'{"error":{"code":429}}', b'{"error":"rate limit exceeded","code":429}'])
+def test_an_error_behind_the_events_that_is_no_event(error: bytes) -> None:
+    with pytest.raises(ApiError) as caught:
+        Reading().stream(sse(delta("hi")) + error)
+    assert caught.value.kind == "rate_limit"
+
+
 def test_the_last_event_may_lack_its_blank_line() -> None:
     assert content(Reading().stream(sse(delta("hi"), last())[:-2])) == [("text", "hi")]
 
@@ -998,7 +1005,7 @@ def test_the_call_that_counts() -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"input_tokens":-1}', b'{"input_tokens":null}', b'{"input'])
 def test_a_body_that_counts_nothing(body: bytes) -> None:
     with pytest.raises(ApiError) as caught:
-        input_tokens(body)
+        RESPONSES.counted(body)
     assert caught.value.kind == "bad_answer"
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from dragoman.dialects.anthropic import counting, errors, repairs, request
+from dragoman.dialects import alike
+from dragoman.dialects.anthropic import errors, repairs, request
 from dragoman.dialects.anthropic.answer import AnthropicReader
 from dragoman.dialects.contract import Call, Repair, Target
 from dragoman.messages.errors import ApiError
@@ -33,7 +34,7 @@ class Anthropic:
         return request.count(asked, target)
 
     def counted(self, body: bytes) -> int:
-        return counting.counted(body)
+        return alike.counted(body, "input_tokens")
 
 
 ANTHROPIC = Anthropic()

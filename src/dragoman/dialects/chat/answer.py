@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from dragoman.dialects.alike import framed
 from dragoman.dialects.chat import completion, details, errors
 from dragoman.dialects.chat.calls import Calls, PendingCall, written
 from dragoman.dialects.chat.citations import citation
@@ -31,7 +32,7 @@ from dragoman.dialects.contract import Call
 from dragoman.messages import overflow, refusals, state
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import Event, StopDetails, StopReason
-from dragoman.messages.lenient import Halves, parse
+from dragoman.messages.lenient import Halves, parse, parsed
 from dragoman.messages.notes import Grade, Note
 from dragoman.messages.sse import Frame, FrameReader
 from dragoman.messages.writer import MessageWriter
@@ -274,11 +275,7 @@ class ChatReader:
             return None
         if not text or text.startswith(b":"):  # a comment that somebody between wrapped as data
             return None
-        try:
-            value = parse(data)
-        except ValueError as error:
-            said = refusals.report(text[:1000]).text
-            raise ApiError("bad_answer", f"{self._name} sent a frame that is no JSON: {said[:200]}") from error
+        value = framed(data, self._name)
         if errors.is_error(value):
             raise errors.embedded(value, self._call)
         if self._halves is None:
@@ -579,7 +576,7 @@ class ChatReader:
                 f"{self._name} sent no stream but {said.text[:200]!r}. Check base_url and the model.",
             )
         if self._seen:
-            if stray[:1] == b"{" and errors.is_error(said := _parsed(stray)):
+            if stray[:1] == b"{" and errors.is_error(said := parsed(stray)):
                 raise errors.embedded(said, self._call)
             raise ApiError("truncated", f"{self._name} ended its answer before it was complete.")
         # llama-cpp-python answers an overflow like that.
@@ -590,10 +587,3 @@ class ChatReader:
         note = Note(grade, code)
         if note not in self._writer.notes:
             self._writer.notes.append(note)
-
-
-def _parsed(text: bytes) -> Any:
-    try:
-        return parse(text)
-    except ValueError:
-        return None

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from dragoman.dialects import alike
 from dragoman.dialects.chat.body import ChatBody, JsonSchema, ObjectFormat, SchemaFormat
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
@@ -15,7 +16,7 @@ from dragoman.messages import schema
 from dragoman.messages.body import Body, Format
 from dragoman.messages.errors import ApiError
 from dragoman.messages.estimate import Estimate
-from dragoman.messages.fields import SERVICE_TIER, fitting, given, left_out, person_hash, session_hash, stop_sequences
+from dragoman.messages.fields import SERVICE_TIER, fitting, given, person_hash, session_hash, stop_sequences
 from dragoman.messages.form import is_known, written
 from dragoman.messages.notes import Note
 from dragoman.messages.offer import Offered
@@ -107,23 +108,10 @@ def limit(chat: ChatBody, body: Body, target: Target, estimate: Estimate, notes:
 def sample(chat: ChatBody, body: Body, target: Target, notes: list[Note], *, thinks: bool) -> None:
     """Temperature, top_p and top_k where the model takes them. `thinks`: the model will think."""
     quirks: Quirks = target.quirks
-    facts = target.facts
-    takes = facts.sampling == "always" or (facts.sampling == "without_reasoning" and not thinks)
-    if body.temperature is not None:
-        if takes and quirks.sampling:
-            chat.temperature = _clamped(body.temperature, quirks.temperature_limits, notes)
-        else:
-            notes.append(left_out("temperature", body.temperature))
-    if body.top_p is not None:
-        if takes and quirks.sampling:
-            chat.top_p = body.top_p
-        else:
-            notes.append(left_out("top_p", body.top_p))
-    if body.top_k is not None:
-        if takes and quirks.top_k:
-            chat.top_k = body.top_k
-        else:
-            notes.append(Note("changed", "top_k.unsupported", "top_k"))
+    takes = alike.takes_sampling(target, thinks=thinks)
+    alike.sample(chat, body, notes, takes=takes and quirks.sampling, top_k=takes and quirks.top_k)
+    if chat.temperature is not None:
+        chat.temperature = _clamped(chat.temperature, quirks.temperature_limits, notes)
 
 
 def _clamped(value: float, limits: tuple[float, float] | None, notes: list[Note]) -> float:

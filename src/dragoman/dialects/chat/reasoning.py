@@ -3,6 +3,7 @@
 What the caller asks is in `messages.effort`. A budget becomes an effort, or stays one where the server takes budgets.
 """
 
+from dragoman.dialects.alike import thinks_without_knobs
 from dragoman.dialects.chat.body import ChatBody
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Target
@@ -42,11 +43,6 @@ def thinks(asked: Wish, target: Target) -> bool:
     return asked.thinking == "on" or target.facts.reasons_by_default
 
 
-def thinks_unasked(target: Target) -> bool:
-    """Whether the model thinks when nobody asks for it, or for tools; there is nothing to write then."""
-    return target.facts.reasons_by_default and target.facts.reasoning is not False
-
-
 def write(chat: ChatBody, asked: Wish, target: Target, notes: list[Note], *, has_tools: bool) -> bool:
     """Put the knobs into `chat`. Returns whether the model will think, as far as it can be known.
 
@@ -57,13 +53,7 @@ def write(chat: ChatBody, asked: Wish, target: Target, notes: list[Note], *, has
     if has_tools and not facts.tools_with_reasoning and facts.reasoning is not False:
         return _without_thinking(chat, asked, target, notes)
     if facts.reasoning is False or quirks.reasoning_out == "none":
-        if asked.thinking == "on":
-            notes.append(Note("changed", "thinking.unsupported", "thinking"))
-        elif asked.thinking == "off" and thinks(asked, target):
-            notes.append(Note("changed", "thinking.always_on", "thinking"))
-        if asked.effort is not None:
-            notes.append(Note("changed", "effort.unsupported", "output_config.effort"))
-        return thinks(asked, target)
+        return thinks_without_knobs(asked, target, notes)
     if asked.thinking == "off":
         if asked.effort is not None:
             notes.append(Note("ignored", "effort.without_thinking", "output_config.effort"))

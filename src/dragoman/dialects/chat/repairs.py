@@ -6,9 +6,8 @@ https://platform.openai.com/docs/guides/error-codes
 """
 
 import re
-from collections.abc import Callable
-from typing import Any
 
+from dragoman.dialects.alike import Change, transport, without
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Call, Repair, Target
 from dragoman.messages.complaints import EFFORTS, REFUSED, complaint, names, output_limit, values
@@ -148,14 +147,6 @@ def _string_content(said: str, target: Target) -> Target | None:
     return None
 
 
-def _transport(said: str, target: Target) -> Target | None:
-    if re.search(r"\bstream\b.{0,30}must be (?:set to )?true|only supports? (?:the )?stream|enable the stream", said):
-        return target.quirked(transport="stream")
-    if re.search(r"stream(?:ing)?\b.{0,30}not (?:supported|implemented)|not support stream(?:ing)?\b(?!_)", said):
-        return target.quirked(transport="unary")
-    return None
-
-
 def _cache(said: str, target: Target) -> Target | None:
     quirks: Quirks = target.quirks
     if quirks.cache == "breakpoints" and names(said, "prompt_cache_breakpoint"):
@@ -165,35 +156,26 @@ def _cache(said: str, target: Target) -> Target | None:
     return None
 
 
-def _without(field: str, **quirks: Any) -> Callable[[str, Target], Target | None]:
-    """A field that is simply not sent any more."""
-
-    def change(said: str, target: Target) -> Target | None:
-        return target.quirked(**quirks) if names(said, field) else None
-
-    return change
-
-
-_TABLE: tuple[tuple[str, Callable[[str, Target], Target | None]], ...] = (
+_TABLE: tuple[tuple[str, Change], ...] = (
     ("responses", _responses),
-    ("stream_options", _without("stream_options", stream_usage="never")),
+    ("stream_options", without("stream_options", stream_usage="never")),
     ("max_output", _max_output),
     ("max_tokens_field", _max_tokens_field),
     ("reasoning_echo", _echo),
     ("reasoning", _effort),
     ("tool_choice", _tool_choice),
-    ("parallel_tool_calls", _without("parallel_tool_calls", parallel_tool_calls=False)),
+    ("parallel_tool_calls", without("parallel_tool_calls", parallel_tool_calls=False)),
     ("response_format", _response_format),
     ("sampling", _sampling),
-    ("top_k", _without("top_k", top_k=False)),
+    ("top_k", without("top_k", top_k=False)),
     ("system_role", _system_role),
     ("mid_system", _mid_system),
     ("images", _images),
     ("string_content", _string_content),
     ("cache", _cache),
-    ("service_tier", _without("service_tier", service_tier=False)),
-    ("safety_identifier", _without("safety_identifier", safety_identifier=False)),
-    ("strict_tools", _without("strict", strict_tools=False)),
-    ("stop", _without("stop", stop="never")),
-    ("transport", _transport),
+    ("service_tier", without("service_tier", service_tier=False)),
+    ("safety_identifier", without("safety_identifier", safety_identifier=False)),
+    ("strict_tools", without("strict", strict_tools=False)),
+    ("stop", without("stop", stop="never")),
+    ("transport", transport),
 )

@@ -26,6 +26,7 @@ What this language cannot carry, and what happens instead:
 - context management, fallbacks, safeguards, tags, speed, inference geography and the like: left out with a note
 """
 
+from dragoman.dialects.alike import thinks_unasked
 from dragoman.dialects.chat import knobs, reasoning, tools, turns
 from dragoman.dialects.chat.body import ChatBody
 from dragoman.dialects.chat.quirks import Quirks
@@ -55,7 +56,7 @@ def call(request: Request, target: Target) -> Call:
         names = no_names(quirks.tool_name_limit)
         written = turns.write(body, target, names, notes)
         chat = ChatBody(target.model, written.messages)
-        thinks = reasoning.thinks_unasked(target)
+        thinks = thinks_unasked(target)
     else:
         chat, written, names, output_tool, thinks = _demanding(body, target, notes)
     estimate = Estimate(body, len(request.raw))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from dragoman.dialects import alike
 from dragoman.dialects.contract import Call, Repair, Target
 from dragoman.dialects.gemini import errors, repairs, request
 from dragoman.dialects.gemini.answer import GeminiReader
@@ -29,7 +30,7 @@ class Gemini:
         return request.count(asked, target)
 
     def counted(self, body: bytes) -> int:
-        return request.counted(body)
+        return alike.counted(body, "totalTokens")
 
 
 GEMINI = Gemini()

@@ -10,11 +10,11 @@ https://ai.google.dev/api/generate-content
 import json
 import re
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 from msgspec import Raw, structs
 
+from dragoman.dialects.alike import framed
 from dragoman.dialects.contract import Call
 from dragoman.dialects.gemini import completion, errors
 from dragoman.dialects.gemini.likeness import Likeness, likeness
@@ -35,7 +35,7 @@ from dragoman.dialects.gemini.wire import (
 from dragoman.messages import overflow, refusals
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import Event, StopDetails, StopReason
-from dragoman.messages.lenient import Halves, parse
+from dragoman.messages.lenient import Halves, parse, parsed
 from dragoman.messages.sse import Frame, FrameReader
 from dragoman.messages.writer import MessageWriter
 
@@ -275,7 +275,7 @@ class GeminiReader:
         try:
             frames = [bytes(each) for each in msgspec.json.decode(body, type=list[Raw])]
         except (msgspec.DecodeError, RecursionError):
-            frames = [json.dumps(each).encode() for each in self._parsed(body)]  # with lone surrogates, perhaps
+            frames = [json.dumps(each).encode() for each in framed(body, self._name)]  # with lone surrogates, perhaps
         for each in frames:
             if not self._is_over():
                 self._frame(Frame(each), b"\n")
@@ -289,7 +289,7 @@ class GeminiReader:
         text = data.strip()
         if text in _NOTHING or text.startswith(b":"):  # a comment that somebody between wrapped as data
             return None
-        value = self._parsed(data)
+        value = framed(data, self._name)
         if errors.is_error(value):
             raise errors.embedded(value, self._call)
         if not self._ready:
@@ -297,13 +297,6 @@ class GeminiReader:
         if self._telling.halves is None:
             self._telling.halves = Halves()
         return loose(value)
-
-    def _parsed(self, data: bytes) -> Any:
-        try:
-            return parse(data)
-        except ValueError as error:
-            said = refusals.report(data.strip()[:1000]).text
-            raise ApiError("bad_answer", f"{self._name} sent a frame that is no JSON: {said[:200]}") from error
 
     def _at_once(self, answer: Answer) -> bool:
         """Plays a usual answer, the first thing that is read. False for another one; then nothing is played."""
@@ -462,7 +455,7 @@ class GeminiReader:
             )
         self._done = True
         self._count()
-        if stray[:1] in (b"{", b"[") and errors.is_error(found := _parsed(stray)):
+        if stray[:1] in (b"{", b"[") and errors.is_error(found := parsed(stray)):
             raise errors.embedded(found, self._call)
         if self._seen:
             raise ApiError("truncated", f"{self._name} ended its answer before it was complete.")
@@ -498,10 +491,3 @@ def _explained(what: str, reason: str | None, message: str | None, ratings: list
     why = ", ".join([f"{reason}", *names])
     said = refusals.said({"message": message}) if message else ""
     return f"The provider's filter stopped the {what} ({why}){f': {said}' if said else '.'}"
-
-
-def _parsed(text: bytes) -> Any:
-    try:
-        return parse(text)
-    except ValueError:
-        return None

@@ -3,10 +3,9 @@
 https://ai.google.dev/api/generate-content#generationconfig
 """
 
-from typing import Any
-
 import msgspec
 
+from dragoman.dialects import alike
 from dragoman.dialects.contract import Target
 from dragoman.dialects.gemini import schema
 from dragoman.dialects.gemini.body import GeminiBody, GenerationConfig, SafetySetting
@@ -14,7 +13,7 @@ from dragoman.dialects.gemini.quirks import Quirks
 from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
 from dragoman.messages.estimate import Estimate
-from dragoman.messages.fields import fitting, given, left_out, person_hash
+from dragoman.messages.fields import fitting, given, person_hash
 from dragoman.messages.form import is_known, written
 from dragoman.messages.notes import Note
 from dragoman.messages.pieces import Pieces
@@ -92,25 +91,11 @@ def limit(
 def sample(config: GenerationConfig, request: Body, target: Target, notes: list[Note], *, thinks: bool) -> None:
     """Temperature, topP and topK where the model takes them. `thinks`: the model will think."""
     quirks: Quirks = target.quirks
-    sampling = target.facts.sampling
-    takes = quirks.sampling and (sampling == "always" or (sampling == "without_reasoning" and not thinks))
-    if request.temperature is not None:
-        if takes:
-            config.temperature = request.temperature
-        else:
-            notes.append(left_out("temperature", request.temperature))
-    if request.top_p is not None:
-        if takes:
-            config.top_p = request.top_p
-        else:
-            notes.append(left_out("top_p", request.top_p))
-    if request.top_k is not None:
-        if takes and request.top_k > 0:
-            config.top_k = min(request.top_k, TOP_K)
-            if request.top_k > TOP_K:
-                notes.append(Note("changed", "top_k.clamped", "top_k"))
-        else:
-            notes.append(Note("changed", "top_k.unsupported", "top_k"))
+    takes = quirks.sampling and alike.takes_sampling(target, thinks=thinks)
+    alike.sample(config, request, notes, takes=takes, top_k=takes and (request.top_k or 0) > 0)
+    if config.top_k is not None and config.top_k > TOP_K:
+        config.top_k = TOP_K
+        notes.append(Note("changed", "top_k.clamped", "top_k"))
 
 
 def serve(body: GeminiBody, request: Body, quirks: Quirks, notes: list[Note]) -> None:
@@ -145,10 +130,4 @@ def encode(body: GeminiBody, quirks: Quirks) -> bytes | Pieces:
         made: bytes | Pieces = written(first, body)
     else:
         made = _encode(body)
-    if not quirks.extra_body:
-        return made
-    fields: dict[str, Any] = msgspec.json.decode(bytes(made), type=dict[str, msgspec.Raw])
-    for name, value in quirks.extra_body.items():
-        own = msgspec.json.decode(fields[name]) if name in fields else None
-        fields[name] = own | value if isinstance(own, dict) and isinstance(value, dict) else value
-    return msgspec.json.encode(fields)
+    return alike.with_extra(made, quirks.extra_body)

@@ -43,16 +43,14 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple
 
+from dragoman.dialects.alike import thinks_unasked
 from dragoman.dialects.contract import Call, Recall, Target, streams
 from dragoman.dialects.gemini import knobs, thinking, tools, turns
 from dragoman.dialects.gemini.body import Content, GeminiBody, GenerationConfig, Part
 from dragoman.dialects.gemini.quirks import Quirks
 from dragoman.messages import fields
 from dragoman.messages.effort import wish
-from dragoman.messages.errors import ApiError
 from dragoman.messages.estimate import Estimate
-from dragoman.messages.lenient import count as number
-from dragoman.messages.lenient import parse
 from dragoman.messages.names import Names, no_names
 from dragoman.messages.notes import Note
 from dragoman.messages.offer import offer
@@ -74,7 +72,7 @@ def call(request: Request, target: Target) -> Call:
     body, config = said.body, said.config
     estimate = Estimate(asked, len(request.raw))
     if said.words_alone:
-        thinks, unwanted = thinking.thinks_unasked(target), 0
+        thinks, unwanted = thinks_unasked(target), 0
     else:
         shown = asked.thinking is not None and asked.thinking.display != "omitted"
         thought = thinking.write(wish(asked, notes), target, notes, shown=shown)
@@ -148,18 +146,6 @@ class _Named(GeminiBody, omit_defaults=True, rename="camel"):
 
 class _Wrapped(Struct, frozen=True, rename="camel"):
     generate_content_request: _Named
-
-
-def counted(body: bytes) -> int:
-    """Input tokens in the answer to `count`. Raises ApiError("bad_answer")."""
-    try:
-        value = parse(body)
-    except ValueError:
-        value = None
-    found = number(value.get("totalTokens")) if isinstance(value, dict) else None
-    if found is None or found < 0:
-        raise ApiError("bad_answer", "The upstream counted no input tokens.")
-    return found
 
 
 class _Said(Struct):

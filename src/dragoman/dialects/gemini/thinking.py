@@ -5,6 +5,7 @@ https://ai.google.dev/gemini-api/docs/thinking
 
 from msgspec import Struct
 
+from dragoman.dialects.alike import thinks_without_knobs
 from dragoman.dialects.contract import Target
 from dragoman.dialects.gemini.body import ThinkingConfig
 from dragoman.dialects.gemini.quirks import Quirks
@@ -43,16 +44,11 @@ def _efforts(target: Target) -> tuple[str, ...]:
     return target.facts.efforts or quirks.efforts
 
 
-def thinks_unasked(target: Target) -> bool:
-    """Whether the model will think where the caller asks nothing of thinking; then no knob is sent."""
-    return target.facts.reasoning is not False and target.facts.reasons_by_default
-
-
 def write(asked: Wish, target: Target, notes: list[Note], *, shown: bool) -> Thinking:
     """`shown`: the caller will see text of the thinking."""
     quirks: Quirks = target.quirks
     if target.facts.reasoning is False or not quirks.thinking:
-        thinks = _unsaid(asked, target, notes)
+        thinks = thinks_without_knobs(asked, target, notes)
         return Thinking(None, thinks, ROOM if thinks and asked.thinking == "off" else 0)
     config = ThinkingConfig()
     if asked.thinking == "off":
@@ -64,18 +60,6 @@ def write(asked: Wish, target: Target, notes: list[Note], *, shown: bool) -> Thi
     if asked.thinking == "on" and shown and quirks.thoughts:
         config.include_thoughts = True
     return Thinking(config if config != ThinkingConfig() else None, thinks)
-
-
-def _unsaid(asked: Wish, target: Target, notes: list[Note]) -> bool:
-    """No knob is sent: the model has none, or the server has none."""
-    thinks = target.facts.reasoning is not False and (asked.thinking == "on" or target.facts.reasons_by_default)
-    if asked.thinking == "on":
-        notes.append(Note("changed", "thinking.unsupported", "thinking"))
-    elif asked.thinking == "off" and thinks:
-        notes.append(Note("changed", "thinking.always_on", "thinking"))
-    if asked.effort is not None:
-        notes.append(Note("changed", "effort.unsupported", "output_config.effort"))
-    return thinks
 
 
 def _off(config: ThinkingConfig, asked: Wish, target: Target, notes: list[Note]) -> bool:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Literal
 
+from dragoman.dialects import alike
 from dragoman.dialects.contract import Call, Repair, Target
-from dragoman.dialects.responses import answer, errors, repairs, request
+from dragoman.dialects.responses import errors, repairs, request
 from dragoman.dialects.responses.answer import ResponsesReader
 from dragoman.messages.errors import ApiError
 from dragoman.messages.request import Request
@@ -32,7 +33,7 @@ class Responses:
         return request.count(asked, target)
 
     def counted(self, body: bytes) -> int:
-        return answer.input_tokens(body)
+        return alike.counted(body, "input_tokens")
 
 
 RESPONSES = Responses()

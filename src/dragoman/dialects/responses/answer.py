@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from dragoman.dialects.alike import framed
 from dragoman.dialects.contract import Call
 from dragoman.dialects.responses import completion, errors
 from dragoman.dialects.responses.events import ACTS
@@ -20,7 +21,7 @@ from dragoman.dialects.responses.wire import Response, StreamEvent, decode, deco
 from dragoman.messages import overflow, refusals
 from dragoman.messages.errors import ApiError
 from dragoman.messages.events import Event, StopDetails, StopReason
-from dragoman.messages.lenient import Halves, count, parse
+from dragoman.messages.lenient import Halves, parse, parsed
 from dragoman.messages.notes import Note
 from dragoman.messages.sse import Frame, FrameReader
 from dragoman.messages.writer import MessageWriter
@@ -165,17 +166,10 @@ class ResponsesReader:
         text = data.strip()
         if not text or text in _DONE or text.startswith(b":"):  # a comment that somebody between wrapped as data
             return None
-        value = self._parsed(data)
+        value = framed(data, self._name)
         if self._items.halves is None:
             self._items.halves = Halves()
         return loose(value)
-
-    def _parsed(self, data: bytes) -> Any:
-        try:
-            return parse(data)
-        except ValueError as error:
-            said = refusals.report(data.strip()[:1000]).text
-            raise ApiError("bad_answer", f"{self._name} sent a frame that is no JSON: {said[:200]}") from error
 
     def _odd(self, frame: Frame) -> None:
         """An error event, in one of its forms, or JSON that is no event at all."""
@@ -190,7 +184,7 @@ class ResponsesReader:
         try:
             response = decode_response(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            value = self._parsed(body)
+            value = framed(body, self._name)
             self._items.halves = Halves()
             response = loose_response(value)
         if response.output is None:
@@ -270,26 +264,11 @@ class ResponsesReader:
                 f"{self._name} sent no stream but {said.text[:200]!r}. Check base_url and the model.",
             )
         if self._seen:
-            if stray[:1] == b"{" and errors.is_error(found := refusals.report(stray).body):
+            if stray[:1] == b"{" and errors.is_error(found := parsed(stray)):
                 raise errors.embedded(found, self._call)
             raise ApiError("truncated", f"{self._name} ended its answer before it was complete.")
         overflow.refuse_unsaid(self._call.asked)
         raise ApiError("bad_answer", f"{self._name} sent an empty answer. Some servers do when a prompt is too long.")
-
-
-def input_tokens(body: bytes) -> int:
-    """What `/responses/input_tokens` counted. Raises ApiError("bad_answer").
-
-    https://platform.openai.com/docs/api-reference/responses/input-tokens
-    """
-    try:
-        value = parse(body)
-    except ValueError:
-        value = None
-    found = count(value.get("input_tokens")) if isinstance(value, dict) else None
-    if found is None or found < 0:
-        raise ApiError("bad_answer", "The upstream counted no input tokens.")
-    return found
 
 
 def _filtered(response: Response) -> StopDetails:

@@ -1,9 +1,8 @@
 """All of a request but conversation, tools and thinking: limits, sampling, output format, identity, caching."""
 
-from typing import Any
-
 import msgspec
 
+from dragoman.dialects import alike
 from dragoman.dialects.contract import Target
 from dragoman.dialects.responses.body import ResponsesBody, SchemaFormat, Text
 from dragoman.dialects.responses.quirks import Quirks
@@ -11,7 +10,7 @@ from dragoman.messages import schema
 from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
 from dragoman.messages.estimate import Estimate
-from dragoman.messages.fields import SERVICE_TIER, fitting, given, left_out, person_hash, session_hash
+from dragoman.messages.fields import SERVICE_TIER, fitting, given, person_hash, session_hash
 from dragoman.messages.form import is_known, written
 from dragoman.messages.names import LEGAL_ID
 from dragoman.messages.notes import Note
@@ -66,23 +65,8 @@ def limit(body: ResponsesBody, request: Body, target: Target, estimate: Estimate
 def sample(body: ResponsesBody, request: Body, target: Target, notes: list[Note], *, thinks: bool) -> None:
     """Temperature, top_p and top_k where the model takes them. `thinks`: the model will think."""
     quirks: Quirks = target.quirks
-    sampling = target.facts.sampling
-    takes = sampling == "always" or (sampling == "without_reasoning" and not thinks)
-    if request.temperature is not None:
-        if takes and quirks.sampling:
-            body.temperature = request.temperature
-        else:
-            notes.append(left_out("temperature", request.temperature))
-    if request.top_p is not None:
-        if takes and quirks.sampling:
-            body.top_p = request.top_p
-        else:
-            notes.append(left_out("top_p", request.top_p))
-    if request.top_k is not None:
-        if takes and quirks.top_k:
-            body.top_k = request.top_k
-        else:
-            notes.append(Note("changed", "top_k.unsupported", "top_k"))
+    takes = alike.takes_sampling(target, thinks=thinks)
+    alike.sample(body, request, notes, takes=takes and quirks.sampling, top_k=takes and quirks.top_k)
 
 
 def identify(body: ResponsesBody, request: Body, session: str | None, quirks: Quirks, notes: list[Note]) -> str | None:
@@ -111,10 +95,4 @@ def encode(body: ResponsesBody, quirks: Quirks) -> bytes | Pieces:
         made: bytes | Pieces = written(first, body)
     else:
         made = _encode(body)
-    if not quirks.extra_body:
-        return made
-    fields: dict[str, Any] = msgspec.json.decode(bytes(made), type=dict[str, msgspec.Raw])
-    for name, value in quirks.extra_body.items():
-        own = msgspec.json.decode(fields[name]) if name in fields else None
-        fields[name] = own | value if isinstance(own, dict) and isinstance(value, dict) else value
-    return msgspec.json.encode(fields)
+    return alike.with_extra(made, quirks.extra_body)

@@ -3,6 +3,7 @@
 https://platform.openai.com/docs/guides/reasoning
 """
 
+from dragoman.dialects.alike import thinks_without_knobs
 from dragoman.dialects.contract import Target
 from dragoman.dialects.responses.body import Effort, ResponsesBody
 from dragoman.dialects.responses.quirks import Quirks
@@ -27,7 +28,7 @@ def write(body: ResponsesBody, asked: Wish, target: Target, notes: list[Note], *
     """
     quirks: Quirks = target.quirks
     if target.facts.reasoning is False or quirks.reasoning_out == "none":
-        thinks = _unsaid(asked, target, notes)
+        thinks = thinks_without_knobs(asked, target, notes)
     elif asked.thinking == "off":
         thinks = _off(body, asked, target, notes)
     else:
@@ -43,18 +44,6 @@ def write(body: ResponsesBody, asked: Wish, target: Target, notes: list[Note], *
         body.reasoning.summary = "auto"
     if thinks and quirks.encrypted_reasoning:
         body.include = [*(body.include or ()), ENCRYPTED]
-    return thinks
-
-
-def _unsaid(asked: Wish, target: Target, notes: list[Note]) -> bool:
-    """No knob is sent: the model has none, or the server has none."""
-    thinks = target.facts.reasoning is not False and (asked.thinking == "on" or target.facts.reasons_by_default)
-    if asked.thinking == "on":
-        notes.append(Note("changed", "thinking.unsupported", "thinking"))
-    elif asked.thinking == "off" and thinks:
-        notes.append(Note("changed", "thinking.always_on", "thinking"))
-    if asked.effort is not None:
-        notes.append(Note("changed", "effort.unsupported", "output_config.effort"))
     return thinks
 
 

@@ -5,9 +5,8 @@ https://platform.openai.com/docs/guides/error-codes
 """
 
 import re
-from collections.abc import Callable
-from typing import Any
 
+from dragoman.dialects.alike import Change, transport, without
 from dragoman.dialects.contract import Call, Repair, Target
 from dragoman.dialects.responses.quirks import Quirks
 from dragoman.messages.complaints import EFFORTS, REFUSED, complaint, names, output_limit, values
@@ -156,24 +155,7 @@ def _web_search(said: str, target: Target) -> Target | None:
     return None
 
 
-def _transport(said: str, target: Target) -> Target | None:
-    if re.search(r"\bstream\b.{0,30}must be (?:set to )?true|only supports? (?:the )?stream|enable the stream", said):
-        return target.quirked(transport="stream")
-    if re.search(r"stream(?:ing)?\b.{0,30}not (?:supported|implemented)|not support stream(?:ing)?\b(?!_)", said):
-        return target.quirked(transport="unary")
-    return None
-
-
-def _without(field: str, **quirks: Any) -> Callable[[str, Target], Target | None]:
-    """A field that is simply not sent any more."""
-
-    def change(said: str, target: Target) -> Target | None:
-        return target.quirked(**quirks) if names(said, field) else None
-
-    return change
-
-
-_TABLE: tuple[tuple[str, Callable[[str, Target], Target | None]], ...] = (
+_TABLE: tuple[tuple[str, Change], ...] = (
     ("reasoning_dropped", _history),
     ("chat", _language),
     ("summaries", _summaries),
@@ -183,18 +165,18 @@ _TABLE: tuple[tuple[str, Callable[[str, Target], Target | None]], ...] = (
     ("include", _include),
     ("reasoning", _reasoning),
     ("sampling", _sampling),
-    ("top_k", _without("top_k", top_k=False)),
-    ("parallel_tool_calls", _without("parallel_tool_calls", parallel_tool_calls=False)),
-    ("tool_choice", _without("tool_choice", tool_choice=False)),
+    ("top_k", without("top_k", top_k=False)),
+    ("parallel_tool_calls", without("parallel_tool_calls", parallel_tool_calls=False)),
+    ("tool_choice", without("tool_choice", tool_choice=False)),
     ("web_search", _web_search),
     ("cache", _cache),
-    ("safety_identifier", _without("safety_identifier", safety_identifier=False)),
-    ("service_tier", _without("service_tier", service_tier=False)),
-    ("obfuscation", _without("stream_options", obfuscation="unsaid")),
-    ("store", _without("store", store=False)),
-    ("strict_tools", _without("strict", strict_tools=False)),
+    ("safety_identifier", without("safety_identifier", safety_identifier=False)),
+    ("service_tier", without("service_tier", service_tier=False)),
+    ("obfuscation", without("stream_options", obfuscation="unsaid")),
+    ("store", without("store", store=False)),
+    ("strict_tools", without("strict", strict_tools=False)),
     ("system_role", _system_role),
     ("mid_system", _mid_system),
     ("media", _media),
-    ("transport", _transport),
+    ("transport", transport),
 )
