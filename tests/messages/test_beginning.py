@@ -173,8 +173,8 @@ def test_the_memory_is_bounded(memory: Known) -> None:
         body_of([asked(1000 + number), *talk(4), asked(4)])
     kept = body_of([asked(1099), *talk(4), asked(4)])
     assert kept.messages[0] is body_of([asked(1099), *talk(4), asked(4)]).messages[0]
-    assert len(memory._conversations) < 100
-    assert sum(met.cost for met in memory._conversations) == memory._cost <= LIMIT
+    assert len(memory._conversations.met) < 100
+    assert sum(met.cost for met in memory._conversations.met) == memory._conversations.cost <= LIMIT
     long = [*talk(60), asked(60)]
     assert known(body_of(long)) == 0, "an eighth of the memory is the most for one"
 
@@ -182,7 +182,7 @@ def test_the_memory_is_bounded(memory: Known) -> None:
 def test_what_grew_is_no_longer_kept_short(memory: Known) -> None:
     for rounds in range(4, 12):
         body_of([*talk(rounds), asked(rounds)])
-    assert [met.beginning.count for met in memory._conversations] == [22]
+    assert [met.beginning.count for met in memory._conversations.met] == [22]
 
 
 def test_values_are_made_once_and_made_longer() -> None:

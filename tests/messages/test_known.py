@@ -171,11 +171,11 @@ def test_it_is_bounded() -> None:
         outline(
             remembered, conversation(20, system=f"{number:02d}", messages=[text(number + each) for each in range(20)])
         )
-    assert 0 < len(remembered._conversations) < 5
-    assert remembered._cost == sum(met.cost for met in remembered._conversations) <= 500_000
+    assert 0 < len(remembered._conversations.met) < 5
+    assert remembered._conversations.cost == sum(met.cost for met in remembered._conversations.met) <= 500_000
     huge = conversation(0, messages=[text(each, 100_000) for each in range(20)])
     assert outline(remembered, huge) == WHOLE.decode(huge)
-    assert all(met.beginning.size < 200_000 for met in remembered._conversations)
+    assert all(met.beginning.size < 200_000 for met in remembered._conversations.met)
 
 
 def test_what_is_kept_does_not_keep_the_body() -> None:
@@ -185,7 +185,7 @@ def test_what_is_kept_does_not_keep_the_body() -> None:
     try:
         for _ in range(2):
             outline(remembered, conversation(0, messages=[*map(text, range(20)), text(20, 5_000_000)]))
-        assert remembered._conversations
+        assert remembered._conversations.met
         assert tracemalloc.get_traced_memory()[0] < 1_000_000
     finally:
         tracemalloc.stop()

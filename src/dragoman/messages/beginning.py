@@ -19,7 +19,8 @@ from dragoman.messages.outline import TurnOutline, odd
 
 Value = TypeVar("Value")
 
-_END = 64  # bytes at either end of a beginning that are compared before all others
+LANDMARK = 64  # bytes of a beginning that tell it from most others, at either end and somewhere in it
+
 _PIECES = 32  # texts that a beginning is made of, before they become one
 _VALUES = 8  # values of one beginning that are kept
 _COPIES = 3  # of a text: itself, and what two upstreams are sent of it
@@ -89,13 +90,26 @@ class Beginning:
         self.pieces: tuple[memoryview, ...] = pieces
         self.count: int = count  # turns
         self.size: int = len(piece) + (0 if before is None else before.size)  # bytes of JSON
-        self.first: bytes = bytes(piece[:_END]) if before is None else before.first
-        self.end = bytes(piece[-_END:])  # of its text
+        self.first: bytes = bytes(piece[:LANDMARK]) if before is None else before.first
+        self.end = bytes(piece[-LANDMARK:])  # of its text
         self.end_at: int = self.size - len(self.end)
         self.cost: int = self.size * _COPIES + count * (_TURN + _STEP * len(pieces))  # bytes of memory, about
 
-    def begins(self, raw: bytes | bytearray, start: int) -> bool:
-        """Whether its text stands at `start`."""
+    def part(self, at: int, size: int) -> bytes:
+        """So many bytes of its text."""
+        found = b""
+        for piece in self.pieces:
+            if at < len(piece):
+                found += piece[at : at + size - len(found)]
+                if len(found) == size:
+                    break
+            at = max(0, at - len(piece))
+        return found
+
+    def begins(self, raw: bytes | bytearray, start: int, end: int) -> bool:
+        """Whether its text stands between `start` and `end`."""
+        if not raw.startswith(self.end, start + self.end_at, end):
+            return False
         for piece in self.pieces:
             if not raw.startswith(piece, start):
                 return False

@@ -20,6 +20,7 @@ from dragoman.messages.checks import check_tools, check_turns
 from dragoman.messages.edit import Changes, changed_request
 from dragoman.messages.lenient import check_utf8
 from dragoman.messages.memory import Memory
+from dragoman.messages.met import Conversations, Met, Prompt
 from dragoman.messages.outline import Knobs, Outline, TurnOutline
 from dragoman.messages.pieces import Cut, Cutting, Pieces, cut
 
@@ -75,26 +76,7 @@ class _Role(Struct, gc=False):
 _ROLE = msgspec.json.Decoder(_Role)
 
 
-_Places = list[tuple[int, KnownBlock]]  # blocks of a system prompt, in their order, and where each stands
-
-
 _KNOWN_FIELDS = ("messages", "system", "tools")
-
-
-class _Met:
-    """A conversation that was met, and where its parts stood."""
-
-    __slots__ = ("beginning", "cost", "end", "end_at", "first", "prompt", "start")
-
-    def __init__(self, beginning: Beginning, start: int, prompt: _Places | None = None) -> None:
-        """`prompt`: None where nobody looked at it yet."""
-        self.beginning = beginning
-        self.start = start
-        self.first = beginning.first
-        self.end = beginning.end
-        self.end_at = start + beginning.end_at
-        self.prompt = prompt
-        self.cost: int = beginning.cost + 2 * sum([len(block.text) for _, block in prompt or ()])  # bytes, about
 
 
 class Seen:
@@ -109,8 +91,8 @@ class Seen:
         self,
         cutting: Cutting,
         size: int,
-        met: _Met | None = None,
-        prompt: _Places | None = None,
+        met: Met | None = None,
+        prompt: Prompt | None = None,
         tools: bytes | None = None,
         *,
         whole: bytes | None = None,
@@ -232,8 +214,7 @@ class Known:
         """`limit`: bytes of conversations that are remembered, about. `least`: bytes of one that is worth it."""
         self._limit = limit
         self._least = least
-        self._conversations: dict[_Met, None] = {}  # the one that was met last is the last
-        self._cost = 0
+        self._conversations = Conversations(limit)
         self._tools: Memory[bytes] = Memory(16)
 
     def seen(self, room: bytes | bytearray, begin: int, end: int) -> Seen | None:
@@ -246,7 +227,7 @@ class Known:
         if met is None and tools is None:
             return None
         cuts: list[Cut] = [] if tools is None else [(tools[0], tools[1], _TOOLS_SIGN, (tools[2],))]
-        prompt: _Places = []
+        prompt: Prompt = []
         if met is not None:
             beginning = met.beginning
             cuts.append((met.start, met.start + beginning.size, _TURNS_SIGN, beginning.pieces))
@@ -286,33 +267,20 @@ class Known:
             del new[0]
             if met.prompt is None:
                 prompt = _prompt(head.system, cutting)
-                met = self._keep(_Met(met.beginning, met.start, prompt), met)
+                met = self._conversations.keep(Met(met.beginning, met.start, prompt), met)
         if tools is None:
             tools = self._new_tools(seen, head.tools)
         beginning = self._grown(cutting, head, new, met, prompt)
         has_grown = beginning is not (met and met.beginning)
         return Parts(seen, head, new, beginning, has_grown=has_grown, tools=tools)
 
-    def _find(self, room: bytes | bytearray, begin: int, end: int) -> _Met | None:
-        """The conversation that begins as this one does: where it stood, or else where the first turn seems to be.
-
-        There the longest beginning of any conversation will do, too: a caller may go back, and on in another way.
-        """
-        for met in reversed(self._conversations):
-            if room.startswith(met.end, begin + met.end_at, end) and met.beginning.begins(room, begin + met.start):
-                self._conversations[met] = self._conversations.pop(met)
-                return met
-        start = _first_turn(room, begin, end)
-        longest: Beginning | None = None
-        for met in reversed(self._conversations) if start else ():
-            if not room.startswith(met.first, start, end):
-                continue
-            found = met.beginning.in_common(room, start, end, longest)
-            if found is met.beginning:
-                return self._keep(_Met(found, start - begin), met)
-            if found is not None and (longest is None or found.size > longest.size):
-                longest = found
-        return None if longest is None else self._keep(_Met(longest, start - begin), None)
+    def _find(self, room: bytes | bytearray, begin: int, end: int) -> Met | None:
+        """The conversation that begins as this one does: where it stood, or else where the first turn seems to be."""
+        met = self._conversations.find(room, begin, end)
+        if met is None:
+            start = _first_turn(room, begin, end)
+            met = self._conversations.fork(room, begin, start, end) if start else None
+        return met
 
     def _new_tools(self, seen: Seen, found: Raw) -> bytes | None:
         """Tools that are known from now on by where they stand."""
@@ -322,9 +290,7 @@ class Known:
         self._tools.keep(text, text, bytes(seen))
         return text
 
-    def _grown(
-        self, cutting: Cutting, head: Any, new: list[Raw], met: _Met | None, prompt: _Places
-    ) -> Beginning | None:
+    def _grown(self, cutting: Cutting, head: Any, new: list[Raw], met: Met | None, prompt: Prompt) -> Beginning | None:
         """The beginning, longer by those of the `new` turns that will come again; they are taken out of there."""
         rest = cutting.rest
         if met is None:
@@ -343,23 +309,9 @@ class Known:
             return beginning
         longer = Beginning(memoryview(rest)[start : spans[count - 1][1]], count, beginning)
         place = cutting.place(start) if met is None else met.start
-        self._keep(_Met(longer, place, prompt or _prompt(head.system, cutting)), met)
+        self._conversations.keep(Met(longer, place, prompt or _prompt(head.system, cutting)), met)
         del new[:count]
         return longer
-
-    def _keep(self, met: _Met, instead_of: _Met | None) -> _Met:
-        """Remember a conversation; those that were not met for longest go."""
-        if instead_of in self._conversations:
-            self._drop(instead_of)
-        self._conversations[met] = None
-        self._cost += met.cost
-        while self._cost > self._limit:
-            self._drop(next(iter(self._conversations)))
-        return met
-
-    def _drop(self, met: _Met) -> None:
-        del self._conversations[met]
-        self._cost -= met.cost
 
 
 def _first_turn(room: bytes | bytearray, begin: int, end: int) -> int:
@@ -412,9 +364,9 @@ def _lasting(raw: bytes, spans: list[tuple[int, int]]) -> int:
     return count
 
 
-def _prompt(system: list[Raw] | str | None, cutting: Cutting) -> _Places:
+def _prompt(system: list[Raw] | str | None, cutting: Cutting) -> Prompt:
     """The long blocks of a system prompt, and where they stand."""
-    places: _Places = []
+    places: Prompt = []
     rest, at = cutting.rest, 0
     for row in system if isinstance(system, list) else ():
         start = rest.find(memoryview(row)[:_START], at)
