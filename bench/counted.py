@@ -74,6 +74,7 @@ class Wire:
     def __init__(self) -> None:
         self.transport: Any = self
         self.size = 0
+        self.tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
 
     def write(self, piece: bytes) -> None:

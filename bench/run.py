@@ -155,7 +155,7 @@ class Bench:
         return found + [stack.enter_context(gateway(self.folder, self.mock_port, each, command)) for each in DIALECTS]
 
     def table(self, direct: Proxy) -> dict[str, Any]:
-        """Load -> proxy -> what was measured in each round, as medians."""
+        """Load -> proxy -> what was measured in each lap, as medians."""
         loads = [load for load in LOADS if self.wanted(load)]
         runs: dict[str, dict[str, list[dict[str, Any]]]] = {load.name: {} for load in loads}
         with contextlib.ExitStack() as stack:
@@ -167,9 +167,15 @@ class Bench:
             for number in range(self.rounds):
                 for load in loads:
                     fetch(self.mock_port, load.setting)
-                    for proxy in [*peers, direct] if load.added else peers:
-                        if proxy.name != "litellm" or load.litellm:
-                            runs[load.name].setdefault(proxy.name, []).append(self.measure(proxy, load))
+                    for lap in range(load.laps):
+                        for proxy in [*peers, direct] if load.added else peers:
+                            if proxy.name != "litellm":
+                                run = self.measure(proxy, load, load.seconds / load.laps)
+                            elif load.litellm and not lap:  # a short lap would be a handful of its requests
+                                run = self.measure(proxy, load)
+                            else:
+                                continue
+                            runs[load.name].setdefault(proxy.name, []).append(run)
                 if loads:
                     print(f"round {number + 1} of {self.rounds} done", file=sys.stderr)
         return {name: {proxy: medians(each) for proxy, each in found.items()} for name, found in runs.items()}
@@ -274,7 +280,7 @@ def counted(proxy: Proxy, load: Load, output: bytes) -> dict[str, Any]:
 
 
 def medians(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Of several rounds: those that kept up, and of these those in which the machine was ours, if there are any.
+    """Of several laps: those that kept up, and of these those in which the machine was ours, if there are any.
 
     `low` and `high` are the cheapest and the dearest one.
     """
