@@ -1,7 +1,6 @@
 """File, `.env` and environment -> the configuration."""
 
 import os
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -152,13 +151,6 @@ class TestNothingConfigured:
         assert "OPENAI_API_KEY begins or ends with white space" in found.providers["openai"].why
         assert "OPENAI_API_KEY" not in secrets
         assert not found.demo
-
-    @pytest.mark.failure(147)
-    def test_it_is_fast(self, house: House) -> None:
-        house.load()
-        start = time.perf_counter()
-        house.load()
-        assert time.perf_counter() - start < 0.1
 
 
 class TestWhere:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, get_args
@@ -185,12 +184,11 @@ def test_many_frames_may_be_larger_than_one_frame_may() -> None:
 
 def test_a_large_frame_in_small_pieces_is_not_scanned_again_and_again() -> None:
     reader = FrameReader()
-    began = time.process_time()
     reader.feed(b"data: ")
     for _ in range(20_000):
         reader.feed(b"x" * 400)
+        assert reader._scanned == len(reader._rest)
     assert len(reader.feed(b"\n\n")[0].data) == 8_000_000
-    assert time.process_time() - began < 2
 
 
 # Bytes of events
