@@ -6,8 +6,9 @@ their text, and made longer as the conversation grows. The same text gives the s
 but time changes.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import Any, TypeVar, cast, overload
 
 import msgspec
 from msgspec import Struct
@@ -42,9 +43,10 @@ class Decoded(Struct, frozen=True):
 
 
 class Outlined(Struct, frozen=True):
-    """The same of a body that is passed on."""
+    """The same of a body that is passed on. Few look at the turns, so nobody puts them together before that."""
 
-    turns: list[TurnOutline] = []
+    parts: tuple[list[TurnOutline], ...] = ()
+    """The turns."""
     odd: list[int] = []
     """Numbers of those that a server could refuse; see `outline.odd`."""
 
@@ -198,7 +200,11 @@ class Beginning:
     def _outline(self, before: "Outlined | None") -> "Outlined":
         known = before or Outlined()
         new = _OUTLINES.decode(self._text(before))[before is not None :]
-        return Outlined(known.turns + new, known.odd + odd(new, len(known.turns)))
+        parts = (*known.parts, new)
+        found = odd(new, self.count - len(new))
+        return Outlined(
+            parts if len(parts) <= _PIECES else ([*chain(*parts)],), known.odd + found if found else known.odd
+        )
 
     def _text(self, before: object) -> bytes:
         """JSON of all turns; of a turn without words and the newest ones, if those `before` them are known."""
@@ -220,15 +226,37 @@ class KnownTurns(list[Turn]):
         self.beginning = beginning
 
 
-class KnownOutlines(list[TurnOutline]):
-    """The same of a body that is passed on."""
+class KnownOutlines(Sequence[TurnOutline]):
+    """The same of a body that is passed on. Of the turns of its beginning most are not even touched."""
 
-    __slots__ = ("beginning",)
+    __slots__ = ("_all", "known", "more")
 
     def __init__(self, beginning: Beginning, more: list[TurnOutline]) -> None:
-        super().__init__(beginning.outlined().turns)
-        self += more
-        self.beginning = beginning
+        """`more`: the turns behind it. Raises msgspec.DecodeError and UnicodeDecodeError."""
+        self.known = beginning.outlined()
+        self.more = more
+        self._all: list[TurnOutline] | None = None
+
+    def __len__(self) -> int:
+        return sum(map(len, self.known.parts)) + len(self.more)
+
+    @overload
+    def __getitem__(self, index: int) -> TurnOutline: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[TurnOutline]: ...
+
+    def __getitem__(self, index: int | slice) -> TurnOutline | Sequence[TurnOutline]:
+        if index == -1 and self.more:
+            return self.more[-1]
+        if self._all is None:
+            self._all = [*chain(*self.known.parts, self.more)]
+        return self._all[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self[:] == other[:]
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def beginning_of(turns: list[Turn]) -> Beginning | None:
@@ -266,9 +294,8 @@ def system_turns(turns: list[Turn]) -> list[Turn]:
     return beginning.decoded().system + [turn for turn in turns[beginning.count :] if turn.role == "system"]
 
 
-def odd_turns(turns: list[TurnOutline]) -> list[int]:
+def odd_turns(turns: Sequence[TurnOutline]) -> list[int]:
     """Numbers of the turns of a body that a server could refuse; see `outline.odd`."""
     if not isinstance(turns, KnownOutlines):
         return odd(turns, 0)
-    count = turns.beginning.count
-    return turns.beginning.outlined().odd + odd(turns[count:], count)
+    return turns.known.odd + odd(turns.more, len(turns) - len(turns.more))

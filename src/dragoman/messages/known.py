@@ -7,6 +7,7 @@ known by its bytes alone, but also by where it stands.
 """
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
@@ -164,7 +165,9 @@ class Parts:
         """What the body is made of; None where something is wrong, which decoding all of it tells better."""
         try:
             more = _OUTLINES.decode(b"[%b]" % b",".join(self._new))
-            turns = more if self._beginning is None else KnownOutlines(self._beginning, more)
+            turns: Sequence[TurnOutline] = more
+            if self._beginning is not None:
+                turns = KnownOutlines(self._beginning, more)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
         return Outline(*(*_knobs(self.head), turns))

@@ -3,6 +3,7 @@
 It costs what a look at the model's name costs: everything in a body has to be passed over for that, too.
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -66,7 +67,7 @@ class Knobs(Head, frozen=True, gc=False):
 class Outline(Knobs, frozen=True, gc=False):
     """All that is looked at."""
 
-    messages: list[TurnOutline] = []
+    messages: Sequence[TurnOutline] = []
 
 
 class _Thinking(Struct, frozen=True, gc=False):
@@ -84,7 +85,7 @@ def wants_thinking(raw: Raw) -> bool:
         return False
 
 
-def odd(turns: list[TurnOutline], first: int) -> list[int]:
+def odd(turns: Sequence[TurnOutline], first: int) -> list[int]:
     """Numbers of the turns that a server could refuse: system turns, and answers that think, search or cite.
 
     `first`: the number of the first of them.

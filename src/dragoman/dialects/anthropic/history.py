@@ -30,7 +30,7 @@ class Cleaned(Struct, frozen=True):
     gone: dict[int, set[int]]
 
 
-def clean(turns: list[TurnOutline], odd: list[int], quirks: Quirks, notes: list[Note]) -> Cleaned:
+def clean(turns: Sequence[TurnOutline], odd: list[int], quirks: Quirks, notes: list[Note]) -> Cleaned:
     """Leaves out what the server cannot take back. `odd`: numbers of the turns where that may be.
 
     A turn that holds nothing else goes as a whole: Anthropic refuses turns without content, and takes two turns of the
