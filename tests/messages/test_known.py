@@ -275,6 +275,39 @@ def test_the_long_blocks_of_a_system_prompt_are_known_each_by_itself(read: Count
     assert read.size < 24_000
 
 
+def test_another_system_prompt_is_known_from_then_on(read: Counted) -> None:
+    remembered = Known()
+    for number, turns in enumerate(range(20, 32, 2)):
+        version = "new" if number >= 3 else "old"
+        prompt = [{"type": "text", "text": f"{each} {version} " + "p" * 3000} for each in range(10)]
+        read.size = 0
+        raw = conversation(turns, system=prompt)
+        assert outline(remembered, raw) == WHOLE.decode(raw)
+        assert (read.size > 30_000) is (number in (0, 3))
+
+
+def test_two_that_go_on_from_the_same_turn_at_the_same_time() -> None:
+    remembered = Known()
+    outline(remembered, conversation(10))
+    raws = [
+        conversation(0, messages=[*map(text, range(10)), *(text(each + more) for each in range(10, 15))])
+        for more in (0, 100, 200)
+    ]
+    seen = [remembered.seen(raw, 0, len(raw)) for raw in raws]
+    assert all(seen)
+    for found, raw in zip(seen, raws, strict=True):
+        assert found is not None
+        parts = remembered.read(found)
+        assert parts is not None
+        assert parts.outline() == WHOLE.decode(raw)
+    for raw in raws:
+        known = remembered.seen(raw, 0, len(raw))
+        assert known is not None
+        assert known.beginning is not None
+        assert known.beginning.count == 14
+        assert outline(remembered, raw) == WHOLE.decode(raw)
+
+
 def test_a_sign_of_the_callers_own_in_the_system_prompt() -> None:
     remembered = Known()
     outline(remembered, conversation(20, system=PROMPT))

@@ -93,10 +93,27 @@ def test_of_many_that_begin_alike_the_newest_are_compared(compared: list[Beginni
     assert 0 < len(compared) < 150
 
 
+def test_it_is_found_when_it_has_grown() -> None:
+    known = Conversations(LIMIT)
+    each, body = met(1)
+    known.keep(each)
+    text = body[len(BEFORE) : len(BEFORE) + each.beginning.size]
+    for number in range(2, 30):
+        more = b"," + turns(number)
+        text += more
+        known.grow(each, each.beginning, Beginning(more, 2, each.beginning))
+        body = BEFORE + text + b"]}"
+        assert known.find(body, 0, len(body)) is each
+        assert list(known.met) == [each]
+        assert each.beginning.count == 2 * number
+
+
 def test_what_is_forgotten_leaves_nothing_behind() -> None:
     known = Conversations(200_000)
     for number in range(50):
-        known.keep(met(number, number % 4)[0])
+        each = known.keep(met(number, number % 4)[0])
+        for more in range(number % 7):
+            known.grow(each, each.beginning, Beginning(b"," + turns(more), 2, each.beginning))
     assert known.cost == sum(each.cost for each in known.met) <= 200_000
     places = {each.place for each in known.met}
     assert set(known._at) == set(known._places) == places

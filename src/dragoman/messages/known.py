@@ -83,10 +83,11 @@ _KNOWN_FIELDS = ("messages", "system", "tools")
 class Seen:
     """A body, parts of which were seen before. `len` and `bytes` are those of the whole.
 
-    `met`: its conversation; `prompt`: known blocks of its system prompt; `tools`: the JSON of its tools, if known.
+    `met`: its conversation, and `beginning`: with what that began then; `prompt`: known blocks of its system prompt;
+    `tools`: the JSON of its tools, if known.
     """
 
-    __slots__ = ("_size", "_whole", "cutting", "met", "prompt", "tools")
+    __slots__ = ("_size", "_whole", "beginning", "cutting", "met", "prompt", "tools")
 
     def __init__(
         self,
@@ -103,6 +104,7 @@ class Seen:
         self._whole = whole
         self.cutting = cutting
         self.met = met
+        self.beginning = None if met is None else met.beginning
         self.prompt = prompt or []
         self.tools = tools
 
@@ -268,14 +270,12 @@ class Known:
             if new[:1] != [_TURNS_ROW]:
                 return None
             del new[0]
-            if met.prompt is None:
-                prompt = _prompt(head.system, cutting)
-                met = self._conversations.keep(Met(met.beginning, met.start, prompt), met)
+            if met.prompt is None or (met.prompt and not prompt):  # or it has another one by now
+                seen.met = self._conversations.keep(Met(met.beginning, met.start, _prompt(head.system, cutting)), met)
         if tools is None:
             tools = self._new_tools(seen, head.tools)
-        beginning = self._grown(cutting, head, new, met, prompt)
-        has_grown = beginning is not (met and met.beginning)
-        return Parts(seen, head, new, beginning, has_grown=has_grown, tools=tools)
+        beginning = self._grown(seen, head, new)
+        return Parts(seen, head, new, beginning, has_grown=beginning is not seen.beginning, tools=tools)
 
     def _find(self, room: bytes | bytearray, begin: int, end: int) -> Met | None:
         """The conversation that begins as this one does: where it stood, or else where the first turn seems to be."""
@@ -293,16 +293,17 @@ class Known:
         self._tools.keep(text, text, bytes(seen))
         return text
 
-    def _grown(self, cutting: Cutting, head: Any, new: list[Raw], met: Met | None, prompt: Prompt) -> Beginning | None:
+    def _grown(self, seen: Seen, head: Any, new: list[Raw]) -> Beginning | None:
         """The beginning, longer by those of the `new` turns that will come again; they are taken out of there."""
+        cutting, beginning = seen.cutting, seen.beginning
         rest = cutting.rest
-        if met is None:
-            beginning, known = None, 0
+        if beginning is None:
+            known = 0
             start = _first_turn(rest, 0, len(rest))
             if not start:
                 return None
         else:
-            beginning, known = met.beginning, met.beginning.size
+            known = beginning.size
             start = cutting.behind(_TURNS_SIGN)
         spans = _spans(new, rest, start) if new else None
         if not spans or (beginning is not None and _is_answer(rest, *spans[0])):
@@ -311,8 +312,10 @@ class Known:
         if not count or not self._least <= known + spans[count - 1][1] - start <= self._limit // 8:
             return beginning
         longer = Beginning(memoryview(rest)[start : spans[count - 1][1]], count, beginning)
-        place = cutting.place(start) if met is None else met.start
-        self._conversations.keep(Met(longer, place, prompt or _prompt(head.system, cutting)), met)
+        if seen.met is None or beginning is None:
+            self._conversations.keep(Met(longer, cutting.place(start), _prompt(head.system, cutting)))
+        else:
+            self._conversations.grow(seen.met, beginning, longer)
         del new[:count]
         return longer
 

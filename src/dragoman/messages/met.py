@@ -23,7 +23,7 @@ Prompt = list[tuple[int, KnownBlock]]
 
 
 class Met:
-    """A conversation that was met, and where its parts stood."""
+    """A conversation that was met, and where its parts stood. It goes on: hold its beginning, not it."""
 
     __slots__ = ("beginning", "cost", "landmark", "place", "prompt", "start")
 
@@ -32,9 +32,7 @@ class Met:
         self.beginning = beginning
         self.start = start
         self.prompt = prompt
-        last = start + beginning.end_at
-        place = _PLACES[bisect_right(_PLACES, last) - 1]
-        self.place: int = place if start <= place <= last else last
+        self.place = _place(start, beginning)
         self.landmark: bytes = beginning.part(self.place - start, LANDMARK)
         self.cost: int = beginning.cost + 2 * sum([len(block.text) for _, block in prompt or ()])  # bytes, about
 
@@ -83,24 +81,59 @@ class Conversations:
         self.met[met] = None
         self.cost += met.cost
         self._first.setdefault(met.beginning.first, {})[met] = None
-        texts = self._at.get(met.place)
-        if texts is None:
-            texts = self._at[met.place] = {}
-            insort(self._places, met.place)
-        texts.setdefault(met.landmark, {})[met] = None
+        self._mark(met)
+        self._forget()
+        return met
+
+    def grow(self, met: Met, before: Beginning, longer: Beginning) -> None:
+        """The conversation that `met` was while it began with `before` begins with `longer`, which goes on from that.
+
+        Somebody else may have gone on from there meanwhile in another way: then these are two.
+        """
+        if met.beginning is not before or met not in self.met:
+            self.keep(Met(longer, met.start, met.prompt))
+            return
+        more = longer.cost - before.cost
+        met.beginning = longer
+        met.cost += more
+        self.cost += more
+        place = _place(met.start, longer)
+        if place != met.place:
+            self._unmark(met)
+            met.place, met.landmark = place, longer.part(place - met.start, LANDMARK)
+            self._mark(met)
+        self._forget()
+
+    def _forget(self) -> None:
         while self.cost > self._limit:
             self._drop(next(iter(self.met)))
-        return met
 
     def _drop(self, met: Met) -> None:
         del self.met[met]
         self.cost -= met.cost
         _without(self._first, met.beginning.first, met)
+        self._unmark(met)
+
+    def _mark(self, met: Met) -> None:
+        texts = self._at.get(met.place)
+        if texts is None:
+            texts = self._at[met.place] = {}
+            insort(self._places, met.place)
+        texts.setdefault(met.landmark, {})[met] = None
+
+    def _unmark(self, met: Met) -> None:
         texts = self._at[met.place]
         _without(texts, met.landmark, met)
         if not texts:
             del self._at[met.place]
             self._places.remove(met.place)
+
+
+def _place(start: int, beginning: Beginning) -> int:
+    """Where the landmark is of a beginning that stands at `start`: as far behind as there is a place for it."""
+    last = start + beginning.end_at
+    place = _PLACES[bisect_right(_PLACES, last) - 1]
+    return place if start <= place <= last else last
 
 
 def _newest(found: dict[Met, None]) -> Iterable[Met]:
