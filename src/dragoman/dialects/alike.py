@@ -35,9 +35,14 @@ def thinks_unasked(target: Target) -> bool:
     return target.facts.reasoning is not False and target.facts.reasons_by_default
 
 
+def would_think(asked: Wish, target: Target) -> bool:
+    """Whether the model will think unless a knob says that it must not."""
+    return target.facts.reasoning is not False and (asked.thinking == "on" or target.facts.reasons_by_default)
+
+
 def thinks_without_knobs(asked: Wish, target: Target, notes: list[Note]) -> bool:
     """Whether it will think where no knob is sent, since the model has none, or the server."""
-    thinks = thinks_unasked(target) or (asked.thinking == "on" and target.facts.reasoning is not False)
+    thinks = would_think(asked, target)
     if asked.thinking == "on":
         notes.append(Note("changed", "thinking.unsupported", "thinking"))
     elif asked.thinking == "off" and thinks:

@@ -371,6 +371,9 @@ def test_a_call_that_must_be_made_wins_over_thinking() -> None:
     to = target(tool_choice_with_thinking=False, reasoning_out="none", facts={"reasons_by_default": True})
     assert sent(to, **fields)["tool_choice"] == "auto"
     assert ("changed", "tool_choice.while_thinking", "tool_choice") in notes(to, **fields)
+    to = target(tool_choice_with_thinking=False, reasoning_out="thinking_type", facts={"reasoning": False})
+    assert sent(to, **fields)["tool_choice"] == "required"
+    assert notes(to, **fields) == [("changed", "thinking.unsupported", "thinking")]
     calm = fields | {"thinking": {"type": "disabled"}}
     assert sent(target(tool_choice_with_thinking=False), **calm)["tool_choice"] == "required"
 

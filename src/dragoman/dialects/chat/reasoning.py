@@ -34,15 +34,6 @@ def can_be_off(target: Target) -> bool:
     return quirks.reasoning_out != "effort" or "none" in efforts(target)
 
 
-def thinks(asked: Wish, target: Target) -> bool:
-    """Whether the model would think if it got what the caller asks."""
-    if target.facts.reasoning is False:
-        return False
-    if asked.thinking == "off":
-        return not can_be_off(target) and target.facts.reasons_by_default
-    return asked.thinking == "on" or target.facts.reasons_by_default
-
-
 def write(chat: ChatBody, asked: Wish, target: Target, notes: list[Note], *, has_tools: bool) -> bool:
     """Put the knobs into `chat`. Returns whether the model will think, as far as it can be known.
 

@@ -26,7 +26,7 @@ What this language cannot carry, and what happens instead:
 - context management, fallbacks, safeguards, tags, speed, inference geography and the like: left out with a note
 """
 
-from dragoman.dialects.alike import thinks_unasked
+from dragoman.dialects.alike import thinks_unasked, would_think
 from dragoman.dialects.chat import knobs, reasoning, tools, turns
 from dragoman.dialects.chat.body import ChatBody
 from dragoman.dialects.chat.quirks import Quirks
@@ -137,9 +137,9 @@ def _asked(body: Body, target: Target, *, forces: bool, notes: list[Note]) -> Wi
     quirks: Quirks = target.quirks
     asked = wish(body, notes)
     forced = forces or (body.tools and body.tool_choice is not None and body.tool_choice.type in ("any", "tool"))
-    if not forced or quirks.tool_choice_with_thinking or not reasoning.thinks(asked, target):
+    if not forced or quirks.tool_choice_with_thinking or asked.thinking == "off":
         return asked
-    if not reasoning.can_be_off(target):
+    if not would_think(asked, target) or not reasoning.can_be_off(target):
         return asked
     notes.append(Note("changed", "thinking.off_for_tool_choice", "thinking"))
     return Wish("off", None, None)
