@@ -21,7 +21,7 @@ from fuzz.mutations import mutated, scrambled, written
 from fuzz.stage import Stage, staged
 
 MINUTES = float(os.environ.get("FUZZ_MINUTES", "0"))
-EXAMPLES = 2000 if MINUTES else 1200  # of one round
+EXAMPLES = 2000 if MINUTES else 400  # of one round
 REQUESTS = ANSWERS.parent / "requests"
 BODIES = [json.loads(path.read_bytes()) for path in sorted(REQUESTS.glob("*.json")) if ".golden" not in path.name]
 RECORDED = {

@@ -166,6 +166,19 @@ def test_what_is_wrong_behind_a_beginning_is_told_by_its_place() -> None:
         assert told.value.message == said
 
 
+def test_a_part_of_its_text_wherever_its_pieces_meet() -> None:
+    texts = [b'{"role":"user"}', b',{"role":"assistant"}', b',{"role":"user"},{"role":"assistant"}']
+    beginning: Beginning | None = None
+    for text in texts:
+        beginning = Beginning(text, 1, beginning)
+    assert beginning is not None
+    assert len(beginning.pieces) == len(texts)
+    whole = b"".join(texts)
+    for at in range(len(whole)):
+        for size in (1, 16, 40, 64):
+            assert beginning.part(at, size) == whole[at : at + size]
+
+
 def test_the_memory_is_bounded(memory: Known) -> None:
     first = [*talk(4), asked(4)]
     body_of(first)

@@ -339,6 +339,18 @@ def test_turns_that_only_an_upstream_understands_are_passed_on() -> None:
         assert parts.body() is None
 
 
+def test_outlines_are_looked_at_one_by_one() -> None:
+    remembered = Known()
+    for turns in (10, 12, 14):
+        raw = conversation(turns)
+        found, wanted = outline(remembered, raw).messages, WHOLE.decode(raw).messages
+        assert found[-1] == wanted[-1]
+        assert [found[index] for index in range(-turns, turns)] == [wanted[index] for index in range(-turns, turns)]
+        assert found[3:5] == wanted[3:5]
+        assert len(found) == turns
+        assert found != wanted[1:]
+
+
 def test_messages_of_another_kind_come_first(read: Counted) -> None:
     remembered = Known()
     for turns in (20, 22):

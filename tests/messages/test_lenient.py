@@ -4,11 +4,12 @@ import json
 import math
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dragoman.messages.lenient import Halves, clean, count, dicts, join_halves, parse, text
+from dragoman.messages.lenient import Halves, clean, count, dicts, join_halves, parse, parsed, sound, text
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.just("\ud83d"),
@@ -20,10 +21,17 @@ _JSON = st.recursive(
 @given(st.binary(max_size=200))
 def test_any_bytes_are_json_or_a_value_error(body: bytes) -> None:
     try:
-        parse(body)
+        found = parse(body)
     except ValueError:
+        assert parsed(body) is None
         return
+    assert json.dumps(parsed(body)) == json.dumps(found)
     json.loads(body.decode("utf-8", "replace"))
+
+
+def test_what_is_no_utf8_is_read_all_the_same() -> None:
+    assert sound(msgspec.json.decode, msgspec.Raw(b'"a\xffb"')) == "a\ufffdb"
+    assert sound(msgspec.json.decode, b'"a"') == "a"
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'["\\ud83d",' + b"[" * 100_000])

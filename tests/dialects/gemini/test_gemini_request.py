@@ -217,7 +217,7 @@ def test_counting_asks_with_what_counts() -> None:
         assert list(body) == names
         assert body == {name: value for name, value in whole.items() if name in names}
     raw = b'{"model":"m","messages":[{"role":"user","content":"x"}]}'
-    bare = count(decode(raw, counting=True), target())
+    bare = GEMINI.count(decode(raw, counting=True), target())
     assert json.loads(bare.body) == {"contents": [{"parts": [{"text": "x"}], "role": "user"}]}
     assert json.loads(call(decode(raw, counting=True), target()).body)["generationConfig"] == {}
 
