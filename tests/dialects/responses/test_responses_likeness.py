@@ -43,7 +43,7 @@ def read(stream: list[bytes], stop_sequences: tuple[str, ...] = ()) -> tuple[lis
     writer = MessageWriter(message_id="msg_1", model="m", stop_sequences=stop_sequences)
     reader = ResponsesReader(ENCODER.call(), writer)
     events = [event for chunk in stream for event in typed(reader.feed(chunk))]
-    return events + reader.close(), writer.notes
+    return [*events, *typed(reader.close())], writer.notes
 
 
 def by_events(stream: bytes, size: int) -> list[bytes]:
