@@ -169,12 +169,10 @@ class Bench:
                     fetch(self.mock_port, load.setting)
                     for lap in range(load.laps):
                         for proxy in [*peers, direct] if load.added else peers:
-                            if proxy.name != "litellm":
-                                run = self.measure(proxy, load, load.seconds / load.laps)
-                            elif load.litellm and not lap:  # a short lap would be a handful of its requests
-                                run = self.measure(proxy, load)
-                            else:
+                            slow = proxy.name == "litellm"  # a short lap would be a handful of its requests
+                            if slow and (lap or not load.litellm):
                                 continue
+                            run = self.measure(proxy, load, load.seconds / (1 if slow else load.laps))
                             runs[load.name].setdefault(proxy.name, []).append(run)
                 if loads:
                     print(f"round {number + 1} of {self.rounds} done", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What servers of several languages want alike, so that it is said once."""
+"""What servers of several languages want alike, or say alike: it is written once."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from dragoman.dialects.contract import Target
 from dragoman.messages import refusals
 from dragoman.messages.body import Body
 from dragoman.messages.complaints import names
-from dragoman.messages.effort import Wish
+from dragoman.messages.effort import UNASKED, Wish
 from dragoman.messages.errors import ApiError
 from dragoman.messages.fields import left_out
 from dragoman.messages.lenient import count, parse, parsed
@@ -32,7 +32,7 @@ class Sampled(Protocol):
 
 def thinks_unasked(target: Target) -> bool:
     """Whether the model will think where the caller asks nothing of thinking; then no knob is sent."""
-    return target.facts.reasoning is not False and target.facts.reasons_by_default
+    return would_think(UNASKED, target)
 
 
 def would_think(asked: Wish, target: Target) -> bool:
@@ -115,10 +115,20 @@ def without(field: str, **quirks: Any) -> Change:
     return change
 
 
-def transport(said: str, target: Target) -> Target | None:
-    """A repair: servers that only stream, and those that never do."""
-    if re.search(r"\bstream\b.{0,30}must be (?:set to )?true|only supports? (?:the )?stream|enable the stream", said):
-        return target.quirked(transport="stream")
-    if re.search(r"stream(?:ing)?\b.{0,30}not (?:supported|implemented)|not support stream(?:ing)?\b(?!_)", said):
-        return target.quirked(transport="unary")
-    return None
+def when(pattern: str | re.Pattern[str], **quirks: Any) -> Change:
+    """A repair: a change of quirks for every text in which `pattern` is found."""
+    compiled = re.compile(pattern)
+
+    def change(said: str, target: Target) -> Target | None:
+        return target.quirked(**quirks) if compiled.search(said) else None
+
+    return change
+
+
+_STREAMS_ONLY = r"\bstream\b.{0,30}must be (?:set to )?true|only supports? (?:the )?stream|enable the stream"
+_NEVER_STREAMS = r"stream(?:ing)?\b.{0,30}not (?:supported|implemented)|not support stream(?:ing)?\b(?!_)"
+TRANSPORT = (
+    ("transport", when(_STREAMS_ONLY, transport="stream")),
+    ("transport", when(_NEVER_STREAMS, transport="unary")),
+)
+"""Repairs with their codes: servers that only stream, and those that never do."""

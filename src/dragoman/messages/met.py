@@ -50,7 +50,10 @@ class Conversations:
         self._first: dict[bytes, dict[Met, None]] = {}  # their first words -> whose they are
 
     def find(self, room: bytes | bytearray, begin: int, end: int) -> Met | None:
-        """One that stands in the body in `room`, from `begin` to `end`, where it stood before: about the longest."""
+        """One that stands in the body in `room`, from `begin` to `end`, where it stood before.
+
+        The newest of all is tried first; of the others about the longest will do.
+        """
         newest = next(reversed(self.met), None)  # mostly one caller at a time talks with a model
         if newest is not None and newest.beginning.begins(room, begin + newest.start, end):
             return newest

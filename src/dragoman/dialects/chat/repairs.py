@@ -7,7 +7,7 @@ https://platform.openai.com/docs/guides/error-codes
 
 import re
 
-from dragoman.dialects.alike import Change, transport, without
+from dragoman.dialects.alike import TRANSPORT, Change, without
 from dragoman.dialects.chat.quirks import Quirks
 from dragoman.dialects.contract import Call, Repair, Target
 from dragoman.messages.complaints import EFFORTS, REFUSED, complaint, names, output_limit, values
@@ -177,5 +177,5 @@ _TABLE: tuple[tuple[str, Change], ...] = (
     ("safety_identifier", without("safety_identifier", safety_identifier=False)),
     ("strict_tools", without("strict", strict_tools=False)),
     ("stop", without("stop", stop="never")),
-    ("transport", transport),
+    *TRANSPORT,
 )

@@ -7,9 +7,8 @@ https://ai.google.dev/gemini-api/docs/troubleshooting
 """
 
 import re
-from collections.abc import Callable
-from typing import Any
 
+from dragoman.dialects.alike import Change, when
 from dragoman.dialects.contract import Call, Repair, Target
 from dragoman.dialects.gemini.quirks import Quirks
 from dragoman.messages.complaints import REFUSED, complaint
@@ -199,34 +198,15 @@ def _service_tier(said: str, target: Target) -> Target | None:
     return target.quirked(service_tier=False) if refused else None
 
 
-def _transport(said: str, target: Target) -> Target | None:
-    # A model that does not exist is "not supported for streamGenerateContent" either: that is no matter of transport.
-    if re.search(r"only supports? stream(?:ing|generatecontent)", said):
-        return target.quirked(transport="stream")
-    if re.search(r"streaming is not (?:supported|implemented)|not support streaming\b", said):
-        return target.quirked(transport="unary")
-    return None
-
-
 def _refuses(said: str, field: str) -> bool:
     """Whether `field`, a pattern, is what the text has no place for, or no use for."""
     return bool(re.search(rf"unknown name \W*{field}\b|\b{field}\W+is (?:not supported|not enabled|unsupported)", said))
 
 
-def _when(pattern: str | re.Pattern[str], **quirks: Any) -> Callable[[str, Target], Target | None]:
-    """A change of quirks for every text in which `pattern` is found."""
-    compiled = re.compile(pattern)
-
-    def change(said: str, target: Target) -> Target | None:
-        return target.quirked(**quirks) if compiled.search(said) else None
-
-    return change
-
-
 # About this conversation only, or about one value in it.
 _PASSING = frozenset({"signatures", "sampling_range", "schema_size"})
 
-_TABLE: tuple[tuple[str, Callable[[str, Target], Target | None]], ...] = (
+_TABLE: tuple[tuple[str, Change], ...] = (
     ("call_signatures", _call_signatures),
     ("signatures", _signatures),
     ("call_ids", _call_ids),
@@ -235,20 +215,22 @@ _TABLE: tuple[tuple[str, Callable[[str, Target], Target | None]], ...] = (
     ("schema_size", _schema_size),
     ("tool_names", _tool_names),
     ("strict_tools", _validated),
-    ("thoughts", _when(r"include_?thoughts", thoughts=False)),
+    ("thoughts", when(r"include_?thoughts", thoughts=False)),
     ("thinking_level", _levels),
     ("thinking_budget", _budget),
     ("thinking", _thinking),
     ("max_output", _max_output),
     ("sampling", _sampling),
-    ("sampling_range", _when(r"\b(?:temperature|top_?[pk]) value of \S+ but the supported range", sampling=False)),
+    ("sampling_range", when(r"\b(?:temperature|top_?[pk]) value of \S+ but the supported range", sampling=False)),
     ("system", _system),
     ("search_with_tools", _search_with_tools),
-    ("output_with_tools", _when(_FORMAT_MIX, output_with_tools=False)),
-    ("web_search", _when(_SEARCH, web_search=False)),
-    ("url_context", _when(_PAGES, url_context=False)),
-    ("file_urls", _when(r"(?:invalid or )?unsupported file uri", file_urls=False)),
+    ("output_with_tools", when(_FORMAT_MIX, output_with_tools=False)),
+    ("web_search", when(_SEARCH, web_search=False)),
+    ("url_context", when(_PAGES, url_context=False)),
+    ("file_urls", when(r"(?:invalid or )?unsupported file uri", file_urls=False)),
     ("media", _media),
     ("service_tier", _service_tier),
-    ("transport", _transport),
+    # A model that does not exist is "not supported for streamGenerateContent" either: that is no matter of transport.
+    ("transport", when(r"only supports? stream(?:ing|generatecontent)", transport="stream")),
+    ("transport", when(r"streaming is not (?:supported|implemented)|not support streaming\b", transport="unary")),
 )

@@ -6,7 +6,7 @@ https://platform.openai.com/docs/guides/error-codes
 
 import re
 
-from dragoman.dialects.alike import Change, transport, without
+from dragoman.dialects.alike import TRANSPORT, Change, without
 from dragoman.dialects.contract import Call, Repair, Target
 from dragoman.dialects.responses.quirks import Quirks
 from dragoman.messages.complaints import EFFORTS, REFUSED, complaint, names, output_limit, values
@@ -178,5 +178,5 @@ _TABLE: tuple[tuple[str, Change], ...] = (
     ("system_role", _system_role),
     ("mid_system", _mid_system),
     ("media", _media),
-    ("transport", transport),
+    *TRANSPORT,
 )
