@@ -94,6 +94,9 @@ class Wire:
     def room(self) -> Awaitable[None]:
         raise AssertionError("There is always room.")
 
+    def gather(self, size: int, begun: bytes) -> None:
+        raise AssertionError("All of it is there.")
+
     def resume_reading(self) -> None:
         """Nobody was stopped."""
 

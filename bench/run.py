@@ -278,10 +278,12 @@ def counted(proxy: Proxy, load: Load, output: bytes) -> dict[str, Any]:
 
 
 def medians(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Of several laps: those that kept up, and of these those in which the machine was ours, if there are any.
+    """Of several laps: those in which anything was answered, and of these those that kept up, and those in which the
+    machine was ours, if there are any.
 
     `low` and `high` are the cheapest and the dearest one.
     """
+    runs = [run for run in runs if run["cost"]] or runs
     runs = [run for run in runs if run["kept_up"]] or runs
     runs = [run for run in runs if run["calm"]] or runs
     costs = [run["cost"] for run in runs]

@@ -18,6 +18,8 @@ def run(cost: float, *, calm: bool = True, kept_up: bool = True) -> dict[str, An
         ([run(7, calm=False), run(8, calm=False), run(9, calm=False)], 8),
         ([run(1, kept_up=False), run(5), run(7)], 6),
         ([run(1, kept_up=False), run(5, calm=False)], 5),
+        ([run(0), run(0), run(5, kept_up=False)], 5),
+        ([run(0), run(0)], 0),
     ],
 )
 def test_rounds_that_others_disturbed_do_not_count_if_there_are_better_ones(bench, runs, cost):

@@ -47,6 +47,9 @@ class Connection(Protocol):
     def resume_reading(self) -> None:
         """Somebody wants to know what comes."""
 
+    def gather(self, size: int, begun: bytes) -> None:
+        """Read the rest of the body into one room. `size`: bytes of the whole; `begun`: all that came of it."""
+
     def answered(self) -> None:
         """The answer is complete."""
 
@@ -126,8 +129,8 @@ class Cycle:
 
     # The request.
 
-    def add(self, piece: bytes) -> None:
-        """More of the body."""
+    def add(self, piece: bytes | Seen) -> None:
+        """More of the body, or all of it."""
         self._pieces.append(piece)
         self.size += len(piece)
         self._tell()
@@ -166,21 +169,38 @@ class Cycle:
         self.size = 0
         return self._pieces.pop()
 
+    async def gathered(self, size: int) -> bytes | Seen | None:
+        """All of the body, of which nobody took any and which will have `size` bytes; None when the caller leaves."""
+        self._say_go_on()
+        if self.more and not self.gone:
+            self._heard = False
+            self._connection.gather(size, self._taken())
+            await self._listen()
+        return self.whole()
+
     async def receive(self) -> Message:
         """The next piece of the body; after it, that the caller has left."""
-        if self._expects and not self.gone and not self._transport.is_closing():
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self._expects = False
+        self._say_go_on()
         if not self.gone and not self.over:
             self._connection.resume_reading()
             if not self._heard:
-                if self._listening is None:
-                    self._listening = asyncio.Event()
-                await self._listening.wait()
+                await self._listen()
             self._heard = False
         if self.gone or self.over:
             return {"type": "http.disconnect"}
         return {"type": "http.request", "body": self._taken(), "more_body": self.more}
+
+    def _say_go_on(self) -> None:
+        """To a caller who waits for a word before it sends the body."""
+        if self._expects and not self.gone and not self._transport.is_closing():
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._expects = False
+
+    async def _listen(self) -> None:
+        """Until something comes that nobody was told."""
+        if self._listening is None:
+            self._listening = asyncio.Event()
+        await self._listening.wait()
 
     def _taken(self) -> bytes:
         pieces, self._pieces = self._pieces, []

@@ -8,10 +8,12 @@ from starlette.types import Message, Receive
 
 from dragoman.messages.errors import ApiError
 from dragoman.messages.known import Seen
+from dragoman.server.cycle import Cycle
 from dragoman.server.exchange import Exchange
 
 SLICE = 256 * 1024  # packed bytes that are looked at between two looks at the event loop
 STEP = 1024 * 1024  # unpacked bytes, likewise
+GATHERED = 8 * 1024 * 1024  # bytes of a body that is given room before it comes; larger ones get theirs as they come
 
 
 class Gone(Exception):  # noqa: N818 not an error: the caller has left before the body was complete
@@ -46,8 +48,8 @@ class Intake:
                 raise _too_many()
         return body
 
-    async def read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-        """The whole body, unpacked.
+    async def read(self, headers: Mapping[bytes, bytes], receive: Receive, cycle: Cycle | None = None) -> bytes | Seen:
+        """The whole body, unpacked. `cycle`: whose body it is, if nobody stands between.
 
         Raises ApiError ("too_large", "unsupported_encoding", "overloaded", "invalid_request") and Gone.
         """
@@ -58,6 +60,11 @@ class Intake:
         reserved = int(declared) if declared else 0
         self._reserve(reserved)
         try:
+            if cycle is not None and 0 < reserved <= GATHERED and not packed:
+                gathered = await cycle.gathered(reserved)
+                if gathered is None:
+                    raise Gone
+                return gathered
             body, more = await _next(receive)
             if more:
                 chunks = [body]

@@ -55,7 +55,7 @@ class Messages:
     async def __call__(self, exchange: Exchange) -> None:
         raw = self._intake.at_once(exchange)
         if raw is None:
-            raw = await self._intake.read(exchange.headers, exchange.receive)
+            raw = await self._intake.read(exchange.headers, exchange.receive, exchange.cycle)
         request = _request(exchange, raw, self._passed_on)
         endpoint = exchange.headers.get(ENDPOINT)
         route = None
@@ -118,7 +118,7 @@ class Counting:
     async def __call__(self, exchange: Exchange) -> None:
         raw = self._intake.at_once(exchange)
         if raw is None:
-            raw = await self._intake.read(exchange.headers, exchange.receive)
+            raw = await self._intake.read(exchange.headers, exchange.receive, exchange.cycle)
         request = _request(exchange, raw, self._passed_on, counting=True)
         endpoint = exchange.headers.get(ENDPOINT)
         if endpoint is None:

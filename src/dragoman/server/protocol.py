@@ -12,7 +12,7 @@ import re
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
@@ -76,6 +76,7 @@ class Protocol(asyncio.BufferedProtocol):
         "_made_wait",
         "_newest",
         "_over",
+        "_own",
         "_parser",
         "_patience",
         "_patient",
@@ -139,6 +140,7 @@ class Protocol(asyncio.BufferedProtocol):
         self._body = 0  # bytes of a body
         self._body_before = 0  # of these, when it was looked at last
         self._piece = 0  # bytes that came at once
+        self._own: memoryview | None = None  # where all of it is read to, if somebody wants it in one
 
         self._read_paused = False
         self._made_wait = False  # the caller had to wait for us
@@ -176,16 +178,24 @@ class Protocol(asyncio.BufferedProtocol):
             if timer is not None:
                 timer.cancel()
         self._newest = self._running = self._known = None  # a circle, as the parser is
+        self._own = None
         del self._parser
         self._waiting.clear()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the next bytes go. They are taken from there before this is called again, for whatever connection."""
+        """Where the next bytes go: to a body that is gathered, or where all connections read to. From there they are
+        taken before this is called again, for whatever connection.
+        """
         del sizehint
-        return self._state.view
+        return self._state.view if self._own is None else self._own[self._body :]
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._over:
+            return
+        if self._own is not None:
+            self._body += nbytes
+            if self._body == len(self._own):
+                self._end_gathering(self._own)
             return
         data = self._state.view[:nbytes]
         begun = self._in_head
@@ -429,6 +439,26 @@ class Protocol(asyncio.BufferedProtocol):
         elif not self._is_running():  # the answer did not wait for the end of the body
             self._rest()
 
+    def gather(self, size: int, begun: bytes) -> None:
+        """Read the rest of the body that comes into a room of its own, with nothing between that and the socket.
+
+        `size`: bytes that it will have; `begun`: all that came of it. For callers who were let in: what they send is
+        compared with what others said.
+        """
+        own = self._own = memoryview(self._state.rooms.take(size))[:size]
+        own[: len(begun)] = begun
+        self.resume_reading()
+
+    def _end_gathering(self, own: memoryview) -> None:
+        """All of the body is there. The parser, which waits for it, waits for ever."""
+        self._own = None
+        self._start_parser()
+        room, cycle = cast("bytearray", own.obj), self._newest
+        if cycle is not None and not cycle.over:
+            cycle.add(received(room, 0, len(own)))
+        self._state.rooms.give_back(room)
+        self.on_message_complete()
+
     def _wait_for_body(self) -> None:
         """It has not ended with what came."""
         self._received += self._piece
@@ -548,6 +578,7 @@ class Protocol(asyncio.BufferedProtocol):
             else:
                 _logger.error("A request failed inside dragoman, under %s.", request_id, exc_info=cause)
         self._over = True
+        self._own = None
         self._unset_deadline()
         in_body, self._in_body = self._in_body, False
         self._in_head = False

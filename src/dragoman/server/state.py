@@ -6,6 +6,7 @@ from uvicorn.server import ServerState
 
 from dragoman.config.settings import Server
 from dragoman.server.cycle import status_line
+from dragoman.server.rooms import Rooms
 
 ROOM = 256 * 1024  # bytes that are read at once
 
@@ -20,6 +21,7 @@ class State(ServerState):
         self.room = bytearray(ROOM)
         """Where a connection finds what it was just sent, which stands there for as long as that call takes."""
         self.view = memoryview(self.room)
+        self.rooms = Rooms()
         self._date = b""
         self._firsts: dict[int, bytes] = {}
 
