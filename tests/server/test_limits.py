@@ -179,6 +179,36 @@ async def test_a_head_that_is_large_and_in_order() -> None:
         writer.close()
 
 
+async def test_the_length_of_a_head_is_not_that_of_the_body_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ends of a read are in a head, and in between is a body."""
+    monkeypatch.setattr(protocol, "HEAD_BYTES", 1000)
+    async with running() as house:
+        reader, writer = await connect(house.port)
+        body = RAW + b" " * 5000
+        whole = POST + b"content-length: %d\r\n\r\n" % len(body) + body
+        writer.write(whole + whole[:30])
+        await read_reply(reader)
+        writer.write(whole[30:] + whole[:30])
+        assert (await read_reply(reader)).status == 200
+        writer.write(whole[30:])
+        assert (await read_reply(reader)).status == 200
+        assert begun(house) == 3
+        writer.close()
+
+
+async def test_the_frames_of_a_body_are_not_what_came_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_BYTES", 1000)
+    async with running() as house:
+        reader, writer = await connect(house.port)
+        body = RAW + b" " * 5000
+        framed = b"%x\r\n%b\r\n0\r\n\r\n" % (len(RAW), RAW)
+        writer.write(POST + b"content-length: %d\r\n\r\n" % len(body) + body + CHUNKED + framed[:1])
+        assert (await read_reply(reader)).status == 200
+        writer.write(framed[1:])
+        assert (await read_reply(reader)).status == 200
+        writer.close()
+
+
 async def test_long_targets() -> None:
     async with running() as house:
         status, message = refusal(await said(house.port, b"GET /" + b"a" * 17_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n"))

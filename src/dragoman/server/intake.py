@@ -10,10 +10,10 @@ from dragoman.messages.errors import ApiError
 from dragoman.messages.known import Seen
 from dragoman.server.cycle import Cycle
 from dragoman.server.exchange import Exchange
+from dragoman.server.gathering import LARGEST
 
 SLICE = 256 * 1024  # packed bytes that are looked at between two looks at the event loop
 STEP = 1024 * 1024  # unpacked bytes, likewise
-GATHERED = 8 * 1024 * 1024  # bytes of a body that is given room before it comes; larger ones get theirs as they come
 
 
 class Gone(Exception):  # noqa: N818 not an error: the caller has left before the body was complete
@@ -60,7 +60,7 @@ class Intake:
         reserved = int(declared) if declared else 0
         self._reserve(reserved)
         try:
-            if cycle is not None and 0 < reserved <= GATHERED and not packed:
+            if cycle is not None and 0 < reserved <= LARGEST and not packed:
                 gathered = await cycle.gathered(reserved)
                 if gathered is None:
                     raise Gone

@@ -12,7 +12,7 @@ import re
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 from urllib.parse import unquote
 
 import httptools
@@ -24,6 +24,7 @@ from dragoman.messages.decoding import received
 from dragoman.messages.errors import ApiError
 from dragoman.server.cycle import Cycle, status_line
 from dragoman.server.exchange import CUT, DRAINING
+from dragoman.server.gathering import LARGEST, Gathering
 from dragoman.server.heads import LONGEST_LENGTH, KnownHead
 from dragoman.server.refusal import Refused, told
 from dragoman.server.state import State
@@ -63,6 +64,7 @@ class Protocol(asyncio.BufferedProtocol):
         "_encodings",
         "_expects",
         "_extensions",
+        "_gathering",
         "_head",
         "_headers",
         "_hosts",
@@ -76,7 +78,6 @@ class Protocol(asyncio.BufferedProtocol):
         "_made_wait",
         "_newest",
         "_over",
-        "_own",
         "_parser",
         "_patience",
         "_patient",
@@ -140,7 +141,7 @@ class Protocol(asyncio.BufferedProtocol):
         self._body = 0  # bytes of a body
         self._body_before = 0  # of these, when it was looked at last
         self._piece = 0  # bytes that came at once
-        self._own: memoryview | None = None  # where all of it is read to, if somebody wants it in one
+        self._gathering: Gathering | None = None
 
         self._read_paused = False
         self._made_wait = False  # the caller had to wait for us
@@ -177,8 +178,7 @@ class Protocol(asyncio.BufferedProtocol):
         for timer in (self._idle, self._patience):
             if timer is not None:
                 timer.cancel()
-        self._newest = self._running = self._known = None  # a circle, as the parser is
-        self._own = None
+        self._newest = self._running = self._known = self._gathering = None  # circles, as the parser is one
         del self._parser
         self._waiting.clear()
 
@@ -187,19 +187,24 @@ class Protocol(asyncio.BufferedProtocol):
         taken before this is called again, for whatever connection.
         """
         del sizehint
-        return self._state.view if self._own is None else self._own[self._body :]
+        view = self._state.view
+        return view if self._gathering is None else self._gathering.place(view)
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._over:
             return
-        if self._own is not None:
+        gathering = self._gathering
+        if gathering is not None:
             self._body += nbytes
-            if self._body == len(self._own):
-                self._end_gathering(self._own)
+            if gathering.came(nbytes):
+                self._gathering = None
+                gathering.end()
+                self.on_message_complete()
             return
         data = self._state.view[:nbytes]
-        begun = self._in_head
-        between = not begun and not self._in_body
+        newest = self._newest
+        begun = self._headers if self._in_head else None
+        between = begun is None and not self._in_body
         known = self._known
         if between and known is not None and self._has_head_of_before(data, known):
             return
@@ -211,11 +216,17 @@ class Protocol(asyncio.BufferedProtocol):
         except httptools.HttpParserError as error:
             self._refuse(error)
         if self._in_head:
-            self._wait_for_head(begun=begun)
-        elif self._in_body:
+            # Else it begins somewhere in what came, which is not its own, and one read is bounded anyway.
+            if self._headers is begun or (between and not self._is_running()):
+                self._head += nbytes
+            self._wait_for_head()
+            return
+        if between and self._newest is not None:
+            self._learn_head(nbytes, self._newest)
+        if self._in_body:
+            if self._newest is newest:  # likewise
+                self._received += nbytes
             self._wait_for_body()
-        elif between and self._newest is not None:
-            self._learn_head(bytes(data), self._newest)
 
     def _stay(self, data: bytes | memoryview, upgrade: httptools.HttpParserUpgrade) -> None:
         """Nothing else is spoken here: the request is read again, as one that asks for no upgrade.
@@ -265,23 +276,25 @@ class Protocol(asyncio.BufferedProtocol):
 
     # The head of a request that is as it was in the one before.
 
-    def _learn_head(self, data: bytes, cycle: Cycle) -> None:
-        """Keep the head of a request that came in one piece: those that follow mostly have the same.
+    def _learn_head(self, size: int, cycle: Cycle) -> None:
+        """Keep the head of a request that was just read, in `size` bytes: those that follow mostly have the same.
 
         Not of the first, since many are the only one; and of no more than a few where each is another.
         """
         self._lessons += 1
         if not 1 < self._lessons <= LESSONS or self._upgrade or self._expects or not cycle.keep_alive:
             return
-        end = data.find(b"\r\n\r\n") + 4
-        found = _LENGTH.search(data, 0, end)
-        if found is not None and len(data) == end + self._body:
+        end = self._state.room.find(b"\r\n\r\n", 0, size) + 4
+        head = bytes(self._state.view[:end])
+        found = _LENGTH.search(head)
+        if found is not None and size == end + self._body:
             at = [name for name, _ in cycle.scope["headers"]].index(b"content-length")
-            self._known = KnownHead(data[: found.start(1)], data[found.end(1) : end], dict(cycle.scope), at)
+            self._known = KnownHead(head[: found.start(1)], head[found.end(1) :], dict(cycle.scope), at)
+            cycle.facts = self._known.facts
 
     def _has_head_of_before(self, data: memoryview, known: KnownHead) -> bool:
-        """Whether `data` is one whole request, whose head differs from the known one in its length only; then it
-        begins, and nothing of the head is read again. What differs more is for the parser, as it is.
+        """Whether `data` is a request whose head differs from the known one in its length only, and no more than that;
+        then it begins, and nothing of the head is read again. What differs more is for the parser, as it is.
         """
         head = bytes(data[: known.longest])
         if not head.startswith(known.before):
@@ -291,22 +304,33 @@ class Protocol(asyncio.BufferedProtocol):
         length = head[start : start + LONGEST_LENGTH].partition(b"\r")[0]
         end = start + len(length)
         body = end + len(known.after)
-        running = self._running
+        here = len(data) - body
+        running, facts = self._running, known.facts
         if not (
             head.startswith(known.after, end)
-            and length == b"%d" % (len(data) - body)
             and (running is None or running.over)
             and not self._state.draining
+            and (length == b"%d" % here or (facts.beside is not None and _goes_on(length, here)))
         ):
             return False
-        scope, facts = known.scope.copy(), known.facts
+        scope = known.scope.copy()
         rows = scope["headers"] = scope["headers"].copy()
         rows[known.at] = (b"content-length", length)
         facts.headers[b"content-length"] = length
         self._idle_since = None
         # Only who was let in before with this head, and asked for a message, is compared with what others said.
-        taken = bytes(data[body:]) if facts.beside is None else received(self._state.room, body, len(data))
-        cycle = self._newest = Cycle(self, scope, taken, facts)
+        size = int(length)
+        if here < size:
+            cycle = Cycle(self, scope, None, facts)
+            self._gathering = Gathering(self._state.rooms, cycle, size, data[body:])
+            self._in_body = True
+            self._received, self._body, self._body_before = 0, here, 0
+            self._wait_for_body()
+        elif facts.beside is None:
+            cycle = Cycle(self, scope, bytes(data[body:]), facts)
+        else:
+            cycle = Cycle(self, scope, received(self._state.room, body, len(data)), facts)
+        self._newest = cycle
         self._start(cycle)
         return True
 
@@ -407,11 +431,8 @@ class Protocol(asyncio.BufferedProtocol):
         if len(self._waiting) >= PIPELINED:
             raise Refused(400, f"{PIPELINED} requests wait on this connection.")
 
-    def _wait_for_head(self, *, begun: bool) -> None:
-        """It has not ended with what came. `begun`: it had begun before."""
-        # Else it begins somewhere behind a body: what came is not its own, and one read is bounded anyway.
-        if begun or not self._is_running():
-            self._head += self._piece
+    def _wait_for_head(self) -> None:
+        """It has not ended with what came."""
         if self._head > HEAD_BYTES:
             self._turn_away(431, f"The headers of a request may have {HEAD_BYTES} bytes together.")
         elif self._deadline is None:
@@ -445,24 +466,14 @@ class Protocol(asyncio.BufferedProtocol):
         `size`: bytes that it will have; `begun`: all that came of it. For callers who were let in: what they send is
         compared with what others said.
         """
-        own = self._own = memoryview(self._state.rooms.take(size))[:size]
-        own[: len(begun)] = begun
-        self.resume_reading()
-
-    def _end_gathering(self, own: memoryview) -> None:
-        """All of the body is there. The parser, which waits for it, waits for ever."""
-        self._own = None
-        self._start_parser()
-        room, cycle = cast("bytearray", own.obj), self._newest
-        if cycle is not None and not cycle.over:
-            cycle.add(received(room, 0, len(own)))
-        self._state.rooms.give_back(room)
-        self.on_message_complete()
+        if self._gathering is None and self._newest is not None:
+            self._start_parser()  # the one so far waits for the rest, and would wait for ever
+            self._gathering = Gathering(self._state.rooms, self._newest, size, begun)
+            self.resume_reading()
 
     def _wait_for_body(self) -> None:
         """It has not ended with what came."""
-        self._received += self._piece
-        if self._received > self._body * (1 + FRAMING) + 2 * HEAD_BYTES:  # what came first may be a head
+        if self._received > self._body * (1 + FRAMING) + HEAD_BYTES:
             self._turn_away(400, "The frames of the request's chunks are much larger than what is in them.")
             return
         if self._deadline is None:
@@ -578,7 +589,7 @@ class Protocol(asyncio.BufferedProtocol):
             else:
                 _logger.error("A request failed inside dragoman, under %s.", request_id, exc_info=cause)
         self._over = True
-        self._own = None
+        self._gathering = None
         self._unset_deadline()
         in_body, self._in_body = self._in_body, False
         self._in_head = False
@@ -616,6 +627,12 @@ class Protocol(asyncio.BufferedProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+def _goes_on(length: bytes, here: int) -> bool:
+    """Whether a body of this length, of which so many bytes are here, goes on and is to be gathered."""
+    size = int(length) if length.isdigit() else 0
+    return here < size <= LARGEST and length == b"%d" % size
 
 
 @lru_cache(maxsize=256)

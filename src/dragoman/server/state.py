@@ -6,7 +6,7 @@ from uvicorn.server import ServerState
 
 from dragoman.config.settings import Server
 from dragoman.server.cycle import status_line
-from dragoman.server.rooms import Rooms
+from dragoman.server.gathering import Rooms
 
 ROOM = 256 * 1024  # bytes that are read at once
 
