@@ -186,6 +186,14 @@ async def test_who_is_let_in_no_more_is_told_before_the_end_of_the_body(monkeypa
         monkeypatch.setattr(house.application, "_door", Door("127.0.0.1", "one-token"))
         assert await told(small) == 200
         assert len(bodies(house)) == 5
+        monkeypatch.setattr(house.application, "_door", Door("127.0.0.1", "another-token"))
+        assert await told(large) == 401
+        monkeypatch.setattr(house.application, "_door", Door("127.0.0.1", "one-token"))
+        writer.write(asked(large).removesuffix(b"\r\n") + key + large[:1000])
+        await until(lambda: protocols[0]._gathering is not None)
+        writer.write(large[1000:])
+        async with asyncio.timeout(10):
+            assert (await read_reply(reader)).status == 200  # what nobody took of the one before stops nobody
         writer.close()
 
 

@@ -318,19 +318,17 @@ class Protocol(asyncio.BufferedProtocol):
         rows[known.at] = (b"content-length", length)
         facts.headers[b"content-length"] = length
         self._idle_since = None
-        # Only who was let in before with this head, and asked for a message, is compared with what others said.
         size = int(length)
+        # Only who was let in before with this head, and asked for a message, is compared with what others said.
         if here < size:
-            cycle = Cycle(self, scope, None, facts)
+            cycle = self._newest = Cycle(self, scope, None, facts)
             self._gathering = Gathering(self._state.rooms, cycle, size, data[body:])
             self._in_body = True
             self._received, self._body, self._body_before = 0, here, 0
             self._wait_for_body()
-        elif facts.beside is None:
-            cycle = Cycle(self, scope, bytes(data[body:]), facts)
         else:
-            cycle = Cycle(self, scope, received(self._state.room, body, len(data)), facts)
-        self._newest = cycle
+            taken = bytes(data[body:]) if facts.beside is None else received(self._state.room, body, len(data))
+            cycle = self._newest = Cycle(self, scope, taken, facts)
         self._start(cycle)
         return True
 
