@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from dragoman.config.settings import Config, Server
 from dragoman.messages.body import Body
 from dragoman.messages.errors import ApiError
@@ -18,6 +20,7 @@ from dragoman.server.door import Door
 from dragoman.server.intake import Intake
 from dragoman.server.messages import Counting, Credentials, Messages, nobodys
 from dragoman.server.pages import Pages
+from dragoman.server.protocol import Protocol
 from dragoman.server.serving import bind, serve
 from dragoman.telemetry.log import Log
 from dragoman.telemetry.redaction import Redactor
@@ -221,6 +224,25 @@ async def running(
     )
     async with listening(application, config.server) as (port, stop, serving):
         yield House(script, lines, port, intake, application, stop, serving)
+
+
+async def until(true: Callable[[], Any]) -> None:
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[Protocol]:
+    """The server's own ends of all connections that are made from now on."""
+    found: list[Protocol] = []
+    made = Protocol.connection_made
+
+    def noted(protocol: Protocol, transport: asyncio.Transport) -> None:
+        found.append(protocol)
+        made(protocol, transport)
+
+    monkeypatch.setattr(Protocol, "connection_made", noted)
+    return found
 
 
 async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import itertools
 import json
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,19 +20,23 @@ from dragoman.server.gathering import KEPT, LARGEST, STEP, Rooms
 from dragoman.server.intake import Intake
 from dragoman.server.protocol import Protocol
 from dragoman.server.state import ROOM, State
-from server_fixture import BODY, House, connect, head, read_reply, running
+from server_fixture import BODY, House, connect, connections, head, read_reply, running, until
 
 pytestmark = pytest.mark.anyio
 
 
 class Watched:
-    """What the connections of a test do. `parsed`: bytes of bodies that the parser was shown."""
+    """What the connections of a test do. `heads`, and `parsed` bytes of bodies, are what the parser was shown."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.parsed = 0
+        self.heads = self.parsed = 0
         self.gathers = asyncio.Semaphore(0)
-        self.protocol: Protocol | None = None
-        on_body, gather = Protocol.on_body, Protocol.gather
+        self.connections = connections(monkeypatch)
+        complete, on_body, gather = Protocol.on_headers_complete, Protocol.on_body, Protocol.gather
+
+        def completed(protocol: Protocol) -> None:
+            self.heads += 1
+            complete(protocol)
 
         def seen(protocol: Protocol, body: bytes) -> None:
             self.parsed += len(body)
@@ -41,9 +44,9 @@ class Watched:
 
         def gathered(protocol: Protocol, size: int, begun: bytes) -> None:
             gather(protocol, size, begun)
-            self.protocol = protocol
             self.gathers.release()
 
+        monkeypatch.setattr(Protocol, "on_headers_complete", completed)
         monkeypatch.setattr(Protocol, "on_body", seen)
         monkeypatch.setattr(Protocol, "gather", gathered)
 
@@ -82,12 +85,6 @@ async def send(watched: Watched, writer: asyncio.StreamWriter, body: bytes, *cut
     writer.write(more)
 
 
-async def until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
-        while not true():
-            await asyncio.sleep(0.005)
-
-
 @pytest.mark.parametrize("cuts", [(0,), (1,), (0, 5, 70_000, 70_001), (9000, 140_000)])
 async def test_all_of_it_comes_and_the_connection_goes_on(cuts: tuple[int, ...], watched: Watched) -> None:
     async with running() as house:
@@ -120,32 +117,21 @@ async def test_of_a_conversation_that_goes_on_only_what_is_new_is_copied(watched
         writer.close()
 
 
-async def test_behind_a_head_that_came_before_nothing_is_parsed(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read = 0
-    complete = Protocol.on_headers_complete
-
-    def counted(protocol: Protocol) -> None:
-        nonlocal read
-        read += 1
-        complete(protocol)
-
-    monkeypatch.setattr(Protocol, "on_headers_complete", counted)
+async def test_behind_a_head_that_came_before_nothing_is_parsed(watched: Watched) -> None:
     async with running() as house:
         reader, writer = await connect(house.port)
         small = [conversation(turns, mark="known head") for turns in (1, 3, 3)]
         for body in small:
             writer.write(asked(body) + body)
             assert (await read_reply(reader)).status == 200
-        assert read == 2
+        assert watched.heads == 2
         parsed = watched.parsed
         large = [conversation(turns, mark="known head") for turns in (21, 23, 51, 53)]
         for body in large:
             await send(watched, writer, body, 100, 1000)
             assert (await read_reply(reader)).status == 200
         assert bodies(house) == small + large
-        assert (read, watched.parsed) == (2, parsed)
+        assert (watched.heads, watched.parsed) == (2, parsed)
         assert [isinstance(journey.request.raw, Seen) for journey in house.script.journeys][-3:] == [True] * 3
         writer.write(asked(small[0]) + small[0])
         assert (await read_reply(reader)).status == 200
@@ -155,16 +141,10 @@ async def test_behind_a_head_that_came_before_nothing_is_parsed(
         writer.close()
 
 
-async def test_who_is_let_in_no_more_is_told_before_the_end_of_the_body(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_is_let_in_no_more_is_told_before_the_end_of_the_body(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key = b"x-api-key: one-token\r\n\r\n"
-    protocols: list[Protocol] = []
-    made = Protocol.connection_made
-
-    def noted(protocol: Protocol, transport: Any) -> None:
-        protocols.append(protocol)
-        made(protocol, transport)
-
-    monkeypatch.setattr(Protocol, "connection_made", noted)
     async with running(config=Config(server=Server(auth_token="one-token"))) as house:
         reader, writer = await connect(house.port)
 
@@ -178,9 +158,9 @@ async def test_who_is_let_in_no_more_is_told_before_the_end_of_the_body(monkeypa
         writer.write(asked(large).removesuffix(b"\r\n") + key + large[:1000])
         assert (await read_reply(reader)).status == 401
         writer.write(large[1000:5000])
-        await until(lambda: protocols[0]._body == 5000)
-        assert protocols[0]._gathering is not None
-        assert protocols[0]._gathering._own is None  # nobody keeps what nobody waits for
+        await until(lambda: watched.connections[0]._body == 5000)
+        assert watched.connections[0]._gathering is not None
+        assert watched.connections[0]._gathering._own is None  # nobody keeps what nobody waits for
         writer.write(large[5000:])
         assert await told(small) == 401
         monkeypatch.setattr(house.application, "_door", Door("127.0.0.1", "one-token"))
@@ -190,7 +170,7 @@ async def test_who_is_let_in_no_more_is_told_before_the_end_of_the_body(monkeypa
         assert await told(large) == 401
         monkeypatch.setattr(house.application, "_door", Door("127.0.0.1", "one-token"))
         writer.write(asked(large).removesuffix(b"\r\n") + key + large[:1000])
-        await until(lambda: protocols[0]._gathering is not None)
+        await until(lambda: watched.connections[0]._gathering is not None)
         writer.write(large[1000:])
         async with asyncio.timeout(10):
             assert (await read_reply(reader)).status == 200  # what nobody took of the one before stops nobody
@@ -256,8 +236,7 @@ async def test_who_leaves_in_the_middle_leaves_nothing(abort: bool, watched: Wat
         await until(lambda: house.lines)
         assert house.log[-1]["status"] == 499
         assert house.intake.held == 0
-        assert watched.protocol is not None
-        assert watched.protocol._gathering is None
+        assert watched.connections[0]._gathering is None
 
 
 async def test_nothing_is_read_of_who_may_not_come_in(watched: Watched) -> None:

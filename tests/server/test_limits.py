@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from dragoman.config.settings import Config, Server
 from dragoman.server import protocol
 from freed import all_freed
-from server_fixture import BODY, House, ask, connect, head, listening, read_reply, running
+from server_fixture import BODY, House, ask, connect, connections, head, listening, read_reply, running, until
 
 pytestmark = pytest.mark.anyio
 
@@ -46,12 +45,6 @@ def refusal(raw: bytes) -> tuple[int, str]:
     assert envelope["error"]["type"] == "invalid_request_error"
     assert envelope["request_id"].encode() == fields[b"request-id"]
     return int(lines[0].split()[1]), envelope["error"]["message"]
-
-
-async def until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
-        while not true():
-            await asyncio.sleep(0.005)
 
 
 def begun(house: House) -> int:
@@ -179,33 +172,28 @@ async def test_a_head_that_is_large_and_in_order() -> None:
         writer.close()
 
 
-async def test_the_length_of_a_head_is_not_that_of_the_body_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ends of a read are in a head, and in between is a body."""
+LONG = POST + b"content-length: %d\r\n\r\n" % (len(RAW) + 5000) + RAW + b" " * 5000
+FRAMED = CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(RAW), RAW)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (LONG + LONG[:30], LONG[30:] + LONG[:30], LONG[30:]),
+        (LONG + FRAMED[: len(CHUNKED) + 1], FRAMED[len(CHUNKED) + 1 :]),
+    ],
+    ids=["both ends in a head", "the first byte of a body in chunks"],
+)
+async def test_what_came_before_in_the_same_read_is_not_counted(
+    pieces: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(protocol, "HEAD_BYTES", 1000)
     async with running() as house:
         reader, writer = await connect(house.port)
-        body = RAW + b" " * 5000
-        whole = POST + b"content-length: %d\r\n\r\n" % len(body) + body
-        writer.write(whole + whole[:30])
-        await read_reply(reader)
-        writer.write(whole[30:] + whole[:30])
-        assert (await read_reply(reader)).status == 200
-        writer.write(whole[30:])
-        assert (await read_reply(reader)).status == 200
-        assert begun(house) == 3
-        writer.close()
-
-
-async def test_the_frames_of_a_body_are_not_what_came_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "HEAD_BYTES", 1000)
-    async with running() as house:
-        reader, writer = await connect(house.port)
-        body = RAW + b" " * 5000
-        framed = b"%x\r\n%b\r\n0\r\n\r\n" % (len(RAW), RAW)
-        writer.write(POST + b"content-length: %d\r\n\r\n" % len(body) + body + CHUNKED + framed[:1])
-        assert (await read_reply(reader)).status == 200
-        writer.write(framed[1:])
-        assert (await read_reply(reader)).status == 200
+        for piece in pieces:
+            writer.write(piece)
+            assert (await read_reply(reader)).status == 200
+        assert begun(house) == len(pieces)
         writer.close()
 
 
@@ -294,22 +282,15 @@ async def test_a_body_must_get_on(sent: int, monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_a_slow_body_that_gets_on_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "BODY_PIECE", 3)
-    connections: list[protocol.Protocol] = []
-    made = protocol.Protocol.connection_made
-
-    def noted(self: protocol.Protocol, transport: Any) -> None:
-        connections.append(self)
-        made(self, transport)
-
-    monkeypatch.setattr(protocol.Protocol, "connection_made", noted)
+    made = connections(monkeypatch)
     async with running() as house:
         reader, writer = await connect(house.port)
         writer.write(POST + b"content-length: %d\r\n\r\n" % (len(RAW) + 30))
         for come in range(3, 31, 3):
             writer.write(b"   ")
-            await until(lambda come=come: connections and connections[0]._body == come)
-            assert connections[0]._deadline is not None
-            connections[0]._look_at_body()  # as it does after each window, however long this machine takes for one
+            await until(lambda come=come: made and made[0]._body == come)
+            assert made[0]._deadline is not None
+            made[0]._look_at_body()  # as it does after each window, however long this machine takes for one
         writer.write(RAW)
         assert (await read_reply(reader)).status == 200
         writer.close()

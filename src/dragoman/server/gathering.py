@@ -39,31 +39,25 @@ class Rooms:
 class Gathering:
     """One body on its way, of a caller who was let in: it is compared with what others said."""
 
-    __slots__ = ("_at", "_cycle", "_own", "_rooms", "_size")
+    __slots__ = ("_cycle", "_own", "_rooms", "size")
 
     def __init__(self, rooms: Rooms, cycle: Cycle, size: int, begun: bytes | memoryview) -> None:
         """`cycle`: whose body it is; `size`: bytes that it will have; `begun`: all that came of it."""
         self._rooms = rooms
         self._cycle = cycle
-        self._size = size
-        self._at = len(begun)
+        self.size = size
         self._own: memoryview | None = memoryview(rooms.take(size))[:size]
-        self._own[: self._at] = begun
+        self._own[: len(begun)] = begun
 
-    def place(self, elsewhere: memoryview) -> memoryview:
-        """Where the next bytes go, and none that come behind the body: `elsewhere` if nobody waits for it any more."""
+    def place(self, at: int, elsewhere: memoryview) -> memoryview:
+        """Where the bytes from `at` on go, and none that come behind the body: `elsewhere` if nobody waits for it."""
         if self._cycle.over:
             self._own = None
-        return elsewhere[: self._size - self._at] if self._own is None else self._own[self._at :]
-
-    def came(self, size: int) -> bool:
-        """So many bytes are there. Whether that is all."""
-        self._at += size
-        return self._at == self._size
+        return elsewhere[: self.size - at] if self._own is None else self._own[at:]
 
     def end(self) -> None:
         """Hand over the body, all of which is there."""
         if self._own is not None:
             room = cast("bytearray", self._own.obj)
-            self._cycle.add(received(room, 0, self._size))
+            self._cycle.add(received(room, 0, self.size))
             self._rooms.give_back(room)

@@ -188,7 +188,7 @@ class Protocol(asyncio.BufferedProtocol):
         """
         del sizehint
         view = self._state.view
-        return view if self._gathering is None else self._gathering.place(view)
+        return view if self._gathering is None else self._gathering.place(self._body, view)
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._over:
@@ -196,13 +196,13 @@ class Protocol(asyncio.BufferedProtocol):
         gathering = self._gathering
         if gathering is not None:
             self._body += nbytes
-            if gathering.came(nbytes):
+            if self._body == gathering.size:
                 self._gathering = None
                 gathering.end()
                 self.on_message_complete()
             return
         data = self._state.view[:nbytes]
-        newest = self._newest
+        before = self._newest
         begun = self._headers if self._in_head else None
         between = begun is None and not self._in_body
         known = self._known
@@ -221,10 +221,11 @@ class Protocol(asyncio.BufferedProtocol):
                 self._head += nbytes
             self._wait_for_head()
             return
-        if between and self._newest is not None:
-            self._learn_head(nbytes, self._newest)
+        newest = self._newest
+        if between and newest is not None and newest is not before:
+            self._learn_head(nbytes, newest)
         if self._in_body:
-            if self._newest is newest:  # likewise
+            if newest is before:  # likewise
                 self._received += nbytes
             self._wait_for_body()
 
@@ -293,8 +294,8 @@ class Protocol(asyncio.BufferedProtocol):
             cycle.facts = self._known.facts
 
     def _has_head_of_before(self, data: memoryview, known: KnownHead) -> bool:
-        """Whether `data` is a request whose head differs from the known one in its length only, and no more than that;
-        then it begins, and nothing of the head is read again. What differs more is for the parser, as it is.
+        """Whether `data` is one request, with its body or a part of that, whose head differs from the known one in its
+        length only; then it begins, and nothing of the head is read again. What differs more is for the parser.
         """
         head = bytes(data[: known.longest])
         if not head.startswith(known.before):
